@@ -1,0 +1,70 @@
+/**
+ * What is exported: subsystems, their namespaces, listeners and hosts, as one immutable snapshot.
+ * The control plane builds it from the configuration; every reactor holds the version it was sent last.
+ *
+ * Everything here is plain data that can be posted to a worker thread (structured clone).
+ * Invariant: nqn is unique among subsystems, nsid among the namespaces of a subsystem; namespaces are in ascending nsid.
+ */
+
+/** Where hosts connect: a numeric address and a TCP port. "0.0.0.0" and "::" are wildcards. */
+export type Endpoint = { readonly address: string; readonly port: number }
+
+/** The storage behind a namespace, opened already. Ids are those of shim.h. */
+export type DeviceSnapshot =
+  | { readonly kind: 'memory'; readonly region: number }
+  | { readonly kind: 'null' }
+  | {
+      readonly kind: 'file' | 'block'
+      readonly path: string
+      readonly file: number
+      readonly direct: boolean
+      readonly logicalBytes: number
+      readonly physicalBytes: number
+      readonly discard: boolean
+      readonly zero: boolean
+      readonly readOnly: boolean
+    }
+
+export type NamespaceSnapshot = {
+  readonly nsid: number
+  /** Index of its counters, unique over all namespaces of the target. */
+  readonly counter: number
+  /** 512 or 4096. */
+  readonly blockBytes: number
+  readonly blockCount: number
+  /** Canonical lower-case form, 8-4-4-4-12. */
+  readonly uuid: string
+  /** 32 hexadecimal digits. */
+  readonly nguid: string
+  readonly readOnly: boolean
+  readonly device: DeviceSnapshot
+}
+
+export type SubsystemSnapshot = {
+  readonly nqn: string
+  /** 'nvm' exports namespaces; 'discovery' tells hosts what there is. */
+  readonly kind: 'nvm' | 'discovery'
+  /** At most 20 printable ASCII characters. */
+  readonly serial: string
+  /** At most 40 printable ASCII characters. */
+  readonly model: string
+  /** null: any host may connect. */
+  readonly hosts: readonly string[] | null
+  /** Endpoints that lead to this subsystem. Discovery: where the discovery service itself is listed. */
+  readonly endpoints: readonly Endpoint[]
+  readonly namespaces: readonly NamespaceSnapshot[]
+  /** Block sizes etc. are per namespace; these are per controller. */
+  readonly mdtsBytes: number
+  readonly inCapsuleBytes: number
+  readonly queueDepthMax: number
+  readonly ioQueuesMax: number
+}
+
+/** The whole target, versioned. generation is the discovery log's GENCTR. */
+export type TargetSnapshot = {
+  readonly generation: number
+  readonly firmware: string
+  readonly subsystems: readonly SubsystemSnapshot[]
+}
+
+export const DISCOVERY_NQN = 'nqn.2014-08.org.nvmexpress.discovery'
