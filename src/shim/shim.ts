@@ -1,0 +1,222 @@
+/**
+ * The native shim, seen from TypeScript: one function for each one of native/shim.h.
+ * Called by the reactor (turn, sockets), the control plane (listen, files, regions) and the tests.
+ *
+ * Errors are numbers: 0 or more is success, less than 0 is -errno (see errnoName). Nothing here
+ * throws but loadShim. Each thread loads the library once; the code and its tables of files and
+ * regions are the process's. koffi is used in this file only.
+ *
+ * Invariant: turn, crc32c and arenaCrc32c are koffi's own functions, nothing around them
+ * (14 to 34 ns a call).
+ */
+import { existsSync } from 'node:fs'
+import { constants } from 'node:os'
+import { fileURLToPath } from 'node:url'
+import koffi, { type KoffiFunction } from 'koffi'
+import { FACTS, LIMITS, SHIM_VERSION, WORDS } from './abi.ts'
+
+/** What is allocated when a shim opens; see struct shim_limits for the ranges. */
+export type ShimLimits = {
+  /** ENGINE.* of abi.ts. */
+  readonly engine: number
+  readonly connectionsMax: number
+  readonly rxBytes: number
+  readonly txEntries: number
+  readonly copiesMax: number
+  readonly opsMax: number
+  readonly bufferBytes: number
+  readonly socketBufferBytes: number
+}
+
+/** What was opened; see struct shim_file_facts. */
+export type FileFacts = {
+  readonly blockDevice: boolean
+  readonly direct: boolean
+  /** Positive errno of the refused O_DIRECT, 0 when it was not refused. */
+  readonly directErrno: number
+  readonly logicalBytes: number
+  readonly physicalBytes: number
+  readonly memoryAlignBytes: number
+  readonly discard: boolean
+  readonly zero: boolean
+  readonly bytes: number
+  readonly created: boolean
+  readonly readOnly: boolean
+  readonly rotational: boolean
+}
+
+export type OpenedFile = { readonly file: number; readonly facts: FileFacts }
+
+export type Shim = {
+  readonly open: (limits: ShimLimits) => number
+  readonly close: () => number
+  /** The whole arena, mapped: no copy. Dead after close(). */
+  readonly arena: () => ArrayBuffer
+  readonly turn: () => number
+  readonly wake: (id: number) => number
+  /** A socket, or -errno. port 0 lets the system choose; see address(). */
+  readonly listen: (address: string, port: number, backlog: number) => number
+  readonly accept: (listener: number, token: number) => number
+  readonly acceptStop: (listener: number) => number
+  readonly adopt: (socket: number) => number
+  readonly release: (connection: number) => number
+  readonly socketClose: (socket: number) => number
+  /** "address port" of the local or the remote end; '' when the socket has none (any more). */
+  readonly address: (socket: number, remote: boolean) => string
+  readonly regionCreate: (bytes: number, huge: boolean) => number
+  readonly regionRelease: (region: number) => number
+  /** The first `bytes` of a region, mapped: no copy. Dead after regionRelease(). */
+  readonly regionView: (region: number, bytes: number) => ArrayBuffer
+  readonly crc32c: (region: number, lo: number, hi: number, bytes: number) => number
+  readonly arenaCrc32c: (at: number, bytes: number) => number
+  /** flags: FILE.* of abi.ts. A negative number is -errno. */
+  readonly fileOpen: (path: string, flags: number, bytes: number) => OpenedFile | number
+  readonly fileFacts: (file: number) => FileFacts | number
+  readonly fileClose: (file: number) => number
+  readonly pin: (cpu: number) => number
+  /** The processors this process may use, ascending. */
+  readonly cpus: () => number[]
+  /** Bit n = ENGINE n is permitted here. */
+  readonly engines: () => number
+}
+
+/** The library that `make -C native` leaves. */
+const DEFAULT_PATH = fileURLToPath(new URL('../../.weft/build/shim.so', import.meta.url))
+const ADDRESS_BYTES = 64
+const CPUS_MAX = 1024
+
+/** Structures cross as void * to an Int32Array, which koffi keeps in place during the call. */
+const PROTOTYPES = {
+  shim_open: 'int32_t shim_open(const void *limits)',
+  shim_close: 'int32_t shim_close()',
+  shim_arena: 'void *shim_arena()',
+  shim_arena_bytes: 'double shim_arena_bytes()',
+  shim_turn: 'int32_t shim_turn()',
+  shim_wake: 'int32_t shim_wake(int32_t id)',
+  shim_listen: 'int32_t shim_listen(const char *address, int32_t port, int32_t backlog)',
+  shim_accept: 'int32_t shim_accept(int32_t listener, int32_t token)',
+  shim_accept_stop: 'int32_t shim_accept_stop(int32_t listener)',
+  shim_adopt: 'int32_t shim_adopt(int32_t socket)',
+  shim_release: 'int32_t shim_release(int32_t connection)',
+  shim_socket_close: 'int32_t shim_socket_close(int32_t socket)',
+  shim_address: 'int32_t shim_address(int32_t socket, int32_t remote, void *out)',
+  shim_region_create: 'int32_t shim_region_create(double bytes, int32_t huge)',
+  shim_region_release: 'int32_t shim_region_release(int32_t region)',
+  shim_region_address: 'void *shim_region_address(int32_t region)',
+  shim_crc32c: 'uint32_t shim_crc32c(int32_t region, int32_t lo, int32_t hi, int32_t bytes)',
+  shim_arena_crc32c: 'uint32_t shim_arena_crc32c(int32_t at, int32_t bytes)',
+  shim_file_open:
+    'int32_t shim_file_open(const char *path, int32_t flags, double bytes, void *facts)',
+  shim_file_facts: 'int32_t shim_file_facts(int32_t file, void *facts)',
+  shim_file_close: 'int32_t shim_file_close(int32_t file)',
+  shim_pin: 'int32_t shim_pin(int32_t cpu)',
+  shim_cpus: 'int32_t shim_cpus(void *cpus, int32_t max)',
+  shim_engines: 'int32_t shim_engines()',
+} as const
+
+/**
+ * Loads the library at `path`, else at $WEFT_SHIM, else where `make -C native` leaves it.
+ * Throws an Error in people's words when it is missing or of another version.
+ */
+export function loadShim(path?: string): Shim {
+  const library = load(path ?? process.env['WEFT_SHIM'] ?? DEFAULT_PATH)
+  const open = library('shim_open')
+  const arenaAddress = library('shim_arena')
+  const arenaBytes = library('shim_arena_bytes')
+  const address = library('shim_address')
+  const regionCreate = library('shim_region_create')
+  const regionAddress = library('shim_region_address')
+  const fileOpen = library('shim_file_open')
+  const fileFacts = library('shim_file_facts')
+  const cpus = library('shim_cpus')
+  return {
+    open: (limits) => open(limitWords(limits)),
+    close: library('shim_close'),
+    arena: () => koffi.view(arenaAddress(), arenaBytes()),
+    turn: library('shim_turn'),
+    wake: library('shim_wake'),
+    listen: library('shim_listen'),
+    accept: library('shim_accept'),
+    acceptStop: library('shim_accept_stop'),
+    adopt: library('shim_adopt'),
+    release: library('shim_release'),
+    socketClose: library('shim_socket_close'),
+    address: (socket, remote) => {
+      const out = Buffer.alloc(ADDRESS_BYTES)
+      if (address(socket, remote ? 1 : 0, out) < 0) return ''
+      return out.toString('latin1', 0, out.indexOf(0))
+    },
+    regionCreate: (bytes, huge) => regionCreate(bytes, huge ? 1 : 0),
+    regionRelease: library('shim_region_release'),
+    regionView: (region, bytes) => koffi.view(regionAddress(region), bytes),
+    crc32c: library('shim_crc32c'),
+    arenaCrc32c: library('shim_arena_crc32c'),
+    fileOpen: (path, flags, bytes) => {
+      const words = new Int32Array(WORDS.FACTS)
+      const file: number = fileOpen(path, flags, bytes, words)
+      return file < 0 ? file : { file, facts: decodeFacts(words) }
+    },
+    fileFacts: (file) => {
+      const words = new Int32Array(WORDS.FACTS)
+      const result: number = fileFacts(file, words)
+      return result < 0 ? result : decodeFacts(words)
+    },
+    fileClose: library('shim_file_close'),
+    pin: library('shim_pin'),
+    cpus: () => {
+      const words = new Int32Array(CPUS_MAX)
+      const count: number = cpus(words, CPUS_MAX)
+      return Array.from(words.subarray(0, Math.max(count, 0)))
+    },
+    engines: library('shim_engines'),
+  }
+}
+
+/** The name of an error number of either sign: errnoName(-98) is 'EADDRINUSE'. */
+export function errnoName(errno: number): string {
+  const positive = Math.abs(errno)
+  for (const [name, value] of Object.entries(constants.errno)) {
+    if (value === positive) return name
+  }
+  return `errno ${positive}`
+}
+
+function load(path: string): (name: keyof typeof PROTOTYPES) => KoffiFunction {
+  if (!existsSync(path)) {
+    throw new Error(`The native part is missing at ${path}. Run npm start once, it compiles it.`)
+  }
+  const library = koffi.load(path)
+  return (name) => library.func(PROTOTYPES[name])
+}
+
+function limitWords(limits: ShimLimits): Int32Array {
+  const words = new Int32Array(WORDS.LIMITS)
+  words[LIMITS.VERSION] = SHIM_VERSION
+  words[LIMITS.ENGINE] = limits.engine
+  words[LIMITS.CONNECTIONS_MAX] = limits.connectionsMax
+  words[LIMITS.RX_BYTES] = limits.rxBytes
+  words[LIMITS.TX_ENTRIES] = limits.txEntries
+  words[LIMITS.COPIES_MAX] = limits.copiesMax
+  words[LIMITS.OPS_MAX] = limits.opsMax
+  words[LIMITS.BUFFER_BYTES] = limits.bufferBytes
+  words[LIMITS.SOCKET_BUFFER_BYTES] = limits.socketBufferBytes
+  return words
+}
+
+function decodeFacts(words: Int32Array): FileFacts {
+  const at = (index: number): number => words[index] ?? 0
+  return {
+    blockDevice: at(FACTS.BLOCK_DEVICE) !== 0,
+    direct: at(FACTS.DIRECT) !== 0,
+    directErrno: at(FACTS.DIRECT_ERRNO),
+    logicalBytes: at(FACTS.LOGICAL_BYTES),
+    physicalBytes: at(FACTS.PHYSICAL_BYTES),
+    memoryAlignBytes: at(FACTS.MEMORY_ALIGN_BYTES),
+    discard: at(FACTS.DISCARD) !== 0,
+    zero: at(FACTS.ZERO) !== 0,
+    bytes: at(FACTS.BYTES_HI) * 2 ** 32 + (at(FACTS.BYTES_LO) >>> 0),
+    created: at(FACTS.CREATED) !== 0,
+    readOnly: at(FACTS.READ_ONLY) !== 0,
+    rotational: at(FACTS.ROTATIONAL) !== 0,
+  }
+}
