@@ -12,7 +12,7 @@
 import { existsSync } from 'node:fs'
 import { constants } from 'node:os'
 import { fileURLToPath } from 'node:url'
-import koffi, { type KoffiFunction } from 'koffi'
+import koffi from 'koffi'
 import { FACTS, LIMITS, SHIM_VERSION, WORDS } from './abi.ts'
 
 /** What is allocated when a shim opens; see struct shim_limits for the ranges. */
@@ -181,7 +181,10 @@ export function errnoName(errno: number): string {
   return `errno ${positive}`
 }
 
-function load(path: string): (name: keyof typeof PROTOTYPES) => KoffiFunction {
+// koffi converts and checks the arguments itself; the types that count are those of Shim.
+type Native = (...args: any[]) => any
+
+function load(path: string): (name: keyof typeof PROTOTYPES) => Native {
   if (!existsSync(path)) {
     throw new Error(`The native part is missing at ${path}. Run npm start once, it compiles it.`)
   }
