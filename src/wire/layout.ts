@@ -41,7 +41,7 @@ export function layout<const Fields extends Record<string, FieldPlace>>(
     if (!Number.isSafeInteger(offset) || !Number.isSafeInteger(width) || width < 1) {
       throw new Error(`${where} has no valid place: [${offset}, ${width}]`)
     }
-    if (offset > end) throw new Error(`${where} leaves a gap: it should start at ${end}, not ${offset}`)
+    if (offset > end) throw new Error(`${where} leaves a gap: it starts at ${offset}, not ${end}`)
     if (offset < end) throw new Error(`${where} overlaps: it starts at ${offset}, not at ${end}`)
     if (/^rsvd/.test(fieldName) && fieldName !== `rsvd${offset}`) {
       throw new Error(`${where} should be called rsvd${offset}`)
@@ -64,4 +64,56 @@ export function layoutOf(declared: object): LayoutFacts {
   const facts = registry.get(declared)
   if (facts === undefined) throw new Error('layoutOf: this object was not made by layout()')
   return facts
+}
+
+/** [lowest bit, width], both in bits, of one word of up to 64 bits. */
+export type BitPlace = readonly [bit: number, width: number]
+
+export type BitField = { readonly name: string; readonly bit: number; readonly width: number }
+
+export type BitFacts = {
+  readonly name: string
+  readonly width: number
+  readonly fields: readonly BitField[]
+}
+
+const bitRegistry = new Map<object, BitFacts>()
+
+/**
+ * Declares the bit fields of a word of `width` bits. Bits without a field are reserved; an overlap,
+ * a field outside the word, or one that crosses from the low to the high 32 bits throws.
+ */
+export function bits<const Fields extends Record<string, BitPlace>>(
+  name: string, width: number, fields: Fields,
+): Readonly<Fields> {
+  const list = []
+  let end = 0
+  for (const [fieldName, [bit, fieldWidth]] of Object.entries(fields)) {
+    const where = `bits ${name}: field ${fieldName}`
+    if (bit < end) throw new Error(`${where} overlaps: it starts at bit ${bit}, not from ${end} on`)
+    end = bit + fieldWidth
+    if (fieldWidth < 1 || end > width) throw new Error(`${where} does not fit ${width} bits`)
+    if (bit >> 5 !== (end - 1) >> 5) throw new Error(`${where} crosses a 32-bit boundary`)
+    list.push(Object.freeze({ name: fieldName, bit, width: fieldWidth }))
+  }
+  const made = Object.freeze({ ...fields })
+  bitRegistry.set(made, Object.freeze({ name, width, fields: Object.freeze(list) }))
+  return made
+}
+
+/** What was declared about a word of bit fields. */
+export function bitsOf(declared: object): BitFacts {
+  const facts = bitRegistry.get(declared)
+  if (facts === undefined) throw new Error('bitsOf: this object was not made by bits()')
+  return facts
+}
+
+/** The value of a bit field, from the 32-bit word that holds it (of a 64-bit word: that half). */
+export function takeBits(word: number, place: BitPlace): number {
+  return (word >>> (place[0] & 31)) & (2 ** place[1] - 1)
+}
+
+/** A value at its place in the 32-bit word that holds it, to be ORed with others. */
+export function putBits(place: BitPlace, value: number): number {
+  return (value << (place[0] & 31)) >>> 0
 }
