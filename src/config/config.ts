@@ -1,0 +1,72 @@
+/**
+ * The configuration of a target, complete: defaults filled in, sizes in bytes, identifiers derived.
+ * schema.ts and complete.ts make it from what a person wrote; target.ts builds the target from it.
+ *
+ * Plain data. Invariants: NQNs are unique and valid, nsids unique within a subsystem and ascending,
+ * uuid and nguid unique over the target; addresses are numeric.
+ */
+import type { Endpoint } from '../subsystem/subsystem.ts'
+
+export type EngineChoice = 'auto' | 'uring' | 'epoll'
+
+export type Config = {
+  readonly reactors: number
+  /** One processor for each reactor; null: the target chooses. */
+  readonly cpus: readonly number[] | null
+  /** Spin for ever instead of sleeping when idle. */
+  readonly poll: boolean
+  readonly engine: EngineChoice
+  readonly limits: LimitsConfig
+  /** Port 0: the system's choice. */
+  readonly listeners: readonly Endpoint[]
+  /** Where discovery is offered besides the listeners; none of `listeners` is repeated here. */
+  readonly discovery: readonly Endpoint[]
+  /** False when `discovery` is the default: a port that is taken is then no reason not to start. */
+  readonly discoveryRequired: boolean
+  readonly subsystems: readonly SubsystemConfig[]
+}
+
+export type LimitsConfig = {
+  /** For each reactor. */
+  readonly connections: number
+  /** Entries of an I/O queue. */
+  readonly queueDepth: number
+  /** For each controller. */
+  readonly ioQueues: number
+  readonly inCapsuleBytes: number
+  /** A power of two, at least 4096. */
+  readonly maxTransferBytes: number
+  /** For each reactor. */
+  readonly bufferBytes: number
+}
+
+export type SubsystemConfig = {
+  readonly nqn: string
+  readonly serial: string
+  readonly model: string
+  /** null: any host. */
+  readonly hosts: readonly string[] | null
+  readonly namespaces: readonly NamespaceConfig[]
+}
+
+export type NamespaceConfig = {
+  readonly nsid: number
+  readonly backing: Backing
+  /** null (only with kind 'device'): that of the device. */
+  readonly blockBytes: 512 | 4096 | null
+  readonly uuid: string
+  readonly nguid: string
+  readonly readOnly: boolean
+}
+
+export type Backing =
+  | { readonly kind: 'memory' | 'null'; readonly bytes: number }
+  /** bytes null: as large as the file is. A smaller file is extended to `bytes`. */
+  | {
+      readonly kind: 'file'
+      readonly path: string
+      readonly bytes: number | null
+      /** Create the file (sparse) when it does not exist; bytes is then a number. */
+      readonly create: boolean
+    }
+  | { readonly kind: 'device'; readonly path: string }
