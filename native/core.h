@@ -1,0 +1,251 @@
+/*
+ * core.h: what one open shim is made of, and the calls between the files of this directory.
+ * Included by every .c file here and by nobody else; shim.h is what TypeScript sees.
+ *
+ *   turn.c ──▶ connection.c, op.c ──▶ engine (uring.c | epoll.c) ──▶ kernel
+ *                      ▲                        │
+ *                      └──── received, sent, advance ◀── reaped
+ *
+ * Invariant: the kernel holds at most one send and one receive of a connection; a connection's
+ * memory is reused, and its descriptor closed, only when it holds neither.
+ */
+#ifndef WEFT_CORE_H
+#define WEFT_CORE_H
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include "shim.h"
+
+enum {
+  SHIMS_MAX = 256,         /* in one process */
+  REGIONS_MAX = 1024,      /* besides region 0 */
+  FILES_MAX = 1024,
+  ACCEPTORS_MAX = 64,      /* listeners that one shim accepts on */
+  IOVECS_MAX = 1024,       /* of one send; the kernel's own limit (UIO_MAXIOV) */
+  SEND_BYTES = 1 << 20,    /* a send gathers no further entry beyond this */
+  PAD_BYTES_MAX = 128,
+  HEADER_BYTES_MAX = 32,
+  SCRATCH_BYTES = 64 << 10,
+  ZERO_SLICE_BYTES = 64 << 20,   /* memory given back to the system in one turn */
+  ACCEPT_RETRY_MS = 100    /* pause after a failed accept: EMFILE would spin */
+};
+
+struct shim;
+
+struct connection {
+  int32_t index;
+  int fd;                  /* -1: none */
+  int32_t *block;          /* its control block in the arena */
+  bool ready;              /* listed in ready in this turn */
+  bool visit;              /* listed for a visit at the start of the next turn */
+  bool mapped;             /* its receive ring is mapped */
+  bool receiving;          /* a receive is armed; its buffers belong to the engine */
+  bool sending;            /* a send is in flight; its iovecs belong to the engine */
+  bool closing;            /* SHIM_F_CLOSE was seen */
+  bool finished;           /* the sending side was shut down */
+  bool nonempty;           /* uring: more was waiting behind the last receive */
+  bool readable, writable; /* epoll: edges seen and not yet used up */
+  bool pumping;            /* epoll: its sends are being tried already, further up the stack */
+  bool hung;               /* epoll: the peer's end was seen; a short read means nothing */
+  uint32_t placed_bytes;   /* of the receive in flight: how much of it is placement */
+  uint32_t tx_next;        /* TX_HEAD once the send in flight is done */
+  struct msghdr rx;
+  struct iovec rx_iov[2];
+  struct msghdr tx;
+  struct iovec *tx_iov;    /* IOVECS_MAX of them */
+};
+
+struct op {
+  int32_t index;
+  int32_t code, token, flags;
+  int fd;
+  uint8_t *memory, *other;
+  uint64_t at;             /* position in the file, or of the range in it */
+  uint64_t bytes;          /* left to do */
+  int32_t result;
+  bool syncing;            /* the data is down, the sync that FUA asks for is under way */
+  bool give_back;          /* MEMORY_ZERO: the pages are private, so the system may take them */
+  struct op *next;         /* free list, pool queue, or zero queue */
+};
+
+struct acceptor {
+  int listener;            /* -1: free */
+  int32_t token;
+  bool armed;
+  bool stopping;
+  uint64_t retry_ns;       /* when to arm again after a failure; 0: not paused */
+};
+
+/* How a kernel interface starts and reaps what the common part decided. */
+struct engine {
+  int32_t id;                                           /* SHIM_ENGINE_* */
+  int (*open)(struct shim *shim);
+  void (*close)(struct shim *shim);
+  int (*adopt)(struct shim *shim, struct connection *connection);
+  void (*receive)(struct shim *shim, struct connection *connection);
+  void (*send)(struct shim *shim, struct connection *connection);
+  void (*cancel)(struct shim *shim, struct connection *connection);
+  void (*operate)(struct shim *shim, struct op *op);
+  int (*accept)(struct shim *shim, struct acceptor *acceptor);
+  void (*accept_stop)(struct shim *shim, struct acceptor *acceptor);
+  bool (*pending)(struct shim *shim);                   /* reap() would find something; cheap */
+  void (*reap)(struct shim *shim);                      /* starts what is queued, reaps; no wait */
+  void (*wait)(struct shim *shim, uint64_t ns);         /* blocks until there is something */
+};
+extern const struct engine uring_engine;
+extern const struct engine epoll_engine;
+
+/* Lives for ever, so that a late wake finds memory and a descriptor of its own. */
+struct waker {
+  atomic_bool open;
+  atomic_bool woken;
+  atomic_bool sleeping;
+  bool made;               /* event is a descriptor; made at the slot's first use */
+  int event;               /* eventfd, readable while a sleeping shim is to wake */
+};
+
+struct shim {
+  int32_t *header;         /* the arena's first bytes */
+  uint8_t *arena;
+  uint64_t arena_bytes;
+  double *counters;
+  const struct engine *engine;
+  void *state;             /* the engine's own */
+  struct waker *waker;
+  int32_t id;
+  int32_t broken;          /* -errno of a broken contract; then only shim_close() is taken */
+  struct shim_limits limits;
+
+  struct connection *connections;
+  int32_t *visits;         /* connections to look at when the next turn begins */
+  int32_t visit_count;
+  int32_t ready_count;
+  int32_t *ready;          /* in the arena */
+  int32_t *listed;         /* our own copy of it: TypeScript may write in the arena */
+  int32_t *completions;
+  int32_t completion_count, completions_max;
+
+  struct op *ops;
+  struct op *ops_free;
+  int32_t ops_outstanding;
+  struct op *zero_first, *zero_last;   /* MEMORY_ZERO under way, in order */
+
+  struct acceptor acceptors[ACCEPTORS_MAX];
+  int32_t acceptors_paused;
+
+  int rx_memory;           /* memfd behind all receive rings */
+  uint64_t now_ns, idle_ns, busy_ns;
+  uint8_t *tables;         /* the mapping behind connections, visits and ops */
+  uint64_t tables_bytes;
+};
+
+extern _Thread_local struct shim *shim_here;
+
+/* thread.c */
+uint64_t clock_ns(void);
+void clock_publish(struct shim *shim);
+
+/* arena.c */
+int arena_open(struct shim *shim);
+void arena_close(struct shim *shim);
+int arena_ring_map(struct shim *shim, struct connection *connection);
+void arena_ring_forget(struct shim *shim, struct connection *connection);
+static inline uint8_t *arena_ring(const struct shim *shim, int32_t connection) {
+  return shim->arena + (uint32_t)shim->header[SHIM_H_RX_AT] +
+         (uint64_t)connection * 2 * (uint32_t)shim->limits.rx_bytes;
+}
+
+/* region.c */
+struct region { _Atomic(uint8_t *) base; _Atomic uint64_t bytes; };
+extern struct region regions[REGIONS_MAX + 1];
+static inline uint64_t wide(int32_t lo, int32_t hi) {
+  return (uint64_t)(uint32_t)hi << 32 | (uint32_t)lo;
+}
+/* The address of `bytes` at a place, or NULL when any of them lies outside the region. */
+static inline uint8_t *place(const struct shim *shim, int32_t region, int32_t lo, int32_t hi,
+                             uint64_t bytes) {
+  uint64_t at = wide(lo, hi), size;
+  uint8_t *base;
+  if (region == 0) {
+    base = shim->arena;
+    size = shim->arena_bytes;
+  } else {
+    if (region < 0 || region > REGIONS_MAX) return NULL;
+    base = atomic_load_explicit(&regions[region].base, memory_order_acquire);
+    if (!base) return NULL;
+    size = atomic_load_explicit(&regions[region].bytes, memory_order_relaxed);
+  }
+  return at <= size && bytes <= size - at ? base + at : NULL;
+}
+
+/* file.c. Looks an open file up: 0, or -EINVAL. */
+struct file_use { int fd; bool read_only; uint64_t bytes; };
+int file_use(int32_t file, struct file_use *use);
+
+/* crc32c.c */
+uint32_t crc32c(const uint8_t *from, size_t bytes);
+
+/* connection.c */
+void connection_visit(struct shim *shim, struct connection *connection);
+void connection_received(struct shim *shim, struct connection *connection, int32_t result);
+bool connection_sent(struct shim *shim, struct connection *connection, int32_t result);
+void connection_continue(struct shim *shim, struct connection *connection);
+void connection_settle(struct shim *shim, struct connection *connection);
+void connection_close(struct shim *shim, struct connection *connection);
+static inline void connection_ready(struct shim *shim, struct connection *connection) {
+  if (connection->ready) return;
+  connection->ready = true;
+  shim->listed[shim->ready_count] = connection->index;
+  shim->ready[shim->ready_count++] = connection->index;
+}
+static inline void connection_list(struct shim *shim, struct connection *connection) {
+  if (connection->visit) return;
+  connection->visit = true;
+  shim->visits[shim->visit_count++] = connection->index;
+}
+
+/* op.c */
+int ops_start(struct shim *shim, int32_t count);
+void ops_zero(struct shim *shim);
+int32_t op_execute(struct op *op);                        /* any thread */
+bool op_advance(struct op *op, int32_t result, int32_t *final);  /* any thread */
+void op_complete(struct shim *shim, struct op *op, int32_t result);
+
+/* pool.c: threads that execute ops, for engines without asynchronous files. */
+struct pool;
+struct pool *pool_open(struct waker *waker);
+void pool_close(struct pool *pool);
+void pool_put(struct pool *pool, struct op *op);
+bool pool_pending(struct pool *pool);
+struct op *pool_take(struct pool *pool);                  /* one done op, its result in it; or NULL */
+
+/* turn.c */
+static inline bool completions_full(const struct shim *shim) {
+  return shim->completion_count >= shim->completions_max;
+}
+static inline void complete(struct shim *shim, int32_t token, int32_t result) {
+  int32_t *entry = shim->completions + 4 * (size_t)shim->completion_count++;
+  entry[0] = token;
+  entry[1] = result;
+  entry[2] = 0;
+  entry[3] = 0;
+}
+static inline void count(struct shim *shim, int32_t counter, double amount) {
+  shim->counters[counter] += amount;
+}
+static inline void breach(struct shim *shim, int32_t error) {
+  if (!shim->broken) shim->broken = error;
+}
+
+/* socket.c */
+void acceptor_result(struct shim *shim, struct acceptor *acceptor, int32_t result);
+void acceptors_retry(struct shim *shim);
+int socket_mode(int fd, bool blocking);
+
+#endif

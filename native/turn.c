@@ -1,0 +1,186 @@
+/*
+ * turn.c: a turn. TypeScript calls shim_turn() as often as it can; everything else here happens in it.
+ *
+ *   copies → ops → visits (send, arm) → reap → spin → block → ready and completions
+ *
+ * A connection is visited when it was touched, was adopted, or was ready in the turn before: so a
+ * receive is armed again even if TypeScript had nothing to say about it.
+ *
+ * Invariant: nothing here is proportional to the number of connections, only to what happens.
+ */
+#include "core.h"
+#include <errno.h>
+#include <string.h>
+
+enum { POLLS_PER_CLOCK = 16 }; /* spins between two looks at the clock */
+
+static inline void pause_briefly(void) {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("yield");
+#endif
+}
+
+static uint8_t *copy_end(const struct shim *shim, const int32_t *words, int32_t bytes) {
+  return bytes < 0 ? NULL : place(shim, words[0], words[1], words[2], (uint64_t)bytes);
+}
+
+static int copy_all(struct shim *shim, int32_t amount) {
+  if (amount < 0 || amount > shim->limits.copies_max) return -EINVAL;
+  const int32_t *first = (const int32_t *)(const void *)
+    (shim->arena + shim->header[SHIM_H_COPIES_AT]);
+  for (int32_t i = 0; i < amount; i++) {
+    const int32_t *words = first + 8 * (size_t)i;
+    if (!copy_end(shim, words, words[6]) || !copy_end(shim, words + 3, words[6])) return -EFAULT;
+  }
+  uint64_t bytes = 0;
+  for (int32_t i = 0; i < amount; i++) {
+    const int32_t *words = first + 8 * (size_t)i;
+    uint8_t *target = copy_end(shim, words, words[6]);
+    const uint8_t *source = copy_end(shim, words + 3, words[6]);
+    memcpy(target, source, (size_t)words[6]);
+    bytes += (uint32_t)words[6];
+  }
+  count(shim, SHIM_N_COPIED_BYTES, (double)bytes);
+  return 0;
+}
+
+/* Lists what TypeScript touched beside what the last turn left to visit; each once. */
+static int list_touched(struct shim *shim, int32_t amount) {
+  const int32_t *touched = (const int32_t *)(const void *)
+    (shim->arena + shim->header[SHIM_H_TOUCHED_AT]);
+  if (amount < 0 || amount > shim->limits.connections_max) return -EINVAL;
+  for (int32_t i = 0; i < amount; i++) {
+    int32_t index = touched[i];
+    if (index < 0 || index >= shim->limits.connections_max) return -EINVAL;
+    struct connection *connection = &shim->connections[index];
+    connection->block[SHIM_C_TOUCHED] = 0;
+    connection_list(shim, connection);
+  }
+  return 0;
+}
+
+static void list_ready(struct shim *shim) {
+  for (int32_t i = 0; i < shim->ready_count; i++) {
+    struct connection *connection = &shim->connections[shim->listed[i]];
+    connection->ready = false;
+    connection_list(shim, connection);
+  }
+  shim->ready_count = 0;
+}
+
+/* A visit may list its connection again, for the next turn: never past the entry being read. */
+static void visit_all(struct shim *shim) {
+  int32_t amount = shim->visit_count;
+  shim->visit_count = 0;
+  for (int32_t i = 0; i < amount; i++) {
+    struct connection *connection = &shim->connections[shim->visits[i]];
+    connection->visit = false;
+    connection_visit(shim, connection);
+    if (shim->broken) return;
+  }
+}
+
+static inline bool found(const struct shim *shim) {
+  return shim->ready_count + shim->completion_count > 0 || shim->broken;
+}
+
+static inline bool woken(const struct shim *shim) {
+  return atomic_load_explicit(&shim->waker->woken, memory_order_relaxed);
+}
+
+static void block(struct shim *shim, uint64_t wait_ns) {
+  struct waker *waker = shim->waker;
+  if (shim->acceptors_paused && wait_ns > ACCEPT_RETRY_MS * 1000000ull) {
+    wait_ns = ACCEPT_RETRY_MS * 1000000ull;
+  }
+  atomic_store(&waker->sleeping, true);
+  if (!atomic_load(&waker->woken)) {
+    count(shim, SHIM_N_BLOCKS, 1);
+    shim->engine->wait(shim, wait_ns);
+  }
+  atomic_store(&waker->sleeping, false);
+  shim->engine->reap(shim);
+}
+
+/* Spins, then blocks, until there is something or the time is over. */
+static void idle(struct shim *shim) {
+  int32_t spin_us = shim->header[SHIM_H_SPIN_US], wait_us = shim->header[SHIM_H_WAIT_US];
+  const struct engine *engine = shim->engine;
+  bool blocks = spin_us >= 0 && wait_us > 0;
+  uint64_t spin_ns = (uint64_t)(spin_us >= 0 ? spin_us : wait_us > 0 ? wait_us : 0) * 1000;
+  uint64_t start = clock_ns(), now = start;
+  while (now - start < spin_ns) {
+    for (int i = 0; i < POLLS_PER_CLOCK; i++) {
+      if (woken(shim)) goto over;
+      if (engine->pending(shim)) {
+        engine->reap(shim);
+        if (found(shim)) goto over;
+      }
+      pause_briefly();
+    }
+    now = clock_ns();
+  }
+  if (blocks && !woken(shim) && !found(shim)) block(shim, (uint64_t)wait_us * 1000);
+over:
+  shim->now_ns = clock_ns();
+  shim->idle_ns = shim->now_ns - start;
+}
+
+static int begin(struct shim *shim) {
+  int32_t *header = shim->header;
+  int32_t copies = header[SHIM_H_COPIES], ops = header[SHIM_H_OPS];
+  int32_t touched = header[SHIM_H_TOUCHED];
+  int result = 0;
+  header[SHIM_H_WOKEN] = 0;
+  shim->completion_count = 0;
+  list_ready(shim);
+  if (touched) {
+    header[SHIM_H_TOUCHED] = 0;
+    result = list_touched(shim, touched);
+    if (result < 0) return result;
+  }
+  if (copies) {
+    header[SHIM_H_COPIES] = 0;
+    result = copy_all(shim, copies);
+    if (result < 0) return result;
+  }
+  if (ops) {
+    header[SHIM_H_OPS] = 0;
+    result = ops_start(shim, ops);
+    if (result < 0) return result;
+  } else if (shim->zero_first) {
+    ops_zero(shim);
+  }
+  if (shim->acceptors_paused) acceptors_retry(shim);
+  visit_all(shim);
+  return 0;
+}
+
+int32_t shim_turn(void) {
+  struct shim *shim = shim_here;
+  if (!shim) return -EINVAL;
+  if (shim->broken) return shim->broken;
+  uint64_t before = shim->now_ns;
+  shim->idle_ns = 0;
+  int result = begin(shim);
+  if (result < 0) breach(shim, result);
+  if (!shim->broken) {
+    shim->engine->reap(shim);
+    if (!found(shim) && !shim->zero_first) idle(shim);
+    else shim->now_ns = clock_ns();
+  }
+  if (shim->broken) return shim->broken;
+  if (woken(shim)) {
+    atomic_store(&shim->waker->woken, false);
+    shim->header[SHIM_H_WOKEN] = 1;
+  }
+  if (before) shim->busy_ns += shim->now_ns - before - shim->idle_ns;
+  count(shim, SHIM_N_TURNS, 1);
+  shim->counters[SHIM_N_BUSY_US] = (double)shim->busy_ns * 1e-3;
+  clock_publish(shim);
+  shim->header[SHIM_H_READY] = shim->ready_count;
+  shim->header[SHIM_H_COMPLETIONS] = shim->completion_count;
+  return shim->ready_count + shim->completion_count;
+}
