@@ -1,0 +1,131 @@
+/**
+ * Asynchronous Event Requests and Abort.
+ * NVMe Base 2.0, Asynchronous Event Request command, Abort command.
+ */
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import {
+  DISCOVERY_NQN, abort, asyncEventRequest, identify, keepAlive, read, write,
+} from '../command-bytes.ts'
+import { NQN, startDaemon, type Daemon } from '../daemon.ts'
+import {
+  CC_DISABLE, enable, openSession, setCc, waitForCsts, type Session,
+} from '../host-session.ts'
+import { closeWires, expectTermReq } from '../host.ts'
+import { CAPSULE_RESP, R2T, cqeOf, h2cData, r2tOf } from '../wire-bytes.ts'
+
+let daemon: Daemon
+
+beforeAll(async () => {
+  daemon = await startDaemon()
+})
+afterAll(() => daemon.stop())
+afterEach(closeWires)
+
+const open = (subnqn = NQN, queues = 0): Promise<Session> =>
+  openSession(daemon.endpoint, { subnqn }, queues)
+
+/** Holds `count` requests; the CIDs they took. */
+function hold(at: Session, count: number) {
+  return Array.from({ length: count }, () => {
+    const cid = at.admin.nextCid
+    return { cid, done: at.admin.submit(asyncEventRequest(), { held: true }) }
+  })
+}
+
+const asynchronousLimit = async (at: Session): Promise<number> => {
+  const { data } = await at.admin.must(identify(1), { receive: 4096 })
+  return data.readUInt8(259) + 1
+}
+
+describe.each([NQN, DISCOVERY_NQN])('asynchronous events of %s', (subnqn) => {
+  test('AEN-01: held, while other commands go on', async () => {
+    const at = await open(subnqn)
+    const [held] = hold(at, 1)
+    for (let index = 0; index < 20; index += 1) await at.admin.must(keepAlive())
+    expect(at.admin.outstanding.has(held?.cid ?? -1)).toBe(true)
+  })
+
+  test('AEN-02: one more than AERL + 1', async () => {
+    const at = await open(subnqn)
+    const limit = await asynchronousLimit(at)
+    const held = hold(at, limit)
+    const beyond = await at.admin.submit(asyncEventRequest())
+    expect(beyond.status).toBe('1/05h')
+    expect(held.every(({ cid }) => at.admin.outstanding.has(cid))).toBe(true)
+    await at.admin.must(keepAlive())
+  })
+})
+
+test('AEN-03: discarded on disable, and there is room again', async () => {
+  const at = await open()
+  const limit = await asynchronousLimit(at)
+  hold(at, limit)
+  await setCc(at.admin, CC_DISABLE)
+  await waitForCsts(at.admin, 1, 0)
+  expect(at.admin.outstanding.size, 'no completion came').toBe(limit)
+  await enable(at.admin)
+  const again = hold(at, limit)
+  await at.admin.must(keepAlive())
+  expect(again.every(({ cid }) => at.admin.outstanding.has(cid))).toBe(true)
+})
+
+describe('Abort', () => {
+  test('ABT-01: of a held event request, and of no other', async () => {
+    const at = await open()
+    const held = hold(at, 3)
+    const victim = held[1]
+    if (victim === undefined) throw new Error('nothing held')
+    const done = await at.admin.must(abort(0, victim.cid))
+    expect(done.dw0 & 1).toBe(0)
+    expect((await victim.done).status).toBe('0/07h')
+    await at.admin.must(keepAlive())
+    expect(at.admin.outstanding.size).toBe(2)
+    const [replacement] = hold(at, 1)
+    await at.admin.must(keepAlive())
+    expect(at.admin.outstanding.has(replacement?.cid ?? -1)).toBe(true)
+  })
+
+  test.each([
+    ['a CID that is not in use', 0, 0xfff0],
+    ['a CID that is not in use on an I/O queue', 1, 0xfff0],
+    ['a queue that is not connected', 9, 0],
+    ['a queue that cannot be', 0xffff, 0],
+  ])('ABT-02: %s', async (_name, sqid, cid) => {
+    const at = await open(NQN, 1)
+    const done = await at.admin.must(abort(sqid, cid))
+    expect(done.dw0 & 1).toBe(1)
+    await at.queue(1).must(read(1, 0, 1), { receive: 512 })
+  })
+
+  test('ABT-02: a command that has completed', async () => {
+    const at = await open(NQN, 1)
+    const { cid } = await at.queue(1).must(read(1, 0, 1), { receive: 512 })
+    expect((await at.admin.must(abort(1, cid))).dw0 & 1).toBe(1)
+  })
+
+  test('ABT-02: itself', async () => {
+    const at = await open()
+    expect((await at.admin.must(abort(0, at.admin.nextCid))).dw0 & 1).toBe(1)
+  })
+
+  test('ABT-03: a write whose data the host has not sent', async () => {
+    const at = await open(NQN, 1)
+    const queue = at.queue(1)
+    const send = Buffer.alloc(65536, 0x99)
+    const cid = queue.takeCid()
+    await queue.wire.send(queue.capsule(write(1, 0, 128), { send, inCapsule: false }, cid))
+    const asked = await queue.wire.next()
+    expect(asked.type).toBe(R2T)
+    const done = await at.admin.must(abort(1, cid))
+    expect(done.dw0 & 1).toBe(0)
+    const answer = await queue.wire.next()
+    expect(answer.type).toBe(CAPSULE_RESP)
+    expect([cqeOf(answer).cid, cqeOf(answer).status]).toEqual([cid, '0/07h'])
+    await queue.must(read(1, 0, 1), { receive: 512 })
+    // The transfer is over: its tag is as good as one that never was.
+    const { ttag } = r2tOf(asked)
+    const sent = h2cData({ cccid: cid, ttag, datao: 0, data: send.subarray(0, 4096), last: false })
+    await queue.wire.send(sent)
+    await expectTermReq(queue.wire, { fes: 2, sent })
+  })
+})

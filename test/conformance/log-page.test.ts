@@ -1,0 +1,217 @@
+/**
+ * Get Log Page: every page that there is, any offset, any length.
+ * NVMe Base 2.0, Get Log Page command; the discovery log has a file of its own.
+ */
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { DISCOVERY_NQN, getLogPage, identify, read, sqe, write } from '../command-bytes.ts'
+import { NQN, startDaemon, type Daemon } from '../daemon.ts'
+import { openSession, type Session } from '../host-session.ts'
+import { closeWires } from '../host.ts'
+
+const PAGES: readonly (readonly [lid: number, bytes: number])[] = [
+  [0x00, 1024], [0x01, 64], [0x02, 512], [0x03, 512], [0x05, 4096],
+]
+const GLOBAL_NSID = 0xffffffff
+
+let daemon: Daemon
+
+beforeAll(async () => {
+  daemon = await startDaemon()
+})
+afterAll(() => daemon.stop())
+afterEach(closeWires)
+
+const open = (queues = 0): Promise<Session> =>
+  openSession(daemon.endpoint, { subnqn: NQN }, queues)
+
+async function page(at: Session, lid: number, bytes: number, lpo = 0): Promise<Buffer> {
+  const command = getLogPage(lid, bytes / 4, lpo, { nsid: GLOBAL_NSID })
+  return (await at.admin.must(command, { receive: bytes })).data
+}
+
+async function refusal(at: Session, lid: number, bytes: number, lpo = 0): Promise<string> {
+  const command = getLogPage(lid, bytes / 4, lpo, { nsid: GLOBAL_NSID })
+  return (await at.admin.submit(command, { receive: bytes })).status
+}
+
+/** Reads it in pieces of `pieceBytes` and joins them. */
+async function inPieces(at: Session, lid: number, bytes: number, pieceBytes: number) {
+  const parts: Buffer[] = []
+  for (let lpo = 0; lpo < bytes; lpo += pieceBytes) {
+    parts.push(await page(at, lid, Math.min(pieceBytes, bytes - lpo), lpo))
+  }
+  return Buffer.concat(parts)
+}
+
+test('LOG-01: the pages that LID 00h names can be read, the others cannot', async () => {
+  const at = await open()
+  const supported = await page(at, 0x00, 1024)
+  for (const [lid] of PAGES) expect(supported.readUInt32LE(4 * lid) & 1, `LID ${lid}`).toBe(1)
+  for (const lid of [0x04, 0x06, 0x09, 0x0c, 0x13, 0x70, 0x80, 0xc0, 0xff]) {
+    const status = await refusal(at, lid, 64)
+    expect(status, `LID ${lid}`).toBe(supported.readUInt32LE(4 * lid) & 1 ? '0/00h' : '1/09h')
+  }
+})
+
+test('LOG-01: on a discovery controller 70h is one of them', async () => {
+  const at = await openSession(daemon.endpoint, { subnqn: DISCOVERY_NQN }, 0)
+  const status = await refusal(at, 0x00, 1024)
+  if (status === '0/00h') expect((await page(at, 0, 1024)).readUInt32LE(4 * 0x70) & 1).toBe(1)
+  else expect(status).toBe('1/09h')
+})
+
+describe('errors (LID 01h)', () => {
+  test('LOG-02: a read beyond the namespace', async () => {
+    const at = await open(1)
+    const queue = at.queue(1)
+    const slba = 0x123456789a
+    const failed = await queue.submit(read(1, slba, 8), { receive: 4096 })
+    expect(failed.status).toBe('0/80h')
+    const entry = await page(at, 0x01, 64)
+    expect(Number(entry.readBigUInt64LE(0)), 'count').toBeGreaterThan(0)
+    expect(entry.readUInt16LE(8), 'SQID').toBe(1)
+    expect(entry.readUInt16LE(10), 'CID').toBe(failed.cid)
+    expect((entry.readUInt16LE(12) >>> 1) & 0x7ff, 'status').toBe(0x80)
+    expect(Number(entry.readBigUInt64LE(16)), 'LBA').toBe(slba)
+    expect(entry.readUInt32LE(24), 'NSID').toBe(1)
+  })
+
+  test('LOG-02: newest first, counted, and the older ones kept', async () => {
+    const at = await open(1)
+    const queue = at.queue(1)
+    for (const slba of [1, 2, 3]) {
+      await queue.submit(read(1, 2 ** 40 + slba, 1), { receive: 512 })
+    }
+    const entries = await page(at, 0x01, 3 * 64)
+    const lbas = [0, 64, 128].map((offset) => Number(entries.readBigUInt64LE(offset + 16)))
+    expect(lbas).toEqual([2 ** 40 + 3, 2 ** 40 + 2, 2 ** 40 + 1])
+    const counts = [0, 64, 128].map((offset) => Number(entries.readBigUInt64LE(offset)))
+    expect(counts).toEqual([counts[0], (counts[0] ?? 0) - 1, (counts[0] ?? 0) - 2])
+  })
+
+  test('LOG-02: an admin command is there with SQID 0', async () => {
+    const at = await open()
+    const failed = await at.admin.submit(sqe(0xc7))
+    expect(failed.status).toBe('0/01h')
+    const entry = await page(at, 0x01, 64)
+    expect(entry.readUInt16LE(8)).toBe(0)
+    expect(entry.readUInt16LE(10)).toBe(failed.cid)
+  })
+
+  test('LOG-02: the log has as many entries as ELPE says', async () => {
+    const at = await open()
+    const { data } = await at.admin.must(identify(1), { receive: 4096 })
+    const bytes = (data.readUInt8(262) + 1) * 64
+    expect((await page(at, 0x01, bytes)).length).toBe(bytes)
+    expect(await refusal(at, 0x01, 64, bytes + 64)).toBe('0/02h')
+  })
+})
+
+describe('health (LID 02h)', () => {
+  const counters = async (at: Session) => {
+    const data = await page(at, 0x02, 512)
+    const at128 = (offset: number): number => Number(data.readBigUInt64LE(offset))
+    return { read: at128(32), written: at128(48), reads: at128(64), writes: at128(80), data }
+  }
+
+  test('LOG-03: reads and writes are counted', async () => {
+    const at = await open(1)
+    const before = await counters(at)
+    const send = Buffer.alloc(512_000)
+    for (let index = 0; index < 4; index += 1) {
+      await at.queue(1).must(write(1, 0, 1000), { send, inCapsule: false })
+      await at.queue(1).must(read(1, 0, 1000), { receive: send.length })
+    }
+    const after = await counters(at)
+    expect(after.reads - before.reads).toBe(4)
+    expect(after.writes - before.writes).toBe(4)
+    // Units of 512,000 bytes, rounded up: 4 more, or 5 over a boundary.
+    expect(after.read - before.read).toBeGreaterThanOrEqual(4)
+    expect(after.read - before.read).toBeLessThanOrEqual(5)
+    expect(after.written - before.written).toBeGreaterThanOrEqual(4)
+    expect(after.written - before.written).toBeLessThanOrEqual(5)
+  })
+
+  test('LOG-03: no critical warning, spare 100 %, a plausible temperature', async () => {
+    const { data } = await counters(await open())
+    expect(data.readUInt8(0), 'critical warning').toBe(0)
+    expect(data.readUInt8(3), 'available spare').toBe(100)
+    expect(data.readUInt8(5), 'percentage used').toBe(0)
+  })
+})
+
+test('LOG-04: firmware slots', async () => {
+  const at = await open()
+  const data = await page(at, 0x03, 512)
+  const { data: controller } = await at.admin.must(identify(1), { receive: 4096 })
+  expect(data.readUInt8(0) & 7, 'AFI').toBe(1)
+  expect(data.subarray(8, 16)).toEqual(controller.subarray(64, 72))
+  expect(data.subarray(16).every((byte) => byte === 0)).toBe(true)
+})
+
+test('LOG-05: commands supported', async () => {
+  const data = await page(await open(), 0x05, 4096)
+  const admin = (opcode: number): number => data.readUInt32LE(4 * opcode) & 1
+  const io = (opcode: number): number => data.readUInt32LE(1024 + 4 * opcode) & 1
+  for (const opcode of [0x02, 0x06, 0x08, 0x09, 0x0a, 0x0c, 0x18]) {
+    expect(admin(opcode), `admin ${opcode}`).toBe(1)
+  }
+  for (const opcode of [0x00, 0x01, 0x02, 0x05, 0x08, 0x09]) {
+    expect(io(opcode), `I/O ${opcode}`).toBe(1)
+  }
+  for (const opcode of [0x00, 0x01, 0x04, 0x05, 0x10, 0x80]) expect(admin(opcode)).toBe(0)
+  for (const opcode of [0x04, 0x0d, 0x19, 0x7d]) expect(io(opcode)).toBe(0)
+  for (const opcode of [0x01, 0x08, 0x09]) {
+    expect(data.readUInt32LE(1024 + 4 * opcode) & 2, 'LBCC').toBe(2)
+  }
+})
+
+describe('offsets', () => {
+  test.each([0x00, 0x03, 0x05])('LOG-06: LID %i in pieces', async (lid) => {
+    const at = await open()
+    const bytes = PAGES.find(([known]) => known === lid)?.[1] ?? 0
+    const whole = await page(at, lid, bytes)
+    for (const pieceBytes of [4, 20, 100, 512]) {
+      if (bytes / pieceBytes > 300) continue
+      expect((await inPieces(at, lid, bytes, pieceBytes)).equals(whole)).toBe(true)
+    }
+  })
+
+  test.each(PAGES)('LOG-07: LID %i beyond its %i bytes', async (lid, bytes) => {
+    const at = await open()
+    const end = lid === 0x01 ? 256 * 64 : bytes
+    expect(await refusal(at, lid, 64, end + 4)).toBe('0/02h')
+    expect(await refusal(at, lid, 64, 2 ** 32)).toBe('0/02h')
+    expect(await refusal(at, lid, 64, 2 ** 32 + 64)).toBe('0/02h')
+    expect(await refusal(at, lid, 64, 2 ** 52)).toBe('0/02h')
+  })
+
+  test.each([0x00, 0x02, 0x03, 0x05])('LOG-07: LID %i, a tail filled with zeroes', async (lid) => {
+    const at = await open()
+    const bytes = PAGES.find(([known]) => known === lid)?.[1] ?? 0
+    const tail = await page(at, lid, 4096, bytes - 4)
+    expect(tail.subarray(4).every((byte) => byte === 0)).toBe(true)
+  })
+
+  test.each([1, 2, 3, 6])('LOG-08: LPO %i', async (lpo) => {
+    const at = await open()
+    for (const [lid] of PAGES) expect(await refusal(at, lid, 64, lpo)).toBe('0/02h')
+  })
+})
+
+test.each([0x0d, 0x11, 0x40, 0x71, 0x81, 0xbf])('LOG-09: LID %i', async (lid) => {
+  expect(await refusal(await open(), lid, 64)).toBe('1/09h')
+})
+
+test.each([
+  ['shorter', 508],
+  ['longer', 516],
+])('LOG-10: an SGL that is %s than NUMD says', async (_name, receive) => {
+  const { admin } = await open()
+  expect((await admin.submit(getLogPage(2, 128), { receive })).status).toBe('0/0Fh')
+})
+
+test('LOG-06: a length far beyond the page', async () => {
+  const data = await page(await open(), 0x02, 65536)
+  expect(data.subarray(512).every((byte) => byte === 0)).toBe(true)
+})

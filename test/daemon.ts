@@ -1,0 +1,209 @@
+/**
+ * The daemon under test as a child process: configured, started, waited for, stopped.
+ * test → daemon → src/main.ts over its command line, its standard output and signals only.
+ *
+ * Invariant: a daemon that a test started is gone when the test file ends, and unless the test killed
+ * it, it went with exit code 0 and without a word about anything left over.
+ */
+import { spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+import { expect } from 'vitest'
+import type { Endpoint } from './host.ts'
+
+const MAIN = fileURLToPath(new URL('../src/main.ts', import.meta.url))
+const START_MS = 20_000
+const STOP_MS = 15_000
+const LINE_MS = 15_000
+
+export const NQN = 'nqn.2026-01.example:weft-test'
+
+export type NamespaceConfig = {
+  nsid?: number
+  memory?: string
+  file?: string
+  null?: string
+  size?: string
+  block?: 512 | 4096
+}
+
+export type DaemonConfig = {
+  reactors?: number
+  engine?: 'auto' | 'uring' | 'epoll'
+  listeners?: Endpoint[]
+  discovery?: Endpoint[]
+  subsystems?: { nqn: string; hosts?: 'any' | string[]; namespaces: NamespaceConfig[] }[]
+  limits?: Record<string, number | string>
+}
+
+/** One JSON line of the daemon's output. */
+export type LogLine = Record<string, unknown>
+
+export class Daemon {
+  readonly child: ChildProcess
+  /** Where hosts connect. */
+  endpoint: Endpoint = { address: '', port: 0 }
+  /** Every "listening" line, in order. */
+  readonly listening: Endpoint[] = []
+  /** Everything it wrote on standard output, decoded. */
+  readonly lines: LogLine[] = []
+  /** What it wrote that is not JSON, on either stream. */
+  text = ''
+  private readonly watchers = new Set<() => void>()
+
+  constructor(child: ChildProcess) {
+    this.child = child
+    if (child.stdout === null || child.stderr === null) throw new Error('no pipes to the daemon')
+    createInterface({ input: child.stdout }).on('line', (line) => this.heard(line))
+    createInterface({ input: child.stderr }).on('line', (line) => this.heard(line))
+    child.on('exit', () => this.notify())
+  }
+
+  get exited(): boolean {
+    return this.child.exitCode !== null || this.child.signalCode !== null
+  }
+
+  private notify(): void {
+    for (const watcher of [...this.watchers]) watcher()
+  }
+
+  private heard(line: string): void {
+    try {
+      const decoded = JSON.parse(line) as LogLine
+      this.lines.push(decoded)
+      if (decoded['event'] === 'listening') {
+        const at = { address: String(decoded['address']), port: Number(decoded['port']) }
+        this.listening.push(at)
+      }
+    } catch {
+      this.text += `${line}\n`
+    }
+    this.notify()
+  }
+
+  /** Resolves with the first line, past or to come, that satisfies `wanted`. */
+  line(wanted: (line: LogLine) => boolean, what: string, waitMs = LINE_MS): Promise<LogLine> {
+    return new Promise((resolve, reject) => {
+      const stop = (): void => {
+        clearTimeout(timer)
+        this.watchers.delete(look)
+      }
+      const fail = (why: string): void => {
+        stop()
+        const tail = this.lines.slice(-20).map((line) => JSON.stringify(line)).join('\n')
+        reject(new Error(`${why} before ${what}\n${this.text}${tail}`))
+      }
+      const look = (): void => {
+        const found = this.lines.find(wanted)
+        if (found !== undefined) {
+          stop()
+          resolve(found)
+        } else if (this.exited) fail('the daemon exited')
+      }
+      const timer = setTimeout(() => fail(`${waitMs} ms passed`), waitMs)
+      this.watchers.add(look)
+      look()
+    })
+  }
+
+  /** Resolves with the exit code; -1 when a signal ended it. */
+  async exit(waitMs = STOP_MS): Promise<number> {
+    if (!this.exited) {
+      const late = AbortSignal.timeout(waitMs)
+      await once(this.child, 'exit', { signal: late }).catch(() => {
+        throw new Error(`the daemon still runs after ${waitMs} ms\n${this.text}`)
+      })
+    }
+    return this.child.exitCode ?? -1
+  }
+
+  signal(name: NodeJS.Signals): void {
+    this.child.kill(name)
+  }
+
+  /** SIGTERM, and the end that an operator is promised: code 0, nothing left over. */
+  async stop(): Promise<void> {
+    this.signal('SIGTERM')
+    try {
+      expect(await this.exit(), this.text).toBe(0)
+    } finally {
+      await this.kill()
+    }
+    const left = this.lines.filter((line) => /leak/i.test(JSON.stringify(line)))
+    expect(left).toEqual([])
+    expect(this.text).not.toMatch(/leak|assert/i)
+  }
+
+  async kill(): Promise<void> {
+    if (this.exited) return
+    this.child.kill('SIGKILL')
+    await this.exit()
+  }
+
+  /** Resident memory in bytes, as the kernel counts it. */
+  async residentBytes(): Promise<number> {
+    const { readFile } = await import('node:fs/promises')
+    const status = await readFile(`/proc/${this.child.pid}/status`, 'utf8')
+    return Number(/VmRSS:\s+(\d+) kB/.exec(status)?.[1] ?? 0) * 1024
+  }
+}
+
+const LOOPBACK: Endpoint = { address: '127.0.0.1', port: 0 }
+
+/** A configuration that serves one memory namespace of 512-byte blocks to anybody. */
+export function configuration(changes: DaemonConfig = {}): DaemonConfig {
+  return {
+    reactors: 1,
+    listeners: [LOOPBACK],
+    subsystems: [{ nqn: NQN, hosts: 'any', namespaces: [{ nsid: 1, memory: '64M' }] }],
+    ...changes,
+  }
+}
+
+/** A directory of the test's own; removed by removeDirectory. */
+export function temporaryDirectory(): string {
+  return mkdtempSync(join(tmpdir(), 'weft-test-'))
+}
+
+export function removeDirectory(path: string): void {
+  rmSync(path, { recursive: true, force: true })
+}
+
+/** Starts it without waiting; `wrapper` is a command that executes the rest of its arguments. */
+export function spawnDaemon(
+  config: DaemonConfig,
+  wrapper: readonly string[] = [],
+  nodeFlags: readonly string[] = [],
+): Daemon {
+  const directory = temporaryDirectory()
+  const path = join(directory, 'weft.json')
+  writeFileSync(path, JSON.stringify(config))
+  const command = [...wrapper, process.execPath, ...nodeFlags, MAIN, 'serve', '--config', path]
+  const [program, ...args] = command
+  const child = spawn(program as string, args, { stdio: ['ignore', 'pipe', 'pipe'] })
+  child.once('exit', () => removeDirectory(directory))
+  return new Daemon(child)
+}
+
+/** Starts it and waits until it serves. */
+export async function startDaemon(
+  config: DaemonConfig = configuration(),
+  wrapper: readonly string[] = [],
+  nodeFlags: readonly string[] = [],
+): Promise<Daemon> {
+  const daemon = spawnDaemon(config, wrapper, nodeFlags)
+  try {
+    await daemon.line((line) => line['event'] === 'ready', 'it was ready', START_MS)
+  } catch (error) {
+    await daemon.kill()
+    throw error
+  }
+  const first = daemon.listening[0]
+  if (first === undefined) throw new Error('it never said where it listens')
+  daemon.endpoint = first
+  return daemon
+}

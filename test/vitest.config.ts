@@ -1,0 +1,15 @@
+/**
+ * How the tests run: each file in a process of its own, two at a time, because most of them start a
+ * daemon and the machines they run on are small.
+ */
+import { defineConfig } from 'vitest/config'
+
+export default defineConfig({
+  test: {
+    include: ['test/**/*.test.ts'],
+    pool: 'forks',
+    maxWorkers: 2,
+    testTimeout: 30_000,
+    hookTimeout: 30_000,
+  },
+})
