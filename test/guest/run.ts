@@ -1,0 +1,263 @@
+/**
+ * The guest suite: a real Linux host in a virtual machine against weft on this machine.
+ * npm run test:guest → run → machine, kernel, initramfs, vm, weft, checks/*.
+ *
+ *   node test/guest/run.ts [--only WORDS] [--kernel 6.1|6.12] [--target weft|kernel]
+ *
+ * Prints 'ok NAME' or 'not ok NAME: WHY' for each check and closes with 'N passed, N failed'.
+ * Invariant: whatever happens, qemu and the daemon are ended by pid before this program ends.
+ */
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import type { Bench, Check } from './check.ts'
+import { COMMAND_CHECKS } from './checks/commands.ts'
+import { DISCOVERY_CHECKS } from './checks/discovery.ts'
+import { FIELD_CHECKS } from './checks/fields.ts'
+import { FILESYSTEM_CHECKS } from './checks/filesystem.ts'
+import { OUTAGE_CHECKS } from './checks/outage.ts'
+import { VERIFY_CHECKS } from './checks/verify.ts'
+import { Host } from './host.ts'
+import { packInitramfs } from './initramfs.ts'
+import { type Kernel, KERNEL_SERIES, type KernelSeries, obtainKernel } from './kernel.ts'
+import { KernelLog } from './kernel-log.ts'
+import { serveFromKernel } from './kernel-target.ts'
+import { cacheDirectory, checkMachine, counterKhz, describeMachine, installPackages }
+  from './machine.ts'
+import { VirtualMachine } from './vm.ts'
+import { Weft } from './weft.ts'
+
+const CHECKS: readonly Check[] = [
+  ...DISCOVERY_CHECKS, ...FIELD_CHECKS, ...COMMAND_CHECKS, ...FILESYSTEM_CHECKS, ...VERIFY_CHECKS,
+  ...OUTAGE_CHECKS,
+]
+
+/** A check takes at most this long, whatever its steps allow. */
+const CHECK_TIMEOUT_MS = 600_000
+/** After this, what is left is not run: a target that hangs must not take the day. */
+const SUITE_TIMEOUT_MS = 45 * 60_000
+const BOOTS_MAX = 4
+
+type Options = {
+  readonly only: string
+  readonly kernel: KernelSeries
+  readonly target: 'weft' | 'kernel'
+  readonly weftFlags: readonly string[]
+}
+
+class Suite {
+  readonly #options: Options
+  readonly #kernel: Kernel
+  readonly #initramfs: string
+  readonly #counterKhz: number | null
+  readonly #directory: string
+  readonly #images: string
+  #vm: VirtualMachine | null = null
+  #weft: Weft | null = null
+  #log: KernelLog | null = null
+  #boots = 0
+  passed = 0
+  failed = 0
+
+  constructor(
+    options: Options, kernel: Kernel, initramfs: string, khz: number | null,
+    directory: string, images: string,
+  ) {
+    this.#options = options
+    this.#kernel = kernel
+    this.#initramfs = initramfs
+    this.#counterKhz = khz
+    this.#directory = directory
+    this.#images = images
+  }
+
+  async run(): Promise<void> {
+    const until = Date.now() + SUITE_TIMEOUT_MS
+    const chosen = CHECKS.filter((at) => at.name.includes(this.#options.only) &&
+      !(this.#options.target === 'kernel' && at.weftOnly === true))
+    let bench: Bench | null = null
+    for (const check of chosen) {
+      const began = Date.now()
+      let reason: string | null
+      try {
+        if (began > until) throw new Error(`not run: ${SUITE_TIMEOUT_MS / 60_000} minutes are over`)
+        bench ??= await this.#setUp()
+        reason = await this.#judge(check, bench)
+      } catch (error) {
+        reason = (error as Error).message
+      }
+      this.#report(check.name, reason, Date.now() - began)
+      if (reason !== null && bench !== null && !(await this.#tidy(bench))) bench = null
+    }
+    if (bench?.weft != null) await this.#endWeft(bench.weft)
+  }
+
+  /** Ends everything this suite started, without waiting. */
+  destroy(): void {
+    this.#weft?.destroy()
+    if (this.#vm?.pid !== undefined) {
+      try {
+        process.kill(this.#vm.pid, 'SIGKILL')
+      } catch {
+        // It has ended already.
+      }
+    }
+  }
+
+  /** A freshly booted guest and a running target. */
+  async #setUp(): Promise<Bench> {
+    await this.#vm?.stop()
+    this.#weft?.destroy()
+    this.#weft = null
+    if (this.#boots === BOOTS_MAX) throw new Error(`not run: the guest hung ${BOOTS_MAX} times`)
+    this.#boots += 1
+    const directory = join(this.#directory, String(this.#boots))
+    mkdirSync(directory)
+    const began = Date.now()
+    const vm = await VirtualMachine.boot({
+      kernel: this.#kernel, initramfs: this.#initramfs, directory, counterKhz: this.#counterKhz,
+    })
+    this.#vm = vm
+    await vm.require('modprobe nvme-tcp; busybox dmesg -c > /dev/null')
+    this.#log = new KernelLog(vm)
+    console.log(`# Linux ${this.#kernel.version} is up after ${seconds(Date.now() - began)} s`)
+    if (this.#options.target === 'kernel') {
+      return { vm, host: new Host(vm, await serveFromKernel(vm)), weft: null }
+    }
+    const weft = await Weft.prepare(this.#images, this.#options.weftFlags)
+    this.#weft = weft
+    await weft.start()
+    return { vm, host: new Host(vm, weft.target), weft }
+  }
+
+  /** Runs one check. Resolves with why it failed, or null. */
+  async #judge(check: Check, bench: Bench): Promise<string | null> {
+    if (bench.weft?.running === false) await bench.weft.start()
+    const reason = await within(CHECK_TIMEOUT_MS, check.run(bench))
+    const fault = bench.weft?.takeFault() ?? null
+    const complaints = await this.#log?.complaints(check.expected ?? []) ?? []
+    const said = complaints.length === 0 ? null
+      : `the kernel complains: ${complaints.slice(0, 4).join(' / ')}`
+    const reasons = [fault, reason, said].filter((at) => at !== null)
+    return reasons.length === 0 ? null : reasons.join('; ')
+  }
+
+  /** After a failure: nothing may be left mounted or connected. False: the guest is beyond that. */
+  async #tidy(bench: Bench): Promise<boolean> {
+    try {
+      await bench.vm.require('rm -f /run/io-goes-on; busybox umount -f /mnt/weft 2> /dev/null; ' +
+        'nvme disconnect-all; ! ls /sys/class/nvme/nvme* > /dev/null 2>&1', 60_000)
+      await this.#log?.complaints([])
+      return true
+    } catch {
+      console.log('# the guest is stuck and is booted anew')
+      return false
+    }
+  }
+
+  async #endWeft(weft: Weft): Promise<void> {
+    if (!weft.running) return
+    const began = Date.now()
+    const name = 'the daemon ends with status 0 on SIGTERM'
+    try {
+      const ending = await weft.stop('SIGTERM')
+      this.#report(name, ending.status === 0 ? null : `${ending.status ?? ending.signal}`,
+        Date.now() - began)
+    } catch (error) {
+      this.#report(name, (error as Error).message, Date.now() - began)
+    }
+  }
+
+  #report(name: string, reason: string | null, elapsedMs: number): void {
+    if (reason === null) {
+      this.passed += 1
+      console.log(`ok ${name} # ${seconds(elapsedMs)} s`)
+    } else {
+      this.failed += 1
+      console.log(`not ok ${name}: ${reason.replaceAll('\n', ' / ')} # ${seconds(elapsedMs)} s`)
+    }
+  }
+}
+
+/** Resolves with null, or with the reason for a rejection or for running out of time. */
+async function within(ms: number, work: Promise<void>): Promise<string | null> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<string>((resolve) => {
+    timer = setTimeout(() => resolve(`no end after ${ms / 1000} s`), ms)
+  })
+  const done = work.then(() => null, (error: Error) => error.message)
+  const reason = await Promise.race([done, late])
+  clearTimeout(timer)
+  return reason
+}
+
+function seconds(ms: number): string {
+  return (ms / 1000).toFixed(1)
+}
+
+function readOptions(): Options {
+  const { values, positionals } = parseArgs({
+    options: {
+      only: { type: 'string', default: '' },
+      kernel: { type: 'string', default: '6.1' },
+      target: { type: 'string', default: 'weft' },
+    },
+    allowPositionals: true,
+  })
+  const kernel = KERNEL_SERIES.find((at) => at === values.kernel)
+  if (kernel === undefined) throw new Error(`--kernel is one of ${KERNEL_SERIES.join(', ')}`)
+  if (values.target !== 'weft' && values.target !== 'kernel') {
+    throw new Error('--target is weft or kernel')
+  }
+  return { only: values.only, kernel, target: values.target, weftFlags: positionals }
+}
+
+async function main(): Promise<number> {
+  const options = readOptions()
+  checkMachine()
+  console.log(`# ${await describeMachine()}`)
+  const installed = await installPackages()
+  if (installed.length > 0) console.log(`# installed ${installed.join(', ')}`)
+  const cache = cacheDirectory()
+  const kernel = await obtainKernel(cache, options.kernel)
+  const directory = mkdtempSync(join(tmpdir(), 'weft-guest-'))
+  const images = mkdtempSync(join(cache, 'run-'))
+  const initramfs = await packInitramfs(kernel, directory)
+  const suite = new Suite(options, kernel, initramfs, await counterKhz(), directory, images)
+  process.on('exit', () => suite.destroy())
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.on(signal, () => process.exit(130))
+  }
+  try {
+    await suite.run()
+  } finally {
+    suite.destroy()
+    for (const name of readdirSync(images)) {
+      if (name.endsWith('.img')) rmSync(join(images, name))
+    }
+    if (suite.failed > 0) keepRecords(cache, directory, images)
+    rmSync(directory, { recursive: true, force: true })
+    rmSync(images, { recursive: true, force: true })
+  }
+  console.log(`${suite.passed} passed, ${suite.failed} failed`)
+  return suite.failed === 0 && suite.passed > 0 ? 0 : 1
+}
+
+/** Consoles, kernel log and the daemon's log of the last run that failed. */
+function keepRecords(cache: string, directory: string, images: string): void {
+  const kept = join(cache, 'last-failure')
+  rmSync(kept, { recursive: true, force: true })
+  const noSocket = (source: string): boolean => !source.endsWith('/port')
+  cpSync(directory, kept, { recursive: true, filter: noSocket })
+  cpSync(images, join(kept, 'weft'), { recursive: true })
+  console.log(`# logs: ${kept}`)
+}
+
+try {
+  process.exit(await main())
+} catch (error) {
+  console.log(`not ok the suite: ${(error as Error).message}`)
+  console.log('0 passed, 1 failed')
+  process.exit(1)
+}

@@ -1,0 +1,183 @@
+/**
+ * The daemon under test: a child process of this machine, started, signalled and watched.
+ * run and checks/outage → weft → src/main.ts serve.
+ *
+ * Invariant: no daemon outlives the suite; an exit that nobody asked for is remembered as a fault.
+ */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { createWriteStream, writeFileSync, type WriteStream } from 'node:fs'
+import { createServer } from 'node:net'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { SUBSYSTEMS, type Subsystem, type Target } from './target.ts'
+import { MACHINE_ADDRESS } from './vm.ts'
+
+const LOOPBACK = '127.0.0.1'
+const READY_TIMEOUT_MS = 60_000
+const EXIT_TIMEOUT_MS = 30_000
+const PROGRAM = join(import.meta.dirname, '../../src/main.ts')
+
+/** How the daemon ended: its exit status, or null and the signal. */
+export type Ending = { readonly status: number | null; readonly signal: string | null }
+
+export class Weft {
+  readonly port: number
+  readonly discoveryPort: number
+  readonly #directory: string
+  readonly #log: WriteStream
+  readonly #extra: readonly string[]
+  #child: ChildProcess | null = null
+  #lastLines: string[] = []
+  #fault: string | null = null
+
+  private constructor(
+    directory: string, port: number, discoveryPort: number, extra: readonly string[],
+  ) {
+    this.#directory = directory
+    this.port = port
+    this.discoveryPort = discoveryPort
+    this.#extra = extra
+    this.#log = createWriteStream(join(directory, 'weft.log'))
+  }
+
+  /** Prepares a daemon that keeps its configuration, images and log in directory. */
+  static async prepare(directory: string, extra: readonly string[] = []): Promise<Weft> {
+    const weft = new Weft(directory, await freePort(), await freePort(), extra)
+    const subsystems = SUBSYSTEMS.map((at) => subsystemConfig(at, directory))
+    const config = {
+      listeners: [{ address: LOOPBACK, port: weft.port }],
+      discovery: [{ address: LOOPBACK, port: weft.discoveryPort }],
+      subsystems,
+    }
+    writeFileSync(join(directory, 'weft.json'), JSON.stringify(config, null, 2))
+    return weft
+  }
+
+  get target(): Target {
+    return { address: MACHINE_ADDRESS, port: this.port, discoveryPort: this.discoveryPort }
+  }
+
+  get pid(): number | undefined {
+    return this.#child?.pid
+  }
+
+  get running(): boolean {
+    return this.#child !== null
+  }
+
+  /** What went wrong with the daemon since it was last asked, or null. */
+  takeFault(): string | null {
+    const fault = this.#fault
+    this.#fault = null
+    return fault
+  }
+
+  /** Starts the daemon and resolves when it says that it is ready. */
+  async start(): Promise<void> {
+    const config = join(this.#directory, 'weft.json')
+    const child = spawn(process.execPath, [PROGRAM, 'serve', '--config', config, ...this.#extra],
+      { stdio: ['ignore', 'pipe', 'pipe'] })
+    this.#child = child
+    this.#lastLines = []
+    const ready = new Promise<void>((resolve, reject) => {
+      const timer = setTimeout(() => {
+        reject(new Error(`weft was not ready after ${READY_TIMEOUT_MS / 1000} s: ${this.#said()}`))
+      }, READY_TIMEOUT_MS)
+      child.once('error', reject)
+      child.once('exit', (status, signal) => {
+        clearTimeout(timer)
+        reject(new Error(`weft ended before it was ready (${status ?? signal}): ${this.#said()}`))
+      })
+      this.#watch(child, () => {
+        clearTimeout(timer)
+        resolve()
+      })
+    })
+    child.once('exit', (status, signal) => {
+      // stop() takes the child out first: whoever is still here left on its own.
+      if (this.#child !== child) return
+      this.#child = null
+      this.#fault = `weft ended by itself (${status ?? signal}): ${this.#said()}`
+    })
+    await ready
+  }
+
+  /** Sends the signal and resolves when the daemon has ended. */
+  async stop(signal: 'SIGTERM' | 'SIGKILL'): Promise<Ending> {
+    const child = this.#child
+    if (child === null) throw new Error('weft is not running')
+    this.#child = null
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => {
+        child.kill('SIGKILL')
+        reject(new Error(`weft had not ended ${EXIT_TIMEOUT_MS / 1000} s after ${signal}`))
+      }, EXIT_TIMEOUT_MS)
+      child.once('exit', (status, ended) => {
+        clearTimeout(timer)
+        resolve({ status, signal: ended })
+      })
+      child.kill(signal)
+    })
+  }
+
+  /** Ends the daemon at once, for good. May be called at any time. */
+  destroy(): void {
+    const child = this.#child
+    this.#child = null
+    child?.kill('SIGKILL')
+    this.#log.end()
+  }
+
+  #watch(child: ChildProcess, ready: () => void): void {
+    for (const stream of [child.stdout, child.stderr]) {
+      if (stream === null) continue
+      createInterface({ input: stream }).on('line', (line) => {
+        if (!this.#log.writableEnded) this.#log.write(`${line}\n`)
+        this.#lastLines.push(line)
+        if (this.#lastLines.length > 6) this.#lastLines.shift()
+        if (eventOf(line) === 'ready') ready()
+      })
+    }
+  }
+
+  #said(): string {
+    return this.#lastLines.join(' / ') || '(it said nothing)'
+  }
+}
+
+function eventOf(line: string): string | null {
+  try {
+    const parsed = JSON.parse(line) as { event?: unknown }
+    return typeof parsed.event === 'string' ? parsed.event : null
+  } catch {
+    return null
+  }
+}
+
+function subsystemConfig(subsystem: Subsystem, directory: string): unknown {
+  const stem = subsystem.nqn.split(':').at(-1)
+  return {
+    nqn: subsystem.nqn,
+    hosts: subsystem.hosts,
+    namespaces: subsystem.namespaces.map((at) => {
+      const size = `${at.bytes / (1024 * 1024)}M`
+      const medium = at.kind === 'memory'
+        ? { memory: size }
+        : { file: join(directory, `${stem}-${at.nsid}.img`), size, create: true }
+      return { nsid: at.nsid, ...medium, block: at.blockBytes }
+    }),
+  }
+}
+
+/** A TCP port that is free now; it stays the daemon's over all its restarts. */
+export async function freePort(): Promise<number> {
+  const server = createServer()
+  return new Promise((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(0, LOOPBACK, () => {
+      const address = server.address()
+      const port = address !== null && typeof address === 'object' ? address.port : 0
+      server.close(() => resolve(port))
+    })
+  })
+}
