@@ -1,0 +1,262 @@
+/**
+ * Features: the values that a host sets on its controller, and what may be set.
+ * admin calls it with decoded commands; io looks at writeCacheEnabled. Pure: no clock, no queues.
+ * NVMe Base 2.0, Set Features and Get Features; layouts in wire/feature.ts.
+ *
+ * One row a feature; all of them hold for a whole controller, none is kept over a reset, except
+ * the host identifier, which Connect brought. A host sees its defaults again after it resets.
+ *
+ * Invariant: what is stored was valid, and a command that is answered with an error stores nothing.
+ */
+import {
+  ASYNC_EVENT_BITS, EXHID, FEATURE_CAPABILITY_BITS, FEATURE_SELECT, FID, HOST_BEHAVIOUR,
+  HOST_BEHAVIOUR_BYTES, HOST_IDENTIFIER_BYTES, QUEUES_BITS,
+} from '../wire/feature.ts'
+import { putBits, takeBits } from '../wire/layout.ts'
+import { NSID_ALL } from '../wire/sqe.ts'
+import { STATUS } from '../wire/status.ts'
+
+/** Identify's KAS: the unit that keep-alive times are rounded up to. */
+export const KEEP_ALIVE_UNIT_MS = 1000
+
+/** Where a controller's features start from. */
+export type FeatureOrigin = {
+  readonly kind: 'nvm' | 'discovery'
+  readonly ioQueuesMax: number
+  /** As agreed on at Connect; 0 = off. */
+  readonly keepAliveMs: number
+  /** 16 bytes, from Connect. */
+  readonly hostId: Uint8Array
+}
+
+/** The features of one controller. Only setFeature changes them. */
+export type Features = {
+  readonly origin: FeatureOrigin
+  arbitration: number
+  /** Off: every write has to be on the medium before it is answered, as if it had FUA. */
+  writeCacheEnabled: boolean
+  /** I/O queue pairs granted; QIDs above are not to be connected. */
+  ioQueueCount: number
+  writeAtomicity: number
+  /** Bits of ASYNC_EVENT_BITS: the events that the host wants to be told. */
+  asyncEvents: number
+  keepAliveMs: number
+  /** HOST_BEHAVIOUR_BYTES. */
+  readonly hostBehaviour: Uint8Array
+}
+
+export type SetRequest = {
+  readonly fid: number
+  readonly save: boolean
+  readonly nsid: number
+  readonly cdw11: number
+  /** What the host sent: featureBytes(fid) bytes. */
+  readonly payload: Uint8Array
+  /** I/O queues that are connected. */
+  readonly ioQueues: number
+}
+
+export type GetRequest = { readonly fid: number; readonly select: number; readonly cdw11: number }
+
+/** status, DW0 of the completion, and the data where the feature has some (else empty). */
+export type FeatureAnswer = {
+  readonly status: number
+  readonly dw0: number
+  readonly payload: Uint8Array
+}
+
+type Row = {
+  readonly fid: number
+  readonly name: string
+  readonly kinds: readonly FeatureOrigin['kind'][]
+  readonly changeable: boolean
+  /** Data instead of a dword; 0 = a dword. */
+  readonly bytes: number
+  /** Returns a status and stores when it is 0. */
+  readonly set: (features: Features, request: SetRequest) => number
+  readonly get: (features: Features) => number
+  readonly payload?: (features: Features) => Uint8Array
+}
+
+const NVM = ['nvm'] as const
+const BOTH = ['nvm', 'discovery'] as const
+
+/** A feature with one legal value, which a host may set as often as it likes. */
+const fixed = (value: number) => ({
+  set: (_features: Features, request: SetRequest) =>
+    request.cdw11 === value ? STATUS.SUCCESS : STATUS.INVALID_FIELD,
+  get: () => value,
+})
+
+const ROWS: readonly Row[] = [
+  {
+    // Round robin is the only arbitration, so that weights and burst change nothing.
+    fid: FID.ARBITRATION, name: 'Arbitration', kinds: NVM, changeable: true, bytes: 0,
+    set: (features, { cdw11 }) => {
+      features.arbitration = cdw11
+      return STATUS.SUCCESS
+    },
+    get: (features) => features.arbitration,
+  },
+  {
+    // NPSS 0: power state 0 is the only one.
+    fid: FID.POWER_MANAGEMENT, name: 'Power Management', kinds: NVM, changeable: true, bytes: 0,
+    ...fixed(0),
+  },
+  {
+    // No time limit for recovery, no errors for deallocated blocks.
+    fid: FID.ERROR_RECOVERY, name: 'Error Recovery', kinds: NVM, changeable: true, bytes: 0,
+    ...fixed(0),
+  },
+  {
+    fid: FID.VOLATILE_WRITE_CACHE, name: 'Volatile Write Cache', kinds: NVM, changeable: true,
+    bytes: 0,
+    set: (features, { cdw11 }) => {
+      features.writeCacheEnabled = (cdw11 & 1) === 1
+      return STATUS.SUCCESS
+    },
+    get: (features) => (features.writeCacheEnabled ? 1 : 0),
+  },
+  {
+    fid: FID.NUMBER_OF_QUEUES, name: 'Number of Queues', kinds: NVM, changeable: true, bytes: 0,
+    set: setQueues, get: (features) => queuesWord(features.ioQueueCount),
+  },
+  {
+    // Writes are atomic by one block only, in any case: AWUN is 0.
+    fid: FID.WRITE_ATOMICITY, name: 'Write Atomicity Normal', kinds: NVM, changeable: true,
+    bytes: 0,
+    set: (features, { cdw11 }) => {
+      features.writeAtomicity = cdw11 & 1
+      return STATUS.SUCCESS
+    },
+    get: (features) => features.writeAtomicity,
+  },
+  {
+    fid: FID.ASYNC_EVENTS, name: 'Asynchronous Event Configuration', kinds: BOTH,
+    changeable: true, bytes: 0,
+    set: (features, { cdw11 }) => {
+      if ((cdw11 & ~EVENTS_KNOWN[features.origin.kind]) !== 0) return STATUS.INVALID_FIELD
+      features.asyncEvents = cdw11
+      return STATUS.SUCCESS
+    },
+    get: (features) => features.asyncEvents,
+  },
+  {
+    fid: FID.KEEP_ALIVE_TIMER, name: 'Keep Alive Timer', kinds: BOTH, changeable: true, bytes: 0,
+    set: (features, { cdw11 }) => {
+      if (cdw11 === 0) return STATUS.KEEP_ALIVE_INVALID
+      features.keepAliveMs = roundKeepAlive(cdw11)
+      return STATUS.SUCCESS
+    },
+    get: (features) => features.keepAliveMs,
+  },
+  {
+    fid: FID.HOST_BEHAVIOUR, name: 'Host Behavior Support', kinds: NVM, changeable: true,
+    bytes: HOST_BEHAVIOUR_BYTES, set: setHostBehaviour, get: () => 0,
+    payload: (features) => features.hostBehaviour,
+  },
+  {
+    // On a fabric, Connect has said who the host is.
+    fid: FID.HOST_IDENTIFIER, name: 'Host Identifier', kinds: NVM, changeable: false,
+    bytes: HOST_IDENTIFIER_BYTES, set: () => STATUS.COMMAND_SEQUENCE_ERROR, get: () => 0,
+    payload: (features) => features.origin.hostId,
+  },
+]
+
+/** SMART warnings can be asked for, though there is nothing to warn of. */
+const SMART_WARNINGS = 0x3f
+const EVENTS_KNOWN = {
+  nvm: SMART_WARNINGS | putBits(ASYNC_EVENT_BITS.namespaceAttributes, 1),
+  discovery: putBits(ASYNC_EVENT_BITS.discoveryLog, 1),
+}
+/** Arbitration burst 7: as many commands of a queue at a time as there are. */
+const BURST_UNLIMITED = 7
+const NOTHING = new Uint8Array(0)
+
+/** The defaults: what a controller has after Connect, and again after a reset. */
+export function initialFeatures(origin: FeatureOrigin): Features {
+  return {
+    origin, arbitration: BURST_UNLIMITED, writeCacheEnabled: true, ioQueueCount: origin.ioQueuesMax,
+    writeAtomicity: 0, asyncEvents: 0, keepAliveMs: origin.keepAliveMs,
+    hostBehaviour: new Uint8Array(HOST_BEHAVIOUR_BYTES),
+  }
+}
+
+/** The FIDs that a controller of this kind has, in ascending order. */
+export function supportedFeatures(kind: FeatureOrigin['kind']): number[] {
+  return ROWS.filter((row) => row.kinds.includes(kind)).map((row) => row.fid)
+}
+
+/** Bytes that Set Features carries to, and Get Features from, the host: 0 for most features. */
+export function featureBytes(features: Features, fid: number): number {
+  return rowOf(features, fid)?.bytes ?? 0
+}
+
+/** A keep-alive time of Connect or Set Features, in ms: rounded up to the unit; 0 stays 0. */
+export function roundKeepAlive(kato: number): number {
+  const units = Math.ceil(kato / KEEP_ALIVE_UNIT_MS)
+  return Math.min(units, Math.floor(0xffff_ffff / KEEP_ALIVE_UNIT_MS)) * KEEP_ALIVE_UNIT_MS
+}
+
+export function setFeature(features: Features, request: SetRequest): FeatureAnswer {
+  const row = rowOf(features, request.fid)
+  const nsid = request.nsid >>> 0
+  if (row === undefined) return answer(STATUS.INVALID_FIELD)
+  if (request.save) return answer(STATUS.FEATURE_NOT_SAVEABLE)
+  if (nsid !== 0 && nsid !== NSID_ALL) return answer(STATUS.FEATURE_NOT_NAMESPACE_SPECIFIC)
+  // The slot's words are signed.
+  const status = row.set(features, { ...request, cdw11: request.cdw11 >>> 0 })
+  if (status !== STATUS.SUCCESS) return answer(status)
+  // Number of Queues is the one feature whose Set answers what became of the request.
+  return answer(status, row.fid === FID.NUMBER_OF_QUEUES ? row.get(features) : 0)
+}
+
+export function getFeature(features: Features, request: GetRequest): FeatureAnswer {
+  const row = rowOf(features, request.fid)
+  if (row === undefined) return answer(STATUS.INVALID_FIELD)
+  const { select } = request
+  if (select === FEATURE_SELECT.CAPABILITIES) {
+    return answer(STATUS.SUCCESS, putBits(FEATURE_CAPABILITY_BITS.changeable, +row.changeable))
+  }
+  if (select > FEATURE_SELECT.CAPABILITIES) return answer(STATUS.INVALID_FIELD)
+  // The 64-bit identifier does not exist on a fabric.
+  if (row.fid === FID.HOST_IDENTIFIER && (request.cdw11 & EXHID) === 0) {
+    return answer(STATUS.INVALID_FIELD)
+  }
+  // Nothing can be saved, and then SAVED means DEFAULT.
+  const from = select === FEATURE_SELECT.CURRENT ? features : initialFeatures(features.origin)
+  return answer(STATUS.SUCCESS, row.get(from), row.payload?.(from))
+}
+
+function rowOf(features: Features, fid: number): Row | undefined {
+  return ROWS.find((row) => row.fid === fid && row.kinds.includes(features.origin.kind))
+}
+
+function answer(status: number, dw0 = 0, payload: Uint8Array = NOTHING): FeatureAnswer {
+  return { status, dw0, payload }
+}
+
+/** A queue pair needs one of each, and there are as many of one as of the other. */
+function setQueues(features: Features, { cdw11, ioQueues }: SetRequest): number {
+  const nsqr = takeBits(cdw11, QUEUES_BITS.nsq)
+  const ncqr = takeBits(cdw11, QUEUES_BITS.ncq)
+  if (nsqr === 0xffff || ncqr === 0xffff) return STATUS.INVALID_FIELD
+  if (ioQueues > 0) return STATUS.COMMAND_SEQUENCE_ERROR
+  features.ioQueueCount = Math.min(Math.min(nsqr, ncqr) + 1, features.origin.ioQueuesMax)
+  return STATUS.SUCCESS
+}
+
+function queuesWord(queueCount: number): number {
+  const last = queueCount - 1
+  return (putBits(QUEUES_BITS.nsq, last) | putBits(QUEUES_BITS.ncq, last)) >>> 0
+}
+
+/** ETDAS and LBAFEE need what Identify says this controller does not have. */
+function setHostBehaviour(features: Features, { payload }: SetRequest): number {
+  if (payload.length !== HOST_BEHAVIOUR_BYTES) return STATUS.DATA_SGL_LENGTH_INVALID
+  const acre = payload[HOST_BEHAVIOUR.acre]!
+  const others = payload[HOST_BEHAVIOUR.etdas]! | payload[HOST_BEHAVIOUR.lbafee]!
+  if (acre > 1 || others !== 0) return STATUS.INVALID_FIELD
+  features.hostBehaviour[HOST_BEHAVIOUR.acre] = acre
+  return STATUS.SUCCESS
+}

@@ -1,0 +1,197 @@
+/**
+ * Log pages: builds what Get Log Page reads, except the discovery log (subsystem/discovery.ts).
+ * Called by admin.               NVMe Base 2.0, Get Log Page; layouts in wire/log-page.ts.
+ *
+ * A log is built whole for each command and then cut to what the host asked for: that makes every
+ * offset and length right, and none of it is in the data path.
+ *
+ * Invariant: LID 00h names a log exactly when logPage() has it.
+ */
+import { FABRICS_OPCODE, ADMIN_OPCODE, IO_OPCODE, NSID_ALL } from '../wire/sqe.ts'
+import { putBits } from '../wire/layout.ts'
+import {
+  CHANGED_NAMESPACES, EFFECT_BITS, EFFECTS_LOG, ERROR_ENTRY, ERROR_ENTRY_BYTES,
+  FEATURE_EFFECT_BITS, FIRMWARE_LOG, LID, SMART_LOG, SUPPORTED_LOG_BITS, TRTYPE,
+} from '../wire/log-page.ts'
+import { layoutOf } from '../wire/layout.ts'
+import { STATUS } from '../wire/status.ts'
+import { putPadded, putU64 } from '../wire/value.ts'
+import { supportedFeatures } from './features.ts'
+
+/** Entries of the error log; Identify's ELPE is 0-based. */
+export const ERROR_ENTRIES = 64
+const CHANGED_MAX = 1024
+const FIRMWARE_BYTES = 8
+const SMART_UNIT_BYTES = 512_000
+
+/** A command that failed. */
+export type ErrorEntry = {
+  /** 1 for the first error of the controller, counting on. */
+  readonly count: number
+  readonly sqid: number
+  readonly cid: number
+  /** Of STATUS. */
+  readonly status: number
+  /** Byte of the command that is wrong, or LOCATION_NONE. */
+  readonly location: number
+  /** 0 where the command has none. */
+  readonly lba: number
+  readonly nsid: number
+}
+
+/** What has happened since the target started. */
+export type HealthCounters = {
+  readonly readBytes: number
+  readonly writtenBytes: number
+  /** Commands: Read and Compare, Write. */
+  readonly reads: number
+  readonly writes: number
+  readonly busyMinutes: number
+  readonly powerOnHours: number
+  readonly mediaErrors: number
+  /** Entries that the error log ever had. */
+  readonly errors: number
+}
+
+/** Where the changing part of the logs comes from; asked only for the log that is read. */
+export type LogSources = {
+  readonly kind: 'nvm' | 'discovery'
+  readonly firmware: string
+  /** Newest first. */
+  readonly errors: () => readonly ErrorEntry[]
+  readonly health: () => HealthCounters
+  /** NSIDs in ascending order. Reading forgets them, where RAE is 0: that is the caller's part. */
+  readonly changedNamespaces: () => readonly number[]
+  readonly discovery: () => Uint8Array
+}
+
+type Builder = (sources: LogSources) => Uint8Array
+
+const NVM_LOGS = new Map<number, Builder>([
+  [LID.SUPPORTED_LOGS, (sources) => supportedLogs(sources.kind)],
+  [LID.ERRORS, (sources) => errorLog(sources.errors())],
+  [LID.SMART, (sources) => smartLog(sources.health())],
+  [LID.FIRMWARE, (sources) => firmwareLog(sources.firmware)],
+  [LID.CHANGED_NAMESPACES, (sources) => changedNamespaceList(sources.changedNamespaces())],
+  [LID.EFFECTS, () => effectsLog()],
+  [LID.FEATURE_EFFECTS, () => featureEffectsLog()],
+  // All zero: there is no NVMe-MI.
+  [LID.MI_EFFECTS, () => new Uint8Array(4096)],
+])
+const DISCOVERY_LOGS = new Map<number, Builder>([
+  [LID.SUPPORTED_LOGS, (sources) => supportedLogs(sources.kind)],
+  [LID.DISCOVERY, (sources) => sources.discovery()],
+])
+
+const logsOf = (kind: LogSources['kind']): Map<number, Builder> =>
+  kind === 'nvm' ? NVM_LOGS : DISCOVERY_LOGS
+
+/** The whole log, or the status that refuses it. */
+export function logPage(lid: number, nsid: number, sources: LogSources): Uint8Array | number {
+  const build = logsOf(sources.kind).get(lid)
+  if (build === undefined) return STATUS.INVALID_LOG_PAGE
+  // LPA bit 0 is 0: there is one health for all namespaces.
+  if (lid === LID.SMART && nsid !== 0 && nsid !== NSID_ALL) return STATUS.INVALID_FIELD
+  return build(sources)
+}
+
+/**
+ * Copies the log from lpo on into target and fills what is left with zeroes. lpo: bytes, NaN where
+ * it is no safe integer. Returns a status.
+ */
+export function cutLog(log: Uint8Array, lpo: number, target: Uint8Array): number {
+  if (!(lpo <= log.length) || lpo % 4 !== 0) return STATUS.INVALID_FIELD
+  const part = log.subarray(lpo, lpo + target.length)
+  target.set(part)
+  target.fill(0, part.length)
+  return STATUS.SUCCESS
+}
+
+/** LID 00h. */
+export function supportedLogs(kind: LogSources['kind']): Uint8Array {
+  const view = blank(1024)
+  for (const lid of logsOf(kind).keys()) {
+    view.setUint32(4 * lid, putBits(SUPPORTED_LOG_BITS.lsupp, 1), true)
+  }
+  return bytesOf(view)
+}
+
+/** LID 01h: always ERROR_ENTRIES entries, unused ones zero. errors: newest first. */
+export function errorLog(errors: readonly ErrorEntry[]): Uint8Array {
+  const view = blank(ERROR_ENTRIES * ERROR_ENTRY_BYTES)
+  for (const [index, error] of errors.slice(0, ERROR_ENTRIES).entries()) {
+    const at = index * ERROR_ENTRY_BYTES
+    putU64(view, at + ERROR_ENTRY.count, error.count)
+    view.setUint16(at + ERROR_ENTRY.sqid, error.sqid, true)
+    view.setUint16(at + ERROR_ENTRY.cid, error.cid, true)
+    view.setUint16(at + ERROR_ENTRY.status, error.status << 1, true)
+    view.setUint16(at + ERROR_ENTRY.location, error.location, true)
+    putU64(view, at + ERROR_ENTRY.lba, error.lba)
+    view.setUint32(at + ERROR_ENTRY.nsid, error.nsid, true)
+    view.setUint8(at + ERROR_ENTRY.trtype, TRTYPE.TCP)
+  }
+  return bytesOf(view)
+}
+
+/** LID 02h. Temperatures stay 0: there is no sensor. */
+export function smartLog(health: HealthCounters): Uint8Array {
+  const view = blank(512)
+  view.setUint8(SMART_LOG.avsp, 100)
+  putU64(view, SMART_LOG.dur, Math.ceil(health.readBytes / SMART_UNIT_BYTES))
+  putU64(view, SMART_LOG.duw, Math.ceil(health.writtenBytes / SMART_UNIT_BYTES))
+  putU64(view, SMART_LOG.hrc, health.reads)
+  putU64(view, SMART_LOG.hwc, health.writes)
+  putU64(view, SMART_LOG.cbt, health.busyMinutes)
+  putU64(view, SMART_LOG.poh, health.powerOnHours)
+  putU64(view, SMART_LOG.mdie, health.mediaErrors)
+  putU64(view, SMART_LOG.eile, health.errors)
+  return bytesOf(view)
+}
+
+/** LID 03h: one slot, the active one. */
+export function firmwareLog(firmware: string): Uint8Array {
+  const view = blank(512)
+  view.setUint8(FIRMWARE_LOG.afi, 1)
+  putPadded(view, FIRMWARE_LOG.frs, FIRMWARE_BYTES, firmware)
+  return bytesOf(view)
+}
+
+/** LID 04h. */
+export function changedNamespaceList(nsids: readonly number[]): Uint8Array {
+  const view = blank(layoutOf(CHANGED_NAMESPACES).bytes)
+  const listed = nsids.length > CHANGED_MAX ? [NSID_ALL] : nsids
+  for (const [index, nsid] of listed.entries()) view.setUint32(4 * index, nsid, true)
+  return bytesOf(view)
+}
+
+/** LID 05h: the commands there are, and which of them change blocks. */
+export function effectsLog(): Uint8Array {
+  const view = blank(layoutOf(EFFECTS_LOG).bytes)
+  const supported = putBits(EFFECT_BITS.csupp, 1)
+  const changing = supported | putBits(EFFECT_BITS.lbcc, 1)
+  const admin = [
+    ADMIN_OPCODE.GET_LOG_PAGE, ADMIN_OPCODE.IDENTIFY, ADMIN_OPCODE.ABORT,
+    ADMIN_OPCODE.SET_FEATURES, ADMIN_OPCODE.GET_FEATURES, ADMIN_OPCODE.ASYNC_EVENT_REQUEST,
+    ADMIN_OPCODE.KEEP_ALIVE, FABRICS_OPCODE,
+  ]
+  for (const opcode of admin) view.setUint32(EFFECTS_LOG.admin + 4 * opcode, supported, true)
+  for (const opcode of [IO_OPCODE.FLUSH, IO_OPCODE.READ, IO_OPCODE.COMPARE, FABRICS_OPCODE]) {
+    view.setUint32(EFFECTS_LOG.io + 4 * opcode, supported, true)
+  }
+  const writing = [IO_OPCODE.WRITE, IO_OPCODE.WRITE_ZEROES, IO_OPCODE.DATASET_MANAGEMENT]
+  for (const opcode of writing) view.setUint32(EFFECTS_LOG.io + 4 * opcode, changing, true)
+  return bytesOf(view)
+}
+
+/** LID 12h: every feature holds for the controller as a whole. */
+export function featureEffectsLog(): Uint8Array {
+  const view = blank(1024)
+  const scopeController = 2
+  const effect = putBits(FEATURE_EFFECT_BITS.fsupp, 1)
+    | putBits(FEATURE_EFFECT_BITS.scope, scopeController)
+  for (const fid of supportedFeatures('nvm')) view.setUint32(4 * fid, effect, true)
+  return bytesOf(view)
+}
+
+const blank = (bytes: number): DataView => new DataView(new ArrayBuffer(bytes))
+const bytesOf = (view: DataView): Uint8Array => new Uint8Array(view.buffer)
