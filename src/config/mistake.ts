@@ -37,7 +37,7 @@ export function mistake(path: Path, found: unknown, allowed: string): Mistake {
 
 /** subsystems[0].namespaces[1].size */
 export function pathText(path: Path): string {
-  if (path.length === 0) return 'the whole'
+  if (path.length === 0) return '(top level)'
   return path
     .map((step, at) => (typeof step === 'number' ? `[${step}]` : `${at > 0 ? '.' : ''}${step}`))
     .join('')
@@ -77,7 +77,8 @@ function editCount(from: string, to: string): number {
     const row = [i]
     for (let j = 1; j <= to.length; j += 1) {
       const same = from[i - 1] === to[j - 1]
-      let edits = Math.min(row[j - 1]! + 1, rows[i - 1]![j]! + 1, rows[i - 1]![j - 1]! + (same ? 0 : 1))
+      const above = rows[i - 1]!
+      let edits = Math.min(row[j - 1]! + 1, above[j]! + 1, above[j - 1]! + (same ? 0 : 1))
       if (i > 1 && j > 1 && from[i - 1] === to[j - 2] && from[i - 2] === to[j - 1]) {
         edits = Math.min(edits, rows[i - 2]![j - 2]! + 1)
       }

@@ -1,0 +1,123 @@
+/**
+ * Fills in what a configuration leaves out: defaults, nsids, derived identifiers.
+ * read.ts → here → Config. Nothing here can fail: the input is valid.
+ */
+import { resolve } from 'node:path'
+import type { Endpoint } from '../subsystem/subsystem.ts'
+import type { Backing, Config, NamespaceConfig, SubsystemConfig } from './config.ts'
+import { defaultNqn, namespaceNguid, namespaceUuid, serialOf } from './identity.ts'
+import type { Written, WrittenEndpoint, WrittenNamespace, WrittenSubsystem } from './schema.ts'
+
+/** What defaults depend on besides what is written. */
+export type Surroundings = {
+  readonly machineId: string
+  /** Processors that this process may use. */
+  readonly cpuCount: number
+  /** Paths of files and devices are relative to it. */
+  readonly folder: string
+}
+
+export const IO_PORT = 4420
+export const DISCOVERY_PORT = 8009
+export const MODEL = 'weft'
+const DEFAULT_ADDRESS = '127.0.0.1'
+const LIMITS = {
+  connections: 1024,
+  queueDepth: 1024,
+  ioQueues: 64,
+  inCapsule: 16 * 1024,
+  maxTransfer: 1024 * 1024,
+  buffers: 64 * 1024 * 1024,
+}
+
+/** What is served when nobody says what: shows that everything works, keeps nothing. */
+export const EMBEDDED_NAMESPACE = { memory: '1G' } as const
+
+export function complete(written: Written, around: Surroundings): Config {
+  const limits = written.limits ?? {}
+  const listeners = endpoints(written.listeners ?? [{ address: DEFAULT_ADDRESS }], IO_PORT)
+  const cpus = written.cpus ?? null
+  return {
+    // One processor is left to the kernel and to everybody else, where there are two.
+    reactors: written.reactors ?? cpus?.length ?? Math.max(1, around.cpuCount - 1),
+    cpus,
+    poll: written.poll ?? false,
+    engine: written.engine ?? 'auto',
+    limits: {
+      connections: limits.connections ?? LIMITS.connections,
+      queueDepth: limits.queueDepth ?? LIMITS.queueDepth,
+      ioQueues: limits.ioQueues ?? LIMITS.ioQueues,
+      inCapsuleBytes: limits.inCapsule ?? LIMITS.inCapsule,
+      maxTransferBytes: limits.maxTransfer ?? LIMITS.maxTransfer,
+      bufferBytes: limits.buffers ?? LIMITS.buffers,
+    },
+    listeners,
+    discovery: discoveryOf(written, listeners),
+    discoveryRequired: Array.isArray(written.discovery),
+    subsystems: written.subsystems.map((subsystem) => completeSubsystem(subsystem, around)),
+  }
+}
+
+/** Every listener offers discovery anyway, so an endpoint that is one is not repeated. */
+function discoveryOf(written: Written, listeners: readonly Endpoint[]): Endpoint[] {
+  if (written.discovery === false) return []
+  const addresses = [...new Set(listeners.map(({ address }) => address))]
+  const wanted = written.discovery ?? addresses.map((address) => ({ address }))
+  return endpoints(wanted, DISCOVERY_PORT).filter(({ address, port }) => port === 0
+    || !listeners.some((listener) => listener.address === address && listener.port === port))
+}
+
+function endpoints(written: readonly WrittenEndpoint[], port: number): Endpoint[] {
+  return written.map((endpoint) => ({ address: endpoint.address, port: endpoint.port ?? port }))
+}
+
+function completeSubsystem(written: WrittenSubsystem, around: Surroundings): SubsystemConfig {
+  const nqn = written.nqn ?? defaultNqn(around.machineId)
+  const taken = new Set(written.namespaces?.map(({ nsid }) => nsid))
+  let free = 0
+  const namespaces = (written.namespaces ?? []).map((namespace) => {
+    let { nsid } = namespace
+    if (nsid === undefined) {
+      do free += 1
+      while (taken.has(free))
+      nsid = free
+    }
+    return completeNamespace(namespace, nsid, nqn, around)
+  })
+  return {
+    nqn,
+    serial: written.serial ?? serialOf(around.machineId, nqn),
+    model: written.model ?? MODEL,
+    hosts: written.hosts === undefined || written.hosts === 'any' ? null : [...written.hosts],
+    namespaces: namespaces.sort((one, other) => one.nsid - other.nsid),
+  }
+}
+
+function completeNamespace(
+  written: WrittenNamespace, nsid: number, nqn: string, around: Surroundings,
+): NamespaceConfig {
+  const backing = backingOf(written, around.folder)
+  const name = 'path' in backing ? `${backing.kind} ${backing.path}` : backing.kind
+  const { machineId } = around
+  return {
+    nsid,
+    backing,
+    blockBytes: written.block ?? (backing.kind === 'device' ? null : 512),
+    uuid: written.uuid?.toLowerCase() ?? namespaceUuid(machineId, nqn, nsid, name),
+    nguid: written.nguid?.toLowerCase() ?? namespaceNguid(machineId, nqn, nsid, name),
+    readOnly: written.readOnly ?? false,
+  }
+}
+
+function backingOf(written: WrittenNamespace, folder: string): Backing {
+  if (written.memory !== undefined) return { kind: 'memory', bytes: written.memory }
+  if (written.null !== undefined) return { kind: 'null', bytes: written.null }
+  if (written.device !== undefined) return { kind: 'device', path: resolve(folder, written.device) }
+  const bytes = written.size ?? null
+  return {
+    kind: 'file',
+    path: resolve(folder, written.file!),
+    bytes,
+    create: written.create ?? (bytes !== null && written.readOnly !== true),
+  }
+}

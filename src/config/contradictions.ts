@@ -1,0 +1,145 @@
+/**
+ * What no single value of a configuration shows: two things with one name, a namespace without a
+ * medium or with two, keys that do not go together. Called by read.ts with what a person wrote.
+ *
+ * It looks at the input itself and skips whatever has not the right type (schema.ts complains about
+ * that), so that both kinds of mistake are reported at once.
+ */
+import { mistake } from './mistake.ts'
+import type { Mistake, Path } from './mistake.ts'
+import { parseSize } from './size.ts'
+
+type Fields = Record<string, unknown>
+
+const MEDIA = ['memory', 'null', 'file', 'device'] as const
+
+/** namespacesMax: in all subsystems together. */
+export function contradictions(input: unknown, namespacesMax: number): Mistake[] {
+  if (!isFields(input)) return []
+  const mistakes: Mistake[] = []
+  const { cpus, reactors } = input
+  if (Array.isArray(cpus)) {
+    mistakes.push(...repeated(cpus.map((cpu, at) => [['cpus', at], cpu]), 'each processor once'))
+    if (typeof reactors === 'number' && cpus.length > 0 && cpus.length !== reactors) {
+      mistakes.push(mistake(['cpus'], cpus, `${reactors} processors, as many as reactors`))
+    }
+  }
+  mistakes.push(...repeatedEndpoints(input, 'listeners'), ...repeatedEndpoints(input, 'discovery'))
+  mistakes.push(...limitMistakes(input.limits))
+  const subsystems = objectsOf(input.subsystems)
+  mistakes.push(...repeated(subsystems.map(({ at, fields }) =>
+    [['subsystems', at, 'nqn'], fields.nqn ?? '']), 'a name that no other subsystem has',
+  (value) => value === '' ? 'left out more than once' : null))
+  mistakes.push(...namespaceMistakes(subsystems, namespacesMax))
+  return mistakes
+}
+
+function namespaceMistakes(subsystems: Numbered[], namespacesMax: number): Mistake[] {
+  const mistakes: Mistake[] = []
+  const ids: Record<'uuid' | 'nguid' | 'file' | 'device', Named[]> = {
+    uuid: [], nguid: [], file: [], device: [],
+  }
+  let count = 0
+  for (const subsystem of subsystems) {
+    const nsids: Named[] = []
+    for (const { at, fields } of objectsOf(subsystem.fields.namespaces)) {
+      const path = ['subsystems', subsystem.at, 'namespaces', at]
+      count += 1
+      mistakes.push(...mediumMistakes(path, fields))
+      nsids.push([[...path, 'nsid'], fields.nsid])
+      for (const key of ['uuid', 'nguid', 'file', 'device'] as const) {
+        const value = fields[key]
+        const folded = typeof value === 'string' && key.endsWith('id') ? value.toLowerCase() : value
+        ids[key].push([[...path, key], folded])
+      }
+    }
+    mistakes.push(...repeated(nsids, 'a number that no other namespace of the subsystem has'))
+  }
+  for (const named of Object.values(ids)) {
+    mistakes.push(...repeated(named, 'one that no other namespace has'))
+  }
+  if (count > namespacesMax) {
+    mistakes.push(mistake(['subsystems'], `${count} namespaces`, `at most ${namespacesMax} in all`))
+  }
+  return mistakes
+}
+
+function mediumMistakes(path: Path, fields: Fields): Mistake[] {
+  const mistakes: Mistake[] = []
+  const media = MEDIA.filter((key) => fields[key] !== undefined)
+  if (media.length !== 1) {
+    const found = media.length === 0 ? undefined : media
+    mistakes.push(mistake(path, found, 'exactly one of memory, null, file and device'))
+    return mistakes
+  }
+  if (media[0] !== 'file') {
+    for (const key of ['size', 'create']) {
+      if (fields[key] === undefined) continue
+      const allowed = media[0] === 'device'
+        ? 'nothing: a device has its size'
+        : `nothing: "${media[0]}" is the size itself`
+      mistakes.push(mistake([...path, key], fields[key], allowed))
+    }
+  } else if (fields.create === true && fields.size === undefined) {
+    mistakes.push(mistake([...path, 'size'], undefined, 'the size of the file to create'))
+  }
+  if (fields.create === true && fields.readOnly === true) {
+    mistakes.push(mistake([...path, 'create'], true, 'false, for what is readOnly'))
+  }
+  const size = media[0] === 'file' ? 'size' : media[0]!
+  return [...mistakes, ...fractions(path, size, fields)]
+}
+
+/** A size that ends within a block. */
+function fractions(path: Path, key: string, fields: Fields): Mistake[] {
+  const { [key]: written, block = 512 } = fields
+  if (block !== 512 && block !== 4096) return []
+  if (typeof written !== 'string' && typeof written !== 'number') return []
+  const bytes = parseSize(written)
+  if (bytes === null || bytes % block === 0) return []
+  return [mistake([...path, key], written, `a multiple of the block size, ${block} bytes`)]
+}
+
+function limitMistakes(limits: unknown): Mistake[] {
+  if (!isFields(limits)) return []
+  const { ioQueues, connections } = limits
+  if (typeof ioQueues !== 'number' || typeof connections !== 'number') return []
+  if (ioQueues < connections || connections < 2) return []
+  return [mistake(['limits', 'ioQueues'], ioQueues,
+    `less than connections (${connections}), as one connection is the admin queue`)]
+}
+
+function repeatedEndpoints(input: Fields, key: string): Mistake[] {
+  const named = objectsOf(input[key]).map(({ at, fields }): Named => {
+    const { address, port } = fields
+    const known = typeof address === 'string' && port !== 0
+    return [[key, at], known ? `${address} ${port ?? ''}` : undefined]
+  })
+  return repeated(named, 'each address and port once')
+}
+
+type Named = [path: Path, name: unknown]
+type Numbered = { readonly at: number; readonly fields: Fields }
+
+/** One mistake for each name that was there before. */
+function repeated(
+  named: readonly Named[], allowed: string, foundOf: (name: unknown) => unknown = () => null,
+): Mistake[] {
+  const seen = new Set<unknown>()
+  const mistakes: Mistake[] = []
+  for (const [path, name] of named) {
+    if (name === undefined || typeof name === 'object') continue
+    if (seen.has(name)) mistakes.push(mistake(path, foundOf(name) ?? name, allowed))
+    seen.add(name)
+  }
+  return mistakes
+}
+
+function objectsOf(value: unknown): Numbered[] {
+  if (!Array.isArray(value)) return []
+  return value.flatMap((fields, at) => (isFields(fields) ? [{ at, fields }] : []))
+}
+
+function isFields(value: unknown): value is Fields {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}

@@ -1,0 +1,41 @@
+/**
+ * From what a person wrote, as plain values, to a Config; or every mistake in it at once.
+ * load.ts (a file) and flags.ts (a command line) call it.
+ */
+import { availableParallelism } from 'node:os'
+import type { Config } from './config.ts'
+import { complete } from './complete.ts'
+import type { Surroundings } from './complete.ts'
+import { contradictions } from './contradictions.ts'
+import { machineId } from './identity.ts'
+import { ConfigError, mistake, valueAt } from './mistake.ts'
+import type { Mistake, Path } from './mistake.ts'
+import { LIMITS, configSchema } from './schema.ts'
+
+/** This machine; folder is where relative paths start. */
+export function surroundings(folder: string): Surroundings {
+  return { machineId: machineId(), cpuCount: availableParallelism(), folder }
+}
+
+/**
+ * Throws a ConfigError with all mistakes. source says what was read, for its first line; nameOf
+ * turns a place into what the person wrote, and `known` are mistakes that were found before.
+ */
+export function readConfig(
+  input: unknown, source: string, around: Surroundings,
+  nameOf?: (path: Path) => string, known: readonly Mistake[] = [],
+): Config {
+  const parsed = configSchema.safeParse(input)
+  const mistakes = [...known]
+  for (const { code, message, path } of parsed.error?.issues ?? []) {
+    const place = path as Path
+    if (code === 'unrecognized_keys') {
+      mistakes.push(...message.split('\n').map((sentence) => ({ path: place, sentence })))
+    } else {
+      mistakes.push(mistake(place, valueAt(input, place), message))
+    }
+  }
+  mistakes.push(...contradictions(input, LIMITS.namespaces))
+  if (mistakes.length > 0) throw new ConfigError(source, mistakes, nameOf)
+  return complete(parsed.data!, around)
+}

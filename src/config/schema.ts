@@ -1,0 +1,144 @@
+/**
+ * What a person may write in a configuration: zod schemas, one for each object of the JSON file.
+ * read.ts parses with them; complete.ts fills in what was left out. Values are checked one by one
+ * here; what two of them say together is checked in contradictions.ts.
+ *
+ * Every schema's error is the sentence of what is allowed there; read.ts adds where and what was
+ * found. Sizes come out in bytes.
+ */
+import { isIP } from 'node:net'
+import { z } from 'zod'
+import { nearest } from './mistake.ts'
+import { NQN_FORM, isNqn } from './nqn.ts'
+import { SIZE_FORM, formatSize, parseSize } from './size.ts'
+
+export const LIMITS = { namespaces: 1024, reactors: 256, subsystems: 256, endpoints: 64 }
+const GIB = 1024 ** 3
+const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
+const NIL = /^[0-]+$/
+
+const flag = z.boolean({ error: 'true or false' })
+
+const nqn = z.string({ error: NQN_FORM }).refine(isNqn, { error: NQN_FORM })
+
+const endpoint = section({
+  address: z.string({ error: addressForm() }).refine((text) => isIP(text) !== 0, {
+    error: addressForm(),
+  }),
+  port: whole(0, 65535, '(0: one that is free)').optional(),
+})
+
+const path = z.string({ error: 'a path' }).min(1, { error: 'a path' })
+
+export const namespaceSchema = section({
+  nsid: whole(1, LIMITS.namespaces).optional(),
+  memory: size(4096, 2 ** 52).optional(),
+  null: size(4096, 2 ** 52).optional(),
+  file: path.optional(),
+  size: size(4096, 2 ** 52).optional(),
+  create: flag.optional(),
+  device: path.optional(),
+  block: z.literal([512, 4096], { error: '512 or 4096' }).optional(),
+  uuid: text('a UUID such as 6c1e7c2e-4f4b-8a6b-9d3e-0f5a7b1c2d3e', (value) =>
+    UUID.test(value) && !NIL.test(value)).optional(),
+  nguid: text('32 hexadecimal digits, not all 0', (value) =>
+    /^[0-9a-f]{32}$/i.test(value) && !NIL.test(value)).optional(),
+  readOnly: flag.optional(),
+})
+
+const hosts = z.union([
+  z.literal('any'),
+  z.array(nqn).min(1),
+], { error: `"any", or a list of at least one host NQN: ${NQN_FORM}` })
+
+export const subsystemSchema = section({
+  nqn: nqn.optional(),
+  serial: text('1 to 20 printable ASCII characters', (value) =>
+    /^[\x21-\x7e](?:[\x20-\x7e]{0,18}[\x21-\x7e])?$/.test(value)).optional(),
+  model: text('1 to 40 printable ASCII characters', (value) =>
+    /^[\x21-\x7e](?:[\x20-\x7e]{0,38}[\x21-\x7e])?$/.test(value)).optional(),
+  hosts: hosts.optional(),
+  namespaces: list(namespaceSchema, LIMITS.namespaces).optional(),
+})
+
+const limitsSchema = section({
+  connections: whole(1, 4096).optional(),
+  queueDepth: whole(16, 1024).optional(),
+  ioQueues: whole(1, 256).optional(),
+  inCapsule: size(0, 256 * 1024, (bytes) => bytes % 512 === 0, ', a multiple of 512').optional(),
+  maxTransfer: size(4096, 16 * 1024 ** 2, powerOfTwo, ', a power of two').optional(),
+  buffers: size(8 * 1024 ** 2, 2 * GIB - 16 * 1024 ** 2).optional(),
+})
+
+export const configSchema = section({
+  reactors: whole(1, LIMITS.reactors).optional(),
+  cpus: z.array(whole(0, 1023), { error: 'a list of processor numbers such as [2, 3]' })
+    .min(1, { error: 'at least one processor number' }).optional(),
+  poll: flag.optional(),
+  engine: z.enum(['auto', 'uring', 'epoll'], { error: '"auto", "uring" or "epoll"' }).optional(),
+  limits: limitsSchema.optional(),
+  listeners: list(endpoint, LIMITS.endpoints).min(1, { error: 'at least one listener' }).optional(),
+  discovery: z.union([
+    z.literal(false),
+    list(endpoint, LIMITS.endpoints).min(1, { error: 'false, or at least one endpoint' }),
+  ], { error: 'false, or a list of {"address", "port"}' }).optional(),
+  subsystems: list(subsystemSchema, LIMITS.subsystems),
+})
+
+/** The configuration as written, types right, nothing filled in. */
+export type Written = z.infer<typeof configSchema>
+export type WrittenSubsystem = z.infer<typeof subsystemSchema>
+export type WrittenNamespace = z.infer<typeof namespaceSchema>
+export type WrittenEndpoint = z.infer<typeof endpoint>
+
+/** An object with these keys and no other: a line for each unknown one, with the nearest known. */
+function section<Shape extends z.ZodRawShape>(shape: Shape) {
+  const known = Object.keys(shape)
+  return z.strictObject(shape, {
+    error: (issue) => {
+      if (issue.code !== 'unrecognized_keys') return `an object with: ${known.join(', ')}`
+      return issue.keys.map((key) => unknownKey(key, known)).join('\n')
+    },
+  })
+}
+
+function unknownKey(key: string, known: readonly string[]): string {
+  const near = nearest(key, known)
+  const advice = near === null ? '' : `, did you mean "${near}"?`
+  return `unknown key "${key}"${advice === '' ? ',' : advice} allowed: ${known.join(', ')}`
+}
+
+function list<Item extends z.ZodType>(item: Item, most: number) {
+  const form = `a list of at most ${most}`
+  return z.array(item, { error: form }).max(most, { error: form })
+}
+
+function whole(least: number, most: number, remark = '') {
+  const form = `a whole number from ${least} to ${most}${remark === '' ? '' : ` ${remark}`}`
+  return z.int({ error: form }).min(least, { error: form }).max(most, { error: form })
+}
+
+function text(form: string, valid: (value: string) => boolean) {
+  return z.string({ error: form }).refine(valid, { error: form })
+}
+
+/** Bytes from "10G" or a number. */
+function size(
+  least: number, most: number, valid: (bytes: number) => boolean = () => true, remark = '',
+) {
+  const form = `${SIZE_FORM}, from ${formatSize(least)} to ${formatSize(most)}${remark}`
+  return z.union([z.string(), z.number()], { error: form }).transform((written, context) => {
+    const bytes = parseSize(written)
+    if (bytes !== null && bytes >= least && bytes <= most && valid(bytes)) return bytes
+    context.addIssue({ code: 'custom', message: form })
+    return z.NEVER
+  })
+}
+
+function addressForm(): string {
+  return 'a numeric IPv4 or IPv6 address such as 127.0.0.1, 0.0.0.0 or ::'
+}
+
+function powerOfTwo(bytes: number): boolean {
+  return Number.isInteger(Math.log2(bytes))
+}
