@@ -16,11 +16,11 @@
 #include <nmmintrin.h>
 #endif
 
-enum { LANE_BYTES = 1360 };          /* 3 * 1360 = 4080: one round and two words for a 4 KiB block */
+enum { LANE_BYTES = 1360 };          /* 3 * 1360 = 4080: one round and two words of 4 KiB */
 static const uint32_t POLYNOMIAL = 0x82f63b78u;   /* reflected */
 
 static uint32_t tables[8][256];      /* tables[k][b]: byte b followed by k zero bytes */
-static uint32_t skip[4][256];        /* skip[k][b]: register with byte k = b, after a lane of zeros */
+static uint32_t skip[4][256];        /* skip[k][b]: register b << 8 k after a lane of zeros */
 static bool instruction;
 
 static uint32_t feed_tables(uint32_t reg, const uint8_t *at, size_t count) {

@@ -1,6 +1,6 @@
 /*
  * The host's nouns: a controller (one association), its queues (one TCP connection each), and the
- * commands that are outstanding on a queue.      session.c connects them, queue.c moves their bytes.
+ * commands that are outstanding on a queue.    session.c connects them, queue.c moves their bytes.
  *
  *   controller ─┬─ admin queue ── keep alive
  *               └─ I/O queue ── command[cid] ── buffer (verify only)
@@ -112,7 +112,7 @@ uint64_t queue_send(struct queue *queue, struct load *load);
 /* Receives what has come and completes commands through load_complete. Returns bytes received. */
 uint64_t queue_receive(struct queue *queue, struct load *load);
 
-/* ---- load.c: called back ---------------------------------------------------------------------- */
+/* ---- load.c: called back -------------------------------------------------------------------- */
 
 /* A command ended with a status field (without the phase bit). It is free again afterwards. */
 void load_complete(struct load *load, struct queue *queue, uint16_t cid, uint32_t status);

@@ -43,7 +43,7 @@ static const struct option table[] = {
   { "commands", U64, AT(commands), 0, 9e15, "measure exactly so many commands, without ramp" },
   { "rate", U64, AT(rate), 0, 1e9, "commands a second at most (no limit)" },
   { "verify", FLAG, AT(verify), 0, 0, "fill the span, check every read, check all at the end" },
-  { "no-fill", NO_FLAG, AT(fill), 0, 0, "verify without filling: blocks not written are unchecked" },
+  { "no-fill", NO_FLAG, AT(fill), 0, 0, "verify without filling; what was not written goes by" },
   { "header-digest", FLAG, AT(header_digest), 0, 0, "CRC32C over headers, both ways" },
   { "data-digest", FLAG, AT(data_digest), 0, 0, "CRC32C over data, both ways" },
   { "hpda", U32, AT(hpda), 0, 31, "alignment of C2HData, (hpda + 1) * 4 bytes (0)" },

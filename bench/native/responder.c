@@ -35,7 +35,7 @@ struct connection {
   uint16_t id;                     /* QID, from Connect */
   bool header_digest, data_digest;
   uint32_t cc;
-  uint8_t kept[2048];              /* a PDU's start that is not there in whole; Connect is largest */
+  uint8_t kept[2048];              /* start of a PDU; Connect is the largest */
   uint32_t kept_bytes;
   uint64_t skip_bytes;             /* payload under way, to memory or nowhere */
   uint8_t *skip_to;
