@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <linux/magic.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,7 +19,7 @@
 #include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
+#include <sys/statfs.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
@@ -174,14 +175,21 @@ static uint64_t queue_number(dev_t device, const char *name) {
   return 0;
 }
 
-/* Tries both beyond the end, where nobody reads, and takes back what the second one allocated. */
+/*
+ * Punching is tried beyond the end, where nobody reads. Zeroing there would allocate what cannot
+ * everywhere be taken back, so the file systems that have it are known by name.
+ */
 static void probe_file(int fd, uint64_t bytes, struct shim_file_facts *facts) {
-  const int punch = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
+  static const uint32_t zeroing[] = {EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC, BTRFS_SUPER_MAGIC,
+                                     F2FS_SUPER_MAGIC};
+  struct statfs system;
   off_t beyond = (off_t)((bytes / PROBE_ALIGN_BYTES + 1) * PROBE_ALIGN_BYTES);
-  facts->discard = fallocate(fd, punch, beyond, PAGE_BYTES) == 0;
-  if (!facts->discard) return;
-  facts->zero = fallocate(fd, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, beyond, PAGE_BYTES) == 0;
-  (void)fallocate(fd, punch, beyond, PAGE_BYTES);
+  facts->discard = fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, beyond,
+                             PAGE_BYTES) == 0;
+  if (!facts->discard || fstatfs(fd, &system)) return;
+  for (size_t i = 0; i < sizeof zeroing / sizeof zeroing[0]; i++) {
+    if ((uint32_t)system.f_type == zeroing[i]) facts->zero = 1;
+  }
 }
 
 static void find_abilities(int fd, struct shim_file_facts *facts) {

@@ -51,6 +51,8 @@ static int take_waker(struct shim *shim) {
       break;
     }
     waker->made = true;
+    uint64_t late;
+    while (read(waker->event, &late, sizeof late) > 0) continue; /* a wake of the one before */
     atomic_store(&waker->woken, false);
     atomic_store(&waker->sleeping, false);
     atomic_store(&waker->open, true);

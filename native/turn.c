@@ -90,18 +90,20 @@ static inline bool woken(const struct shim *shim) {
   return atomic_load_explicit(&shim->waker->woken, memory_order_relaxed);
 }
 
-static void block(struct shim *shim, uint64_t wait_ns) {
+/* Completions that concern nobody else (a cancellation, part of a send) do not end the wait. */
+static void block(struct shim *shim, uint64_t start_ns, uint64_t wait_ns) {
   struct waker *waker = shim->waker;
-  if (shim->acceptors_paused && wait_ns > ACCEPT_RETRY_MS * 1000000ull) {
-    wait_ns = ACCEPT_RETRY_MS * 1000000ull;
-  }
+  const uint64_t retry_ns = ACCEPT_RETRY_MS * 1000000ull;
+  if (shim->acceptors_paused && wait_ns > retry_ns) wait_ns = retry_ns;
   atomic_store(&waker->sleeping, true);
-  if (!atomic_load(&waker->woken)) {
+  for (uint64_t gone = 0; gone < wait_ns && !atomic_load(&waker->woken);) {
     count(shim, SHIM_N_BLOCKS, 1);
-    shim->engine->wait(shim, wait_ns);
+    shim->engine->wait(shim, wait_ns - gone);
+    shim->engine->reap(shim);
+    if (found(shim)) break;
+    gone = clock_ns() - start_ns;
   }
   atomic_store(&waker->sleeping, false);
-  shim->engine->reap(shim);
 }
 
 /* Spins, then blocks, until there is something or the time is over. */
@@ -122,7 +124,7 @@ static void idle(struct shim *shim) {
     }
     now = clock_ns();
   }
-  if (blocks && !woken(shim) && !found(shim)) block(shim, (uint64_t)wait_us * 1000);
+  if (blocks && !woken(shim) && !found(shim)) block(shim, now, (uint64_t)wait_us * 1000);
 over:
   shim->now_ns = clock_ns();
   shim->idle_ns = shim->now_ns - start;
