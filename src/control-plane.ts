@@ -1,0 +1,254 @@
+/**
+ * The control plane of the reactors: answers what they ask, tells them what concerns them, and the log what
+ * concerns an operator. target makes it.                     NVMe over Fabrics, 2.2 (associations)
+ *
+ * Invariant: every message that expects an answer gets exactly one; a controller whose admin queue has gone
+ * loses its I/O queues on every reactor.
+ */
+import type { Worker } from 'node:worker_threads'
+import type { Log } from './control/log.ts'
+import { CONTROLLER_STATE, ROW, type Shared } from './controller/shared.ts'
+import { endpointOf, type Listeners } from './tcp/listener.ts'
+import type { Access, ControllerRecord, QueueRecord } from './subsystem/access.ts'
+import type { ToControl, ToReactor } from './reactor/messages.ts'
+import { errnoName, type Shim } from './shim/shim.ts'
+
+export type ReactorHandle = { readonly worker: Worker; readonly shim: number; readonly engine: number }
+
+type Message<Type extends ToControl['type']> = Extract<ToControl, { type: Type }>
+
+export type ControlPlaneParts = {
+  readonly shim: Shim
+  readonly access: Access
+  readonly shared: Shared
+  readonly log: Log
+  readonly reactors: readonly ReactorHandle[]
+  readonly listeners: Listeners
+}
+
+export class ControlPlane {
+  readonly failed: Promise<Error>
+  readonly #parts: ControlPlaneParts
+  /** Connections of each reactor, and those on their way to it. */
+  readonly #load: number[]
+  /** By controller: the reactor that waits for its I/O queues to go. */
+  readonly #emptying = new Map<number, number>()
+  /** Devices that have failed since they last worked, so that each is told once. */
+  readonly #failing = new Set<string>()
+  #statistics: Message<'statistics'>[] = []
+  #stopped = 0
+  #allStopped: () => void = () => {}
+  #stopping = false
+
+  constructor(parts: ControlPlaneParts) {
+    this.#parts = parts
+    this.#load = parts.reactors.map(() => 0)
+    this.failed = new Promise((resolve) => {
+      for (const [index, { worker }] of parts.reactors.entries()) {
+        worker.on('message', (message: ToControl) => this.#receive(message))
+        worker.on('error', (error) => resolve(new Error(`reactor ${index} died: ${error.message}`)))
+        worker.on('exit', () => {
+          if (!this.#stopping) resolve(new Error(`reactor ${index} ended unexpectedly`))
+          else this.#ended()
+        })
+      }
+    })
+  }
+
+  /** Accepts on every listener. */
+  listen(): void {
+    for (const { socket } of this.#parts.listeners.all) this.#post(0, { type: 'listen', listener: socket })
+  }
+
+  /** Ends the reactors: hosts have drainMs to go, and all of it takes stopMs at most. */
+  async stop(drainMs: number, stopMs: number): Promise<void> {
+    this.#stopping = true
+    const done = new Promise<void>((resolve) => { this.#allStopped = resolve })
+    const overdue = setTimeout(() => {
+      this.#parts.log.warning('A reactor did not stop in time and is ended.')
+      for (const { worker } of this.#parts.reactors) void worker.terminate()
+    }, stopMs)
+    for (const index of this.#parts.reactors.keys()) this.#post(index, { type: 'stop', drainMs })
+    await done
+    clearTimeout(overdue)
+  }
+
+  logStatistics(): void {
+    this.#statistics = []
+    for (const index of this.#parts.reactors.keys()) this.#post(index, { type: 'statistics' })
+  }
+
+  #post(reactor: number, message: ToReactor): void {
+    const { worker, shim } = this.#parts.reactors[reactor]!
+    worker.postMessage(message)
+    this.#parts.shim.wake(shim)
+  }
+
+  #broadcast(message: ToReactor): void {
+    for (const index of this.#parts.reactors.keys()) this.#post(index, message)
+  }
+
+  #receive(message: ToControl): void {
+    switch (message.type) {
+      case 'up':
+        return
+      case 'accepted':
+        return this.#accepted(message)
+      case 'join':
+        return this.#join(message)
+      case 'gone':
+        return this.#gone(message)
+      case 'empty':
+        return this.#empty(message)
+      case 'expire':
+        return this.#expire(message)
+      case 'abort':
+        return this.#abort(message)
+      case 'aborted':
+        return this.#post(message.replyTo, { type: 'aborted', slot: message.slot, done: message.done })
+      case 'device-error':
+        return this.#deviceError(message)
+      case 'statistics':
+        return this.#gather(message)
+      case 'stopped':
+        if (message.slotsInUse !== 0) {
+          this.#parts.log.failure(`reactor ${message.reactor} leaked ${message.slotsInUse} command slots`)
+        }
+    }
+  }
+
+  /** A new connection goes to the reactor that has the fewest. */
+  #accepted({ listener, socket }: Message<'accepted'>): void {
+    const { shim, listeners } = this.#parts
+    const from = listeners.find(listener)
+    if (from === undefined || this.#stopping) {
+      shim.socketClose(socket)
+      return
+    }
+    const reactor = this.#load.indexOf(Math.min(...this.#load))
+    this.#load[reactor]!++
+    const remote = endpointOf(shim.address(socket, true))
+    this.#post(reactor, {
+      type: 'adopt', socket, local: endpointOf(shim.address(socket, false)), discoveryOnly: from.discoveryOnly,
+      remote: remote.address.includes(':') ? `[${remote.address}]:${remote.port}` : `${remote.address}:${remote.port}`,
+    })
+  }
+
+  #join(message: Message<'join'>): void {
+    const { access, log, shared } = this.#parts
+    const { reactor, slot, request, connection, serial, remote } = message
+    const { outcome, reason } = access.join(request, message)
+    const facts = { hostNqn: request.hostNqn, address: remote, subsystem: request.subsystemNqn }
+    if (!outcome.admitted) log.refused({ ...facts, reason })
+    else if (request.qid === 0) {
+      shared.clear(outcome.controller)
+      log.hostConnected({ ...facts, controller: outcome.cntlid, keepAliveMs: request.keepAliveMs })
+    }
+    if (outcome.admitted) this.#countQueues(outcome.controller)
+    this.#post(reactor, { type: 'joined', slot, request, outcome, connection, serial })
+  }
+
+  #countQueues(controller: number): void {
+    const { access, shared } = this.#parts
+    const record = access.get(controller)
+    if (record === null) return
+    shared.words[shared.row(controller) + ROW.IO_QUEUES] = ioQueues(record)
+  }
+
+  #gone({ reactor, connection, serial, remote, reason }: Message<'gone'>): void {
+    const { access, log } = this.#parts
+    this.#load[reactor]!--
+    const queue = access.leave(reactor, connection, serial)
+    if (queue === null) {
+      if (reason !== '' && !this.#stopping) log.connectionError({ address: remote, reason })
+      return
+    }
+    const { controller, qid } = queue
+    this.#countQueues(controller.index)
+    if (qid === 0) this.#adminGone(controller, remote, reason)
+    else if (reason !== '' && controller.ending === '' && !this.#emptying.has(controller.index)) {
+      this.#queueError(queue, remote, reason)
+    }
+    const waiting = this.#emptying.get(controller.index)
+    if (waiting !== undefined && ioQueues(controller) === 0) {
+      this.#emptying.delete(controller.index)
+      if (controller.queues.has(0)) this.#post(waiting, { type: 'emptied', controller: controller.index })
+    }
+  }
+
+  /** The association ends with its admin queue. */
+  #adminGone(controller: ControllerRecord, remote: string, reason: string): void {
+    const { log } = this.#parts
+    const why = controller.ending || reason || 'the host disconnected'
+    controller.ending = why
+    log.hostDisconnected({
+      hostNqn: controller.hostNqn, address: remote, subsystem: controller.subsystem.nqn,
+      controller: controller.cntlid, reason: why, queues: controller.ioQueuesSeen,
+    })
+    if (ioQueues(controller) !== 0) {
+      this.#broadcast({ type: 'drop', controller: controller.index, admin: false, reason: why })
+    }
+  }
+
+  #queueError(queue: QueueRecord, remote: string, reason: string): void {
+    const { controller, qid } = queue
+    this.#parts.log.connectionError({
+      address: remote, reason, hostNqn: controller.hostNqn, subsystem: controller.subsystem.nqn,
+      controller: controller.cntlid, queue: qid,
+    })
+  }
+
+  #empty({ reactor, controller }: Message<'empty'>): void {
+    const record = this.#parts.access.get(controller)
+    if (record === null) return
+    if (ioQueues(record) === 0) {
+      this.#post(reactor, { type: 'emptied', controller })
+      return
+    }
+    this.#emptying.set(controller, reactor)
+    this.#broadcast({ type: 'drop', controller, admin: false, reason: 'the host disabled the controller' })
+  }
+
+  #expire({ controller, reason }: Message<'expire'>): void {
+    const { access, shared } = this.#parts
+    const record = access.get(controller)
+    if (record === null || record.ending !== '') return
+    record.ending = reason
+    shared.words[shared.row(controller) + ROW.STATE] = CONTROLLER_STATE.GONE
+    this.#broadcast({ type: 'drop', controller, admin: true, reason })
+  }
+
+  #abort({ reactor, slot, controller, qid, cid }: Message<'abort'>): void {
+    const queue = this.#parts.access.get(controller)?.queues.get(qid)
+    if (queue === undefined) this.#post(reactor, { type: 'aborted', slot, done: false })
+    else this.#post(queue.reactor, { type: 'abort', replyTo: reactor, slot, controller, qid, cid })
+  }
+
+  #deviceError({ subsystem, nsid, path, errno, operation }: Message<'device-error'>): void {
+    const key = `${subsystem} ${nsid} ${operation} ${errno}`
+    if (this.#failing.has(key)) return
+    this.#failing.add(key)
+    this.#parts.log.deviceError({
+      subsystem, namespace: nsid, device: path,
+      reason: `${operation} failed with ${errnoName(errno)}; further ones are not logged`,
+    })
+  }
+
+  #gather(message: Message<'statistics'>): void {
+    this.#statistics.push(message)
+    if (this.#statistics.length !== this.#parts.reactors.length) return
+    const reactors = this.#statistics
+      .toSorted((left, right) => left.reactor - right.reactor)
+      .map(({ type: _type, ...facts }) => facts)
+    this.#parts.log.statistics({ reactors })
+  }
+
+  #ended(): void {
+    this.#stopped++
+    if (this.#stopped === this.#parts.reactors.length) this.#allStopped()
+  }
+}
+
+function ioQueues(controller: ControllerRecord): number {
+  return controller.queues.size - (controller.queues.has(0) ? 1 : 0)
+}

@@ -1,0 +1,60 @@
+/**
+ * Aborts: Abort commands for I/O queues, which may live on another reactor than the admin queue.
+ * admin asks through the control plane; the reactor of the queue answers.       NVMe Base 2.0, 5.1
+ *
+ * A command that still waits for its data is not run when they have come: it completes with Command Abort
+ * Requested, and the Abort after it. A command that a device has is not aborted, and the Abort says so.
+ * Invariant: every request is answered exactly once, also when the connection goes.
+ */
+import type { ToControl, ToReactor } from '../reactor/messages.ts'
+import { SLOT, type Slots } from '../reactor/slots.ts'
+import type { Queue } from './queue.ts'
+
+type Request = Extract<ToReactor, { type: 'abort' }>
+
+export class Aborts {
+  readonly #slots: Slots
+  readonly #reactor: number
+  readonly #post: (message: ToControl) => void
+  /** By slot that is to be aborted. */
+  readonly #requests = new Map<number, Request>()
+
+  constructor(slots: Slots, reactor: number, post: (message: ToControl) => void) {
+    this.#slots = slots
+    this.#reactor = reactor
+    this.#post = post
+  }
+
+  /** An Abort of this reactor's admin queue, for a command on queue qid. The slot waits for 'aborted'. */
+  forward(slot: number, controller: number, qid: number, cid: number): void {
+    this.#post({ type: 'abort', reactor: this.#reactor, slot, controller, qid, cid })
+  }
+
+  /** Somebody's Abort of a command on one of this reactor's queues. */
+  request(request: Request, queues: readonly Queue[]): void {
+    const slots = this.#slots
+    for (let slot = 0; slot < slots.count; slot++) {
+      if (slots.state[slot] !== SLOT.RECEIVING || slots.cid[slot] !== request.cid) continue
+      const queue = queues[slots.connection[slot]!]
+      if (queue?.controller?.index !== request.controller || queue.qid !== request.qid) continue
+      if (this.#requests.has(slot)) break
+      this.#requests.set(slot, request)
+      return
+    }
+    this.#answer(request, false)
+  }
+
+  /** True when the slot, whose data have come, is to be aborted; the Abort is then answered. */
+  take(slot: number): boolean {
+    if (this.#requests.size === 0) return false
+    const request = this.#requests.get(slot)
+    if (request === undefined) return false
+    this.#requests.delete(slot)
+    this.#answer(request, true)
+    return true
+  }
+
+  #answer(request: Request, done: boolean): void {
+    this.#post({ type: 'aborted', replyTo: request.replyTo, slot: request.slot, done })
+  }
+}

@@ -1,0 +1,74 @@
+/**
+ * What the reactor of a controller's admin queue knows of it: registers, features, events, keep alive.
+ * properties and admin change it; keep-alive looks at it.            NVMe Base 2.0, 3.1.3, 3.5
+ *
+ *   CC.EN 0→1 ─▶ READY ─ CC.EN 1→0 ─▶ emptying ─▶ DISABLED        CC.SHN ≠ 0 ─▶ emptying ─▶ SHST complete
+ *
+ * Invariant: CSTS.RDY is cleared, and SHST completed, only after every I/O queue has gone.
+ */
+import { CC, CC_CSS, CC_IOCQES, CC_IOSQES, CSTS_MASK } from '../wire/fabrics.ts'
+import { takeBits } from '../wire/layout.ts'
+import type { Features } from './features.ts'
+
+/** AERL is 0-based 3. */
+export const EVENT_REQUESTS_MAX = 4
+
+export const CHANGE = { NONE: 0, ENABLED: 1, DISABLED: 2, SHUT_DOWN: 3, FATAL: 4 } as const
+
+export class AdminState {
+  readonly connection: number
+  cc = 0
+  csts = 0
+  /** What the host sees when the I/O queues have gone. */
+  #emptiedCsts = 0
+  /** Slots of the Asynchronous Event Requests that are held. */
+  readonly eventSlots = new Int32Array(EVENT_REQUESTS_MAX)
+  eventCount = 0
+  features: Features
+  /** Reactor milliseconds at which the present keep-alive window began. */
+  windowMs: number
+  readonly discovery: boolean
+
+  constructor(connection: number, features: Features, nowMs: number) {
+    this.connection = connection
+    this.features = features
+    this.windowMs = nowMs
+    this.discovery = features.origin.kind === 'discovery'
+  }
+
+  get enabled(): boolean {
+    return (this.csts & CSTS_MASK.RDY) !== 0 && takeBits(this.cc, CC.en) === 1
+  }
+
+  /** The host writes CC. Returns CHANGE. */
+  configure(next: number): number {
+    const previous = this.cc
+    this.cc = next
+    if (takeBits(next, CC.shn) !== 0 && takeBits(previous, CC.shn) === 0) {
+      this.csts = (this.csts & CSTS_MASK.RDY) | CSTS_MASK.SHST_OCCURRING
+      this.#emptiedCsts = (this.csts & CSTS_MASK.RDY) | CSTS_MASK.SHST_COMPLETE
+      return CHANGE.SHUT_DOWN
+    }
+    const enable = takeBits(next, CC.en)
+    if (enable === takeBits(previous, CC.en)) return CHANGE.NONE
+    if (enable === 0) {
+      this.#emptiedCsts = 0
+      return CHANGE.DISABLED
+    }
+    const acceptable = this.#acceptable(next)
+    this.csts = acceptable ? CSTS_MASK.RDY : CSTS_MASK.CFS
+    return acceptable ? CHANGE.ENABLED : CHANGE.FATAL
+  }
+
+  /** The I/O queues have gone. */
+  emptied(): void {
+    this.csts = this.#emptiedCsts
+  }
+
+  #acceptable(cc: number): boolean {
+    const page = takeBits(cc, CC.mps) === 0 && takeBits(cc, CC.ams) === 0
+    if (!page || takeBits(cc, CC.css) !== CC_CSS.NVM) return false
+    if (this.discovery) return true
+    return takeBits(cc, CC.iosqes) === CC_IOSQES && takeBits(cc, CC.iocqes) === CC_IOCQES
+  }
+}

@@ -1,0 +1,252 @@
+/**
+ * Admin commands: Identify, Get Log Page, Set and Get Features, Abort, Asynchronous Event Request, Keep Alive.
+ * admit calls it for queue 0; the tables and payloads are in identify, log-page and features.
+ * NVMe Base 2.0, 5. Rare commands: this file may allocate.
+ *
+ * Invariant: an answer with data has exactly as many bytes as the host's SGL says.
+ */
+import { type Outcome, PENDING, STALL, WANTS_DATA } from '../device/device.ts'
+import type { Arena } from '../reactor/arena.ts'
+import type { Buffers } from '../reactor/buffers.ts'
+import { SLOT, SQE_WORDS, type Slots } from '../reactor/slots.ts'
+import { H } from '../shim/abi.ts'
+import { discoveryLog } from '../subsystem/discovery.ts'
+import type { Endpoint, TargetSnapshot } from '../subsystem/subsystem.ts'
+import { takeBits } from '../wire/layout.ts'
+import {
+  ABORT, ADMIN_OPCODE, GET_FEATURES, GET_LOG_PAGE, IDENTIFY, IDENTIFY_BYTES, SET_FEATURES, SET_FEATURES_SV, SQE,
+} from '../wire/sqe.ts'
+import { STATUS } from '../wire/status.ts'
+import type { Aborts } from './abort.ts'
+import { type AdminState, EVENT_REQUESTS_MAX } from './admin-state.ts'
+import type { Controller } from './controller.ts'
+import type { Executor } from './executor.ts'
+import { featureBytes, getFeature, setFeature } from './features.ts'
+import { healthOf, errorsOf } from './health.ts'
+import { identify } from './identify.ts'
+import { cutLog, logPage } from './log-page.ts'
+import type { Queue } from './queue.ts'
+import { ROW, type Shared } from './shared.ts'
+
+const TO_HOST = 2
+const FROM_HOST = 1
+const SELECT_BITS = [0, 3] as const
+
+export type AdminParts = {
+  readonly arena: Arena
+  readonly slots: Slots
+  readonly pages: Buffers
+  readonly shared: Shared
+  readonly target: TargetSnapshot
+  readonly aborts: Aborts
+  /** Finishes a held slot. */
+  readonly finish: (slot: number, status: number) => void
+  /** The address that the host of this queue connected to. */
+  readonly reached: (queue: Queue) => Endpoint
+}
+
+export class AdminExecutor implements Executor {
+  readonly #parts: AdminParts
+
+  constructor(parts: AdminParts) {
+    this.#parts = parts
+  }
+
+  start(slot: number, queue: Queue, w: number): Outcome {
+    const { arena, slots, shared } = this.#parts
+    const controller = queue.controller
+    const admin = controller?.admin
+    if (controller === null || admin === null || admin === undefined) return STATUS.COMMAND_SEQUENCE_ERROR
+    shared.words[controller.stampWord] = arena.words[H.NOW_MS]!
+    if (slots.opcode[slot] === ADMIN_OPCODE.KEEP_ALIVE) return 0
+    if (!admin.enabled) return STATUS.COMMAND_SEQUENCE_ERROR
+    const outcome = this.#execute(slot, queue, controller, admin, w)
+    if (outcome > 0) {
+      const nsid = arena.words[w + (SQE.nsid >> 2)]!
+      shared.logError(controller.index, 0, slots.cid[slot]!, outcome, 0, nsid, 0xffff)
+    }
+    return outcome
+  }
+
+  /** The data of Set Features are there. */
+  run(slot: number, queue: Queue): Outcome {
+    const { slots, arena } = this.#parts
+    const at = slots.buffer[slot]!
+    const payload = arena.bytes.slice(at, at + slots.bytes[slot]!)
+    return this.#setFeature(slot, queue.controller!, (slots.sqe.byteOffset + slot * SQE_WORDS * 4), payload)
+  }
+
+  #execute(slot: number, queue: Queue, controller: Controller, admin: AdminState, w: number): Outcome {
+    const slots = this.#parts.slots
+    if (admin.discovery && !DISCOVERY_COMMANDS.has(slots.opcode[slot]!)) return STATUS.INVALID_OPCODE
+    switch (slots.opcode[slot]) {
+      case ADMIN_OPCODE.IDENTIFY:
+        return this.#identify(slot, controller, w)
+      case ADMIN_OPCODE.GET_LOG_PAGE:
+        return this.#log(slot, queue, controller, w)
+      case ADMIN_OPCODE.SET_FEATURES:
+        return this.#startSetFeature(slot, controller, admin, w)
+      case ADMIN_OPCODE.GET_FEATURES:
+        return this.#getFeature(slot, admin, w)
+      case ADMIN_OPCODE.ASYNC_EVENT_REQUEST:
+        return this.#holdEvent(slot, admin)
+      case ADMIN_OPCODE.ABORT:
+        return this.#abort(slot, controller, admin, w)
+      default:
+        return STATUS.INVALID_OPCODE
+    }
+  }
+
+  #identify(slot: number, controller: Controller, w: number): Outcome {
+    const { arena, slots, target } = this.#parts
+    if (slots.bytes[slot] !== IDENTIFY_BYTES) return STATUS.DATA_SGL_LENGTH_INVALID
+    const at = this.#answerAt(slot, IDENTIFY_BYTES)
+    if (at === STALL) return STALL
+    const view = arena.view
+    const sqe = w * 4
+    const facts = {
+      subsystem: controller.subsystem, controllerId: controller.cntlid, firmware: target.firmware,
+    }
+    return identify(
+      view, at, facts, view.getUint8(sqe + IDENTIFY.cns), view.getUint32(sqe + SQE.nsid, true),
+      view.getUint8(sqe + IDENTIFY.csi), view.getUint16(sqe + IDENTIFY.cntid, true),
+    )
+  }
+
+  #log(slot: number, queue: Queue, controller: Controller, w: number): Outcome {
+    const { arena, slots, shared, target, reached } = this.#parts
+    const view = arena.view
+    const sqe = w * 4
+    const numd = view.getUint16(sqe + GET_LOG_PAGE.numdl, true)
+      + view.getUint16(sqe + GET_LOG_PAGE.numdu, true) * 65536
+    const bytes = (numd + 1) * 4
+    const lpo = Number(view.getBigUint64(sqe + GET_LOG_PAGE.lpo, true))
+    if (bytes > controller.subsystem.mdtsBytes) return STATUS.INVALID_FIELD
+    const log = logPage(view.getUint8(sqe + GET_LOG_PAGE.lid), view.getUint32(sqe + SQE.nsid, true), {
+      kind: controller.subsystem.kind, firmware: target.firmware,
+      errors: () => errorsOf(shared, controller),
+      health: () => healthOf(shared, controller, arena.words[H.NOW_MS]!),
+      changedNamespaces: () => [],
+      discovery: () => discoveryLog(target, controller.hostNqn, reached(queue)),
+    })
+    if (typeof log === 'number') return log
+    if (bytes !== slots.bytes[slot]) return STATUS.DATA_SGL_LENGTH_INVALID
+    const at = this.#answerAt(slot, bytes)
+    if (at === STALL) return STALL
+    return cutLog(log, lpo, arena.bytes.subarray(at, at + bytes))
+  }
+
+  #startSetFeature(slot: number, controller: Controller, admin: AdminState, w: number): Outcome {
+    const { arena, slots, pages } = this.#parts
+    const fid = arena.view.getUint8(w * 4 + SET_FEATURES.fid)
+    const bytes = featureBytes(admin.features, fid)
+    if (bytes === 0 || slots.bytes[slot] === 0) {
+      return this.#setFeature(slot, controller, w * 4, new Uint8Array(0), arena.view)
+    }
+    if (slots.bytes[slot] !== bytes || slots.direction[slot] !== FROM_HOST) return STATUS.DATA_SGL_LENGTH_INVALID
+    const at = pages.take(bytes)
+    if (at === -1) return STALL
+    slots.sqe.set(arena.words.subarray(w, w + SQE_WORDS), slot * SQE_WORDS)
+    slots.buffer[slot] = at
+    slots.region[slot] = 0
+    slots.lo[slot] = at
+    slots.hi[slot] = 0
+    slots.readable[slot] = 1
+    return WANTS_DATA
+  }
+
+  /** sqe: byte offset of the entry in view. */
+  #setFeature(
+    slot: number, controller: Controller, sqe: number, payload: Uint8Array,
+    view = new DataView(this.#parts.slots.sqe.buffer),
+  ): number {
+    const { slots, shared } = this.#parts
+    const admin = controller.admin!
+    const row = shared.row(controller.index)
+    const answer = setFeature(admin.features, {
+      fid: view.getUint8(sqe + SET_FEATURES.fid),
+      save: (view.getUint8(sqe + SET_FEATURES.sv) & SET_FEATURES_SV) !== 0,
+      nsid: view.getUint32(sqe + SQE.nsid, true),
+      cdw11: view.getUint32(sqe + SET_FEATURES.cdw11, true),
+      payload,
+      ioQueues: shared.words[row + ROW.IO_QUEUES]!,
+    })
+    slots.dw0[slot] = answer.dw0 | 0
+    shared.words[row + ROW.WRITE_THROUGH] = admin.features.writeCacheEnabled ? 0 : 1
+    shared.words[row + ROW.GRANTED] = admin.features.ioQueueCount
+    return answer.status
+  }
+
+  #getFeature(slot: number, admin: AdminState, w: number): Outcome {
+    const { arena, slots } = this.#parts
+    const view = arena.view
+    const sqe = w * 4
+    const answer = getFeature(admin.features, {
+      fid: view.getUint8(sqe + GET_FEATURES.fid),
+      select: takeBits(view.getUint8(sqe + GET_FEATURES.sel), SELECT_BITS),
+      cdw11: view.getUint32(sqe + GET_FEATURES.cdw11, true),
+    })
+    if (answer.status !== 0) return answer.status
+    slots.dw0[slot] = answer.dw0 | 0
+    if (answer.payload.length === 0) {
+      slots.direction[slot] = 0
+      return 0
+    }
+    const bytes = slots.bytes[slot]!
+    if (bytes < answer.payload.length) return STATUS.DATA_SGL_LENGTH_INVALID
+    const at = this.#answerAt(slot, bytes)
+    if (at === STALL) return STALL
+    arena.bytes.set(answer.payload, at)
+    return 0
+  }
+
+  /** Keeps the request until there is an event to tell. */
+  #holdEvent(slot: number, admin: AdminState): Outcome {
+    if (admin.eventCount === EVENT_REQUESTS_MAX) return STATUS.AER_LIMIT_EXCEEDED
+    admin.eventSlots[admin.eventCount++] = slot
+    this.#parts.slots.enter(slot, SLOT.HELD)
+    return PENDING
+  }
+
+  /** Of the admin queue, only event requests are ever outstanding; the rest is another reactor's to find. */
+  #abort(slot: number, controller: Controller, admin: AdminState, w: number): Outcome {
+    const { arena, slots, aborts, finish } = this.#parts
+    const qid = arena.view.getUint16(w * 4 + ABORT.sqid, true)
+    const cid = arena.view.getUint16(w * 4 + ABORT.abortedCid, true)
+    if (qid !== 0) {
+      aborts.forward(slot, controller.index, qid, cid)
+      return PENDING
+    }
+    slots.dw0[slot] = 1
+    for (let k = 0; k < admin.eventCount; k++) {
+      const held = admin.eventSlots[k]!
+      if (slots.cid[held] !== cid) continue
+      admin.eventSlots.copyWithin(k, k + 1, admin.eventCount)
+      admin.eventCount--
+      slots.dw0[slot] = 0
+      finish(held, STATUS.ABORT_REQUESTED)
+      break
+    }
+    return 0
+  }
+
+  /** Zeroed bytes of the arena for an answer, which the slot then owns; or STALL. */
+  #answerAt(slot: number, bytes: number): number {
+    const { arena, slots, pages } = this.#parts
+    if (slots.direction[slot] !== TO_HOST) slots.direction[slot] = TO_HOST
+    const at = pages.take(bytes)
+    if (at === -1) return STALL
+    arena.bytes.fill(0, at, at + bytes)
+    slots.buffer[slot] = at
+    slots.region[slot] = 0
+    slots.lo[slot] = at
+    slots.hi[slot] = 0
+    return at
+  }
+}
+
+/** What a discovery controller executes. */
+const DISCOVERY_COMMANDS: ReadonlySet<number> = new Set([
+  ADMIN_OPCODE.IDENTIFY, ADMIN_OPCODE.GET_LOG_PAGE, ADMIN_OPCODE.SET_FEATURES, ADMIN_OPCODE.GET_FEATURES,
+  ADMIN_OPCODE.ASYNC_EVENT_REQUEST, ADMIN_OPCODE.ABORT,
+])

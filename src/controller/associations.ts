@@ -1,0 +1,118 @@
+/**
+ * Associations: the controllers that have queues on this reactor. fabrics adds queues, tcp takes them away,
+ * keep-alive walks over them.                               NVMe over Fabrics, 2.2; NVMe Base 2.0, 3.1
+ *
+ * Invariant: a controller is here exactly while queueCount > 0, and its admin state exactly while its admin
+ * queue is.
+ */
+import type { Namespace, NamespaceTable } from '../namespace/namespace.ts'
+import type { JoinOutcome, JoinRequest, ToControl } from '../reactor/messages.ts'
+import { SLOT, type Slots } from '../reactor/slots.ts'
+import type { SubsystemSnapshot } from '../subsystem/subsystem.ts'
+import { STATUS } from '../wire/status.ts'
+import { AdminState } from './admin-state.ts'
+import { Controller } from './controller.ts'
+import { initialFeatures, roundKeepAlive } from './features.ts'
+import type { Queue } from './queue.ts'
+import { CONTROLLER_STATE, ROW, type Shared } from './shared.ts'
+
+type Admitted = Extract<JoinOutcome, { admitted: true }>
+
+export class Associations {
+  readonly controllers = new Map<number, Controller>()
+  readonly #shared: Shared
+  readonly #slots: Slots
+  readonly #subsystems: ReadonlyMap<string, SubsystemSnapshot>
+  readonly #tables: ReadonlyMap<string, NamespaceTable>
+  readonly #post: (message: ToControl) => void
+  readonly #reactor: number
+  /** Finishes a held slot. */
+  readonly #finish: (slot: number, status: number) => void
+
+  constructor(parts: {
+    shared: Shared, slots: Slots, subsystems: ReadonlyMap<string, SubsystemSnapshot>,
+    tables: ReadonlyMap<string, NamespaceTable>, reactor: number, post: (message: ToControl) => void,
+    finish: (slot: number, status: number) => void,
+  }) {
+    this.#shared = parts.shared
+    this.#slots = parts.slots
+    this.#subsystems = parts.subsystems
+    this.#tables = parts.tables
+    this.#reactor = parts.reactor
+    this.#post = parts.post
+    this.#finish = parts.finish
+  }
+
+  /** The control plane admitted the queue. */
+  join(queue: Queue, request: JoinRequest, outcome: Admitted, nowMs: number): void {
+    const subsystem = this.#subsystems.get(outcome.subsystem)!
+    let controller = this.controllers.get(outcome.controller)
+    if (controller === undefined) {
+      controller = new Controller(
+        outcome.controller, outcome.cntlid, request.hostNqn, request.hostId, subsystem,
+        this.#tables.get(outcome.subsystem)!,
+      )
+      this.controllers.set(outcome.controller, controller)
+    }
+    controller.queueCount++
+    queue.controller = controller
+    queue.qid = request.qid
+    queue.depth = request.depth
+    queue.flowControlOff = request.flowControlOff
+    if (request.qid !== 0) return
+    const features = initialFeatures({
+      kind: subsystem.kind, ioQueuesMax: subsystem.ioQueuesMax,
+      keepAliveMs: roundKeepAlive(request.keepAliveMs), hostId: Buffer.from(request.hostId, 'hex'),
+    })
+    controller.admin = new AdminState(queue.connection, features, nowMs)
+    const words = this.#shared.words
+    words[controller.stampWord] = nowMs
+    words[this.#shared.row(controller.index) + ROW.GRANTED] = subsystem.ioQueuesMax
+    words[controller.stateWord] = CONTROLLER_STATE.DISABLED
+  }
+
+  /** The queue's connection has gone. */
+  leave(queue: Queue): void {
+    const controller = queue.controller
+    if (controller === null) return
+    queue.controller = null
+    controller.queueCount--
+    if (queue.qid === 0) {
+      this.#shared.words[controller.stateWord] = CONTROLLER_STATE.GONE
+      controller.admin = null
+    }
+    if (controller.queueCount === 0) this.controllers.delete(controller.index)
+  }
+
+  /** The controller's I/O queues have to go, on all reactors. */
+  empty(controller: Controller): void {
+    this.#post({ type: 'empty', reactor: this.#reactor, controller: controller.index })
+  }
+
+  emptied(index: number): void {
+    this.controllers.get(index)?.admin?.emptied()
+  }
+
+  /** CC.EN went to 0: what was held for events is answered. */
+  reset(controller: Controller): void {
+    const admin = controller.admin!
+    const count = admin.eventCount
+    admin.eventCount = 0
+    const row = this.#shared.row(controller.index)
+    admin.features = initialFeatures(admin.features.origin)
+    this.#shared.words[row + ROW.WRITE_THROUGH] = 0
+    this.#shared.words[row + ROW.GRANTED] = admin.features.ioQueueCount
+    for (let k = 0; k < count; k++) {
+      const slot = admin.eventSlots[k]!
+      if (this.#slots.state[slot] === SLOT.HELD) this.#finish(slot, STATUS.ABORT_REQUESTED)
+    }
+  }
+}
+
+/** The namespaces of a subsystem as a table by NSID. */
+export function tableOf(subsystem: SubsystemSnapshot, namespaces: readonly (Namespace | null)[]): NamespaceTable {
+  const last = subsystem.namespaces.at(-1)?.nsid ?? 0
+  const table = new Array<Namespace | null>(last + 1).fill(null)
+  for (const each of subsystem.namespaces) table[each.nsid] = namespaces[each.counter] ?? null
+  return table
+}

@@ -1,0 +1,213 @@
+/**
+ * I/O commands: Read, Write, Flush, Write Zeroes, Dataset Management, Compare. admit starts them, the reactor
+ * resumes them when the device's op completes; they call namespace and device.  NVM Command Set 1.0, 3
+ *
+ *   state ─▶ namespace ─▶ fields ─▶ length ─▶ range ─▶ device          each check has one status
+ *
+ * Invariant: a device sees a slot only after lba + blockCount <= the namespace's blocks was checked.
+ */
+import { type Outcome, STALL, WANTS_DATA } from '../device/device.ts'
+import type { Namespace } from '../namespace/namespace.ts'
+import type { Arena } from '../reactor/arena.ts'
+import type { Slots } from '../reactor/slots.ts'
+import { H } from '../shim/abi.ts'
+import { DSM_AD, IO_OPCODE, RW_CONTROL } from '../wire/sqe.ts'
+import { STATUS } from '../wire/status.ts'
+import type { Controller } from './controller.ts'
+import type { Dataset } from './dataset.ts'
+import type { Executor } from './executor.ts'
+import type { Queue } from './queue.ts'
+import { CONTROLLER_STATE, COUNT, type Shared } from './shared.ts'
+
+const READ = IO_OPCODE.READ
+const WRITE = IO_OPCODE.WRITE
+const ALL_NAMESPACES = -1
+/** CDW12 bits 31:16 hold RW_CONTROL. */
+const FUA = RW_CONTROL.FUA << 16
+const DEAC = RW_CONTROL.DEAC << 16
+/** An LBA above this, in its upper word, is not a safe integer and beyond every namespace. */
+const LBA_HIGH_MAX = 0x1fffff
+const TWO_32 = 4294967296
+
+export class IoExecutor implements Executor {
+  readonly #words: Int32Array
+  readonly #slots: Slots
+  readonly #shared: Int32Array
+  readonly #counters: Float64Array
+  readonly #table: Shared
+  readonly #namespaces: (Namespace | null)[]
+  readonly #dataset: Dataset
+  readonly #transferBytesMax: number
+
+  /** namespaces: of the whole target on this reactor, by counter index; slots.namespace points into it. */
+  constructor(parts: {
+    arena: Arena, slots: Slots, shared: Shared, namespaces: (Namespace | null)[], dataset: Dataset,
+    transferBytesMax: number,
+  }) {
+    this.#words = parts.arena.words
+    this.#slots = parts.slots
+    this.#shared = parts.shared.words
+    this.#counters = parts.shared.counters
+    this.#table = parts.shared
+    this.#namespaces = parts.namespaces
+    this.#dataset = parts.dataset
+    this.#transferBytesMax = parts.transferBytesMax
+  }
+
+  start(slot: number, queue: Queue, w: number): Outcome {
+    const controller = queue.controller
+    if (controller === null) return STATUS.COMMAND_SEQUENCE_ERROR
+    const outcome = this.#start(slot, controller, w)
+    if (outcome > 0) this.#failed(slot, queue, controller, outcome)
+    return outcome
+  }
+
+  /** The host's data are in place. */
+  run(slot: number, queue: Queue): Outcome {
+    const namespace = this.#namespaces[this.#slots.namespace[slot]!]
+    const controller = queue.controller
+    if (namespace === null || namespace === undefined || controller === null) return STATUS.INVALID_NAMESPACE
+    const outcome = this.#run(slot, namespace)
+    if (outcome > 0) this.#failed(slot, queue, controller, outcome)
+    return outcome
+  }
+
+  /** The device's op has completed with result. queue: null when the host has gone. */
+  resume(slot: number, result: number, queue: Queue | null): Outcome {
+    const slots = this.#slots
+    const namespace = this.#namespaces[slots.namespace[slot]!]
+    if (namespace === null || namespace === undefined) return STATUS.INVALID_NAMESPACE
+    let outcome = namespace.device.resume(slot, result)
+    if (this.#dataset.isFlushing(slot)) {
+      if (outcome === 0) outcome = this.#dataset.nextFlush(slot)
+      if (outcome > 0) this.#dataset.endFlush(slot)
+    } else if (outcome === 0 && slots.opcode[slot] === IO_OPCODE.DATASET_MANAGEMENT) {
+      outcome = this.#dataset.next(slot, namespace)
+    }
+    if (outcome > 0 && queue !== null && queue.controller !== null) {
+      this.#failed(slot, queue, queue.controller, outcome)
+    }
+    return outcome
+  }
+
+  #start(slot: number, controller: Controller, w: number): Outcome {
+    const words = this.#words
+    const slots = this.#slots
+    if (this.#shared[controller.stateWord] !== CONTROLLER_STATE.READY) return STATUS.COMMAND_SEQUENCE_ERROR
+    this.#shared[controller.stampWord] = words[H.NOW_MS]!
+    const nsid = words[w + 1]!
+    const opcode = slots.opcode[slot]!
+    if (opcode === IO_OPCODE.FLUSH && nsid === ALL_NAMESPACES) return this.#dataset.flushAll(slot, controller)
+    if (nsid <= 0 || nsid >= controller.namespaces.length) return STATUS.INVALID_NAMESPACE
+    const namespace = controller.namespaces[nsid]!
+    if (namespace === null) return STATUS.INVALID_NAMESPACE
+    slots.namespace[slot] = namespace.snapshot.counter
+    if (opcode === READ) return this.#read(slot, namespace, w)
+    if (opcode === WRITE) return this.#write(slot, namespace, controller, w)
+    this.#count(namespace, COUNT.OTHERS, 1)
+    switch (opcode) {
+      case IO_OPCODE.FLUSH:
+        return namespace.device.flush(slot)
+      case IO_OPCODE.WRITE_ZEROES:
+        return this.#writeZeroes(slot, namespace, controller, w)
+      case IO_OPCODE.COMPARE: {
+        const status = this.#range(slot, namespace, w, true)
+        return status === 0 ? namespace.device.placeCompare(slot) : status
+      }
+      case IO_OPCODE.DATASET_MANAGEMENT:
+        return this.#dataset.start(slot, namespace, words[w + 10]! & 0xff, (words[w + 11]! & DSM_AD) !== 0)
+      default:
+        return STATUS.INVALID_OPCODE
+    }
+  }
+
+  #run(slot: number, namespace: Namespace): Outcome {
+    switch (this.#slots.opcode[slot]) {
+      case WRITE:
+        return namespace.device.write(slot)
+      case IO_OPCODE.COMPARE:
+        return namespace.device.compare(slot)
+      default:
+        return this.#dataset.next(slot, namespace)
+    }
+  }
+
+  #read(slot: number, namespace: Namespace, w: number): Outcome {
+    const status = this.#range(slot, namespace, w, true)
+    if (status !== 0) return status
+    const outcome = namespace.device.read(slot)
+    if (outcome !== STALL) {
+      this.#count(namespace, COUNT.READS, 1)
+      this.#count(namespace, COUNT.READ_BYTES, this.#slots.bytes[slot]!)
+    }
+    return outcome
+  }
+
+  #write(slot: number, namespace: Namespace, controller: Controller, w: number): Outcome {
+    if (namespace.readOnly) return STATUS.NAMESPACE_WRITE_PROTECTED
+    const status = this.#range(slot, namespace, w, true)
+    if (status !== 0) return status
+    this.#durability(slot, controller, w)
+    const outcome = namespace.device.place(slot)
+    if (outcome === WANTS_DATA) {
+      this.#count(namespace, COUNT.WRITES, 1)
+      this.#count(namespace, COUNT.WRITTEN_BYTES, this.#slots.bytes[slot]!)
+    }
+    return outcome
+  }
+
+  #writeZeroes(slot: number, namespace: Namespace, controller: Controller, w: number): Outcome {
+    if (namespace.readOnly) return STATUS.NAMESPACE_WRITE_PROTECTED
+    const status = this.#range(slot, namespace, w, false)
+    if (status !== 0) return status
+    this.#durability(slot, controller, w)
+    return namespace.device.zero(slot, (this.#words[w + 12]! & DEAC) !== 0)
+  }
+
+  /** FUA, or a write cache that the host switched off. */
+  #durability(slot: number, controller: Controller, w: number): void {
+    const through = this.#shared[controller.writeThroughWord]!
+    this.#slots.fua[slot] = (this.#words[w + 12]! & FUA) !== 0 || through !== 0 ? 1 : 0
+  }
+
+  /** Decodes SLBA and NLB and checks them; withData: the SGL must be as long as the blocks. */
+  #range(slot: number, namespace: Namespace, w: number, withData: boolean): number {
+    const words = this.#words
+    const slots = this.#slots
+    const high = words[w + 11]! >>> 0
+    if (high > LBA_HIGH_MAX) return STATUS.LBA_OUT_OF_RANGE
+    const lba = (words[w + 10]! >>> 0) + high * TWO_32
+    const blockCount = (words[w + 12]! & 0xffff) + 1
+    if (lba + blockCount > namespace.blockCount) return STATUS.LBA_OUT_OF_RANGE
+    if (withData) {
+      const bytes = blockCount << namespace.blockShift
+      if (bytes > this.#transferBytesMax) return STATUS.INVALID_FIELD
+      if (bytes !== slots.bytes[slot]) return STATUS.DATA_SGL_LENGTH_INVALID
+    } else if (slots.bytes[slot] !== 0) {
+      return STATUS.DATA_SGL_LENGTH_INVALID
+    }
+    slots.lba[slot] = lba
+    slots.blockCount[slot] = blockCount
+    return 0
+  }
+
+  #count(namespace: Namespace, which: number, amount: number): void {
+    const at = namespace.counterAt + which
+    this.#counters[at] = this.#counters[at]! + amount
+  }
+
+  /** A command that fails is counted, and entered in its controller's error log. */
+  #failed(slot: number, queue: Queue, controller: Controller, status: number): void {
+    const slots = this.#slots
+    const namespace = this.#namespaces[slots.namespace[slot]!]
+    if (namespace !== null && namespace !== undefined) {
+      const media = status === STATUS.WRITE_FAULT || status === STATUS.UNRECOVERED_READ_ERROR
+      this.#count(namespace, COUNT.ERRORS, 1)
+      if (media) this.#count(namespace, COUNT.MEDIA_ERRORS, 1)
+    }
+    this.#table.logError(
+      controller.index, queue.qid, slots.cid[slot]!, status, slots.lba[slot]!, namespace?.nsid ?? 0, 0xffff,
+    )
+  }
+}
+

@@ -1,0 +1,42 @@
+/**
+ * Device: where the bytes of one namespace are. namespace and controller submit, the reactor brings back.
+ * A device may be built of other devices; it knows blocks and places, never PDUs or queues.
+ *
+ * Every function takes a slot, whose lba, blockCount, bytes and fua are set, and returns an outcome:
+ * a status (0 = success) when it is done at once, PENDING when an op with the slot as its token will
+ * come back through resume(), STALL when something it needs is taken, and nothing was changed.
+ *
+ * Invariant: at most one op of a slot is outstanding.
+ */
+
+/** An op is outstanding; resume() will tell. */
+export const PENDING = -1
+/** No buffer at the moment: nothing has happened, ask again when one was given back. */
+export const STALL = -2
+/** The place for the host's data is set (slots.region, lo, hi); run the command when they are there. */
+export const WANTS_DATA = -3
+
+/** A status of wire/status.ts (>= 0), PENDING, STALL or WANTS_DATA. */
+export type Outcome = number
+
+export interface Device {
+  readonly kind: 'memory' | 'null' | 'file' | 'block'
+  /** Sets the place that the payload is sent from, fills it. */
+  read(slot: number): Outcome
+  /** Sets the place that the host's data goes to: WANTS_DATA or STALL. */
+  place(slot: number): Outcome
+  /** The data are in place: puts them into the blocks; with fua, onto the medium. */
+  write(slot: number): Outcome
+  /** Everything that was acknowledged, onto the medium. */
+  flush(slot: number): Outcome
+  /** Zeroes the slot's blocks. deallocate: space may be given back. */
+  zero(slot: number, deallocate: boolean): Outcome
+  /** Gives back the slot's blocks, which read as zero afterwards. */
+  deallocate(slot: number): Outcome
+  /** Sets the place for the data to compare with: WANTS_DATA or STALL. */
+  placeCompare(slot: number): Outcome
+  /** The data are in place: success when the blocks hold the same, else Compare Failure. */
+  compare(slot: number): Outcome
+  /** The slot's op completed with result (>= 0, or -errno). */
+  resume(slot: number, result: number): Outcome
+}

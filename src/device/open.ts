@@ -1,0 +1,39 @@
+/**
+ * Makes the device of a namespace on this reactor, from what the control plane opened.
+ * reactor-thread calls it once for each namespace, before the first turn.
+ */
+import type { Buffers } from '../reactor/buffers.ts'
+import type { Slots } from '../reactor/slots.ts'
+import type { Work } from '../reactor/work.ts'
+import type { NamespaceSnapshot } from '../subsystem/subsystem.ts'
+import type { Device } from './device.ts'
+import { FileDevice } from './file.ts'
+import { MemoryDevice } from './memory.ts'
+import { NullDevice } from './null.ts'
+
+/** What devices of one reactor share. zeroAt: zeroes that nobody writes; sinkAt: bytes that nobody reads. */
+export type DeviceParts = {
+  readonly slots: Slots
+  readonly work: Work
+  readonly buffers: Buffers
+  readonly zeroAt: number
+  readonly sinkAt: number
+  /** Bytes at zeroAt and at sinkAt: the largest transfer. */
+  readonly transferBytes: number
+}
+
+/** failed: told of each errno of the device, and of what it was doing. */
+export function openDevice(
+  parts: DeviceParts, namespace: NamespaceSnapshot, failed: (errno: number, operation: string) => void,
+): Device {
+  const { slots, work, buffers, zeroAt, sinkAt, transferBytes } = parts
+  const { device, blockBytes } = namespace
+  switch (device.kind) {
+    case 'memory':
+      return new MemoryDevice(slots, work, buffers, device.region, blockBytes)
+    case 'null':
+      return new NullDevice(slots, work, buffers, zeroAt, sinkAt)
+    default:
+      return new FileDevice(slots, work, buffers, device, blockBytes, zeroAt, transferBytes, failed)
+  }
+}

@@ -1,0 +1,90 @@
+/**
+ * Every pool of a reactor, derived from the configuration before serving; nothing grows afterwards.
+ * target prints the sum at start; each term names its owner.
+ *
+ * Invariants: a slot has at most one op outstanding, so opsMax = slots; a connection's send ring holds
+ * TX_ENTRIES_A_SLOT entries for each of its slots, so an answer always has room.
+ */
+import type { ShimLimits } from './shim/shim.ts'
+
+/** What of the configuration decides memory. Bytes, counts. */
+export type Sizing = {
+  readonly engine: number
+  readonly connections: number
+  readonly queueDepth: number
+  readonly ioQueues: number
+  readonly inCapsuleBytes: number
+  readonly maxTransferBytes: number
+  readonly bufferBytes: number
+}
+
+export type Limits = Sizing & {
+  /** Native arena, struct shim_limits. */
+  readonly rxBytes: number
+  readonly txEntries: number
+  readonly copiesMax: number
+  readonly opsMax: number
+  readonly socketBufferBytes: number
+  /** Of bufferBytes, for the admin queues alone. */
+  readonly adminBufferBytes: number
+  /** Commands of one reactor, and of one connection, between capsule and last byte of the answer. */
+  readonly slots: number
+  readonly connectionSlots: number
+  /** R2Ts of one reactor that are not answered yet; of one command. */
+  readonly transfers: number
+  readonly commandTransfers: number
+  /** Bytes of one R2T where a host allows several at a time. */
+  readonly transferBytes: number
+  readonly controllers: number
+  readonly namespaces: number
+}
+
+const PAGE_BYTES = 4096
+/** C2HData and CapsuleResp, or R2Ts and CapsuleResp: never more than this at a time. */
+const TX_ENTRIES_A_SLOT = 4
+const SLOTS_A_REACTOR = 16384
+
+/** 0-based values of the specification are decoded already. */
+export function limitsOf(sizing: Sizing): Limits {
+  const connectionSlots = Math.min(2048, powerOfTwo(Math.max(128, sizing.queueDepth)))
+  const capsuleBytes = Math.max(sizing.inCapsuleBytes, 8192) + 256
+  return {
+    ...sizing,
+    rxBytes: Math.max(256 * 1024, powerOfTwo(2 * capsuleBytes)),
+    txEntries: connectionSlots * TX_ENTRIES_A_SLOT,
+    copiesMax: 8192,
+    opsMax: SLOTS_A_REACTOR,
+    socketBufferBytes: 4 * 1024 * 1024,
+    bufferBytes: roundUp(sizing.bufferBytes, PAGE_BYTES),
+    adminBufferBytes: 8 * 1024 * 1024,
+    slots: SLOTS_A_REACTOR,
+    connectionSlots,
+    transfers: SLOTS_A_REACTOR * (TX_ENTRIES_A_SLOT - 1),
+    commandTransfers: TX_ENTRIES_A_SLOT - 1,
+    transferBytes: 64 * 1024,
+    controllers: 1024,
+    namespaces: 1024,
+  }
+}
+
+/** The words of struct shim_limits. */
+export function shimLimits(limits: Limits): ShimLimits {
+  return {
+    engine: limits.engine,
+    connectionsMax: limits.connections,
+    rxBytes: limits.rxBytes,
+    txEntries: limits.txEntries,
+    copiesMax: limits.copiesMax,
+    opsMax: limits.opsMax,
+    bufferBytes: limits.bufferBytes + limits.adminBufferBytes,
+    socketBufferBytes: limits.socketBufferBytes,
+  }
+}
+
+function powerOfTwo(value: number): number {
+  return 2 ** Math.ceil(Math.log2(value))
+}
+
+function roundUp(value: number, unit: number): number {
+  return Math.ceil(value / unit) * unit
+}

@@ -1,0 +1,32 @@
+/**
+ * Namespace: blocks, as hosts count them, on a device. controller/io finds it by NSID and checks ranges
+ * against it; one object per namespace and reactor, rebuilt when the configuration changes.
+ *
+ * Invariant: blockBytes = 1 << blockShift; every lba handed to the device is < blockCount.
+ */
+import type { Device } from '../device/device.ts'
+import type { NamespaceSnapshot } from '../subsystem/subsystem.ts'
+
+export class Namespace {
+  readonly snapshot: NamespaceSnapshot
+  readonly nsid: number
+  readonly blockShift: number
+  readonly blockCount: number
+  readonly readOnly: boolean
+  readonly device: Device
+  /** Index of its first counter on this reactor. */
+  readonly counterAt: number
+
+  constructor(snapshot: NamespaceSnapshot, device: Device, counterAt: number) {
+    this.snapshot = snapshot
+    this.nsid = snapshot.nsid
+    this.blockShift = Math.log2(snapshot.blockBytes)
+    this.blockCount = snapshot.blockCount
+    this.readOnly = snapshot.readOnly
+    this.device = device
+    this.counterAt = counterAt
+  }
+}
+
+/** The namespaces of one subsystem by NSID: index 0 is never used, holes are null. */
+export type NamespaceTable = readonly (Namespace | null)[]

@@ -1,0 +1,166 @@
+/**
+ * Admits commands: from a submission queue entry in the receive ring to a slot that runs, waits for its
+ * data, or is answered. receive calls it; it calls the executors and complete.   NVMe over Fabrics, 2.3
+ *
+ *   opcode bits 1:0  00 none │ 01 host → controller │ 10 controller → host │ 11 never     (7Fh: of FCTYPE)
+ *   SGL1 id          01h in the capsule, offset 0 │ 5Ah by the transport │ anything else is refused
+ *
+ * Invariant: a STALL has changed nothing; the same capsule is admitted again later.
+ */
+import type { Aborts } from '../controller/abort.ts'
+import type { Executor } from '../controller/executor.ts'
+import { type Outcome, STALL, WANTS_DATA } from '../device/device.ts'
+import type { Arena } from '../reactor/arena.ts'
+import type { Work } from '../reactor/work.ts'
+import { ADMIN_IN_CAPSULE_BYTES } from '../wire/pdu.ts'
+import { SGL_ID } from '../wire/sqe.ts'
+import { STATUS } from '../wire/status.ts'
+import { type Completer, FROM_HOST, TO_HOST } from './complete.ts'
+import type { Queue } from '../controller/queue.ts'
+import type { Slots } from '../reactor/slots.ts'
+import type { Transfers } from './transfer.ts'
+
+export { STALL }
+/** The command has a slot, or an answer. */
+export const ADMITTED = 0
+/** The capsule's data are not what SGL1 says: the transport ends the connection. */
+export const MISMATCH = -5
+/** More in-capsule data than this queue takes. */
+export const TOO_LONG = -6
+
+const FABRICS_OPCODE = 0x7f
+const SGL_ADDRESS_WORD = 6
+const SGL_LENGTH_WORD = 8
+const SGL_ID_WORD = 9
+const FUSE_MASK = 0x3
+const PSDT_SHIFT = 6
+
+export class Admission {
+  readonly #arena: Arena
+  readonly #slots: Slots
+  readonly #work: Work
+  readonly #completer: Completer
+  readonly #transfers: Transfers
+  readonly #fabrics: Executor
+  readonly #admin: Executor
+  readonly #io: Executor
+  readonly #aborts: Aborts
+  readonly #inCapsuleBytes: number
+  readonly #transferBytesMax: number
+
+  constructor(parts: {
+    arena: Arena, slots: Slots, work: Work, completer: Completer, transfers: Transfers,
+    fabrics: Executor, admin: Executor, io: Executor, aborts: Aborts,
+    inCapsuleBytes: number, transferBytesMax: number,
+  }) {
+    this.#arena = parts.arena
+    this.#slots = parts.slots
+    this.#work = parts.work
+    this.#completer = parts.completer
+    this.#transfers = parts.transfers
+    this.#fabrics = parts.fabrics
+    this.#admin = parts.admin
+    this.#io = parts.io
+    this.#aborts = parts.aborts
+    this.#inCapsuleBytes = parts.inCapsuleBytes
+    this.#transferBytesMax = parts.transferBytesMax
+  }
+
+  /**
+   * w: word index of the SQE. dataAt: arena offset of dataBytes of in-capsule data; digestFailed: they are
+   * not what the host sent. transfersMax: R2Ts at a time. ADMITTED, STALL, MISMATCH or TOO_LONG.
+   */
+  admit(
+    queue: Queue, w: number, dataAt: number, dataBytes: number, digestFailed: boolean, transfersMax: number,
+  ): number {
+    const words = this.#arena.words
+    const slots = this.#slots
+    const opcode = words[w]! & 0xff
+    const sglLength = words[w + SGL_LENGTH_WORD]!
+    const inCapsule = words[w + SGL_ID_WORD]! >>> 24 === SGL_ID.IN_CAPSULE
+    if (dataBytes !== (inCapsule ? sglLength : 0)) return MISMATCH
+    if (dataBytes > this.#inCapsuleBytes && dataBytes > this.#capsuleLimit(queue, opcode)) return TOO_LONG
+    const slot = slots.take(queue.connection)
+    if (slot === -1) return STALL
+    slots.cid[slot] = words[w]! >>> 16
+    slots.opcode[slot] = opcode
+    slots.bytes[slot] = sglLength
+    slots.direction[slot] = sglLength === 0 ? 0 : opcode & 3
+    let outcome: Outcome = this.#check(slot, w, opcode, dataBytes)
+    if (outcome === 0) {
+      if (digestFailed) outcome = STATUS.TRANSIENT_TRANSPORT_ERROR
+      else outcome = this.executor(queue, opcode).start(slot, queue, w)
+    }
+    if (outcome === STALL) {
+      slots.free(slot)
+      return STALL
+    }
+    if (outcome === WANTS_DATA) {
+      if (!inCapsule) {
+        this.#transfers.begin(slot, transfersMax)
+        return ADMITTED
+      }
+      this.place(slot, 0, dataAt, dataBytes)
+      slots.received[slot] = dataBytes
+      outcome = this.executor(queue, opcode).run(slot, queue)
+    }
+    if (outcome >= 0) this.#completer.finish(slot, outcome)
+    return ADMITTED
+  }
+
+  /** Puts bytes from the arena (sourceAt) into the slot's place, offset bytes into its data. */
+  place(slot: number, offset: number, sourceAt: number, bytes: number): void {
+    const slots = this.#slots
+    const region = slots.region[slot]!
+    if (slots.readable[slot] === 1) {
+      this.#arena.bytes.copyWithin(slots.lo[slot]! + offset, sourceAt, sourceAt + bytes)
+      return
+    }
+    const lo = (slots.lo[slot]! >>> 0) + offset
+    this.#work.copy(region, lo | 0, slots.hi[slot]! + (lo >= 4294967296 ? 1 : 0), sourceAt, bytes)
+  }
+
+  /** All data of a command that was asked for have arrived. */
+  complete(slot: number, queue: Queue): void {
+    const slots = this.#slots
+    if (this.#aborts.take(slot)) this.#completer.finish(slot, STATUS.ABORT_REQUESTED)
+    else if (slots.digestFailed[slot] === 1) this.#completer.finish(slot, STATUS.TRANSIENT_TRANSPORT_ERROR)
+    else {
+      const outcome = this.executor(queue, slots.opcode[slot]!).run(slot, queue)
+      if (outcome >= 0) this.#completer.finish(slot, outcome)
+    }
+  }
+
+  executor(queue: Queue, opcode: number): Executor {
+    if (opcode === FABRICS_OPCODE) return this.#fabrics
+    return queue.qid === 0 ? this.#admin : this.#io
+  }
+
+  /** 0, or the status of what is wrong with the entry before anybody looks at the command. */
+  #check(slot: number, w: number, opcode: number, dataBytes: number): number {
+    const words = this.#arena.words
+    const slots = this.#slots
+    const flags = (words[w]! >>> 8) & 0xff
+    if ((flags & FUSE_MASK) !== 0) return STATUS.INVALID_FIELD
+    if (flags >>> PSDT_SHIFT !== 1) return STATUS.INVALID_FIELD
+    if (opcode === FABRICS_OPCODE && slots.bytes[slot] !== 0) slots.direction[slot] = words[w + 1]! & 3
+    const id = words[w + SGL_ID_WORD]! >>> 24
+    if (id === SGL_ID.IN_CAPSULE) {
+      if ((words[w + SGL_ADDRESS_WORD]! | words[w + SGL_ADDRESS_WORD + 1]!) !== 0) {
+        return STATUS.SGL_OFFSET_INVALID
+      }
+      if (dataBytes !== 0 && slots.direction[slot] !== FROM_HOST) return STATUS.SGL_DESCRIPTOR_TYPE_INVALID
+    } else if (id !== SGL_ID.TRANSPORT) {
+      return STATUS.SGL_DESCRIPTOR_TYPE_INVALID
+    }
+    const direction = slots.direction[slot]!
+    if (direction === (FROM_HOST | TO_HOST)) return STATUS.INVALID_OPCODE
+    if (slots.bytes[slot]! >>> 0 > this.#transferBytesMax) return STATUS.INVALID_FIELD
+    return 0
+  }
+
+  #capsuleLimit(queue: Queue, opcode: number): number {
+    const admin = queue.qid === 0 || opcode === FABRICS_OPCODE
+    return admin ? ADMIN_IN_CAPSULE_BYTES : this.#inCapsuleBytes
+  }
+}

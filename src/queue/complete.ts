@@ -1,0 +1,82 @@
+/**
+ * Completes commands: from an outcome to an answer, and from an answer that has left to a free slot.
+ * receive, transfer and the reactor's completions call it; it calls the transport.
+ *
+ * Invariant: every admitted slot passes finish() once, and free() once.
+ */
+import { assert } from '../assert.ts'
+import type { Buffers } from '../reactor/buffers.ts'
+import { SLOT, type Slots } from '../reactor/slots.ts'
+import type { Transport } from './transport.ts'
+
+/** Whether answers may still be sent on a connection, and who holds how many slots. */
+export interface Occupancy {
+  /** True while answers can be sent on the connection. */
+  sends(connection: number): boolean
+  /** A slot of the connection was freed. */
+  freed(connection: number): void
+}
+
+/** The slot's data go to the host. */
+export const TO_HOST = 2
+/** The slot's data come from the host. */
+export const FROM_HOST = 1
+
+export class Completer {
+  readonly #slots: Slots
+  readonly #buffers: Buffers
+  readonly #adminBuffers: Buffers
+  readonly #adminAt: number
+  readonly #transport: Transport
+  readonly #occupancy: Occupancy
+  /** Commands answered since the start, by all connections of this reactor. */
+  completedCount = 0
+
+  constructor(
+    slots: Slots, buffers: Buffers, adminBuffers: Buffers, adminAt: number,
+    transport: Transport, occupancy: Occupancy,
+  ) {
+    this.#slots = slots
+    this.#buffers = buffers
+    this.#adminBuffers = adminBuffers
+    this.#adminAt = adminAt
+    this.#transport = transport
+    this.#occupancy = occupancy
+  }
+
+  /** The command is done with this status (wire/status.ts): answers, unless its host has gone. */
+  finish(slot: number, status: number): void {
+    const slots = this.#slots
+    assert(status >= 0, 'a command finishes with a status')
+    slots.status[slot] = status
+    this.completedCount++
+    if (!this.#occupancy.sends(slots.connection[slot]!)) {
+      this.free(slot)
+      return
+    }
+    slots.enter(slot, SLOT.SENDING)
+    if (status === 0 && slots.direction[slot] === TO_HOST && slots.bytes[slot] !== 0) {
+      this.#transport.sendData(slot)
+    } else {
+      this.#transport.respond(slot)
+    }
+  }
+
+  /** The answer has left, or never will: the buffer and the slot go back. */
+  free(slot: number): void {
+    const slots = this.#slots
+    this.giveBuffer(slot)
+    const connection = slots.connection[slot]!
+    slots.free(slot)
+    this.#occupancy.freed(connection)
+  }
+
+  giveBuffer(slot: number): void {
+    const slots = this.#slots
+    const at = slots.buffer[slot]!
+    if (at === -1) return
+    slots.buffer[slot] = -1
+    if (at >= this.#adminAt) this.#adminBuffers.give(at)
+    else this.#buffers.give(at)
+  }
+}

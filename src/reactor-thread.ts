@@ -1,0 +1,324 @@
+/**
+ * The thread of one reactor: puts its parts together and runs it. target.ts starts it as a worker.
+ * Its imports, top to bottom, follow a command down: tcp → queue → controller → namespace → device.
+ *
+ * Invariant: everything that a command needs is allocated here, before the first turn.
+ */
+import { PerformanceObserver } from 'node:perf_hooks'
+import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
+import { type Connection, PHASE } from './tcp/connection.ts'
+import { Connections, HANDSHAKE_MS } from './tcp/connections.ts'
+import { Digests } from './tcp/digest.ts'
+import { Handshake } from './tcp/handshake.ts'
+import { Receiver } from './tcp/receive.ts'
+import { Sender } from './tcp/send.ts'
+import { LINGER_MS, Terminator } from './tcp/terminate.ts'
+import { Admission } from './queue/admit.ts'
+import { Completer } from './queue/complete.ts'
+import { Transfers } from './queue/transfer.ts'
+import { AdminExecutor } from './controller/admin.ts'
+import { Aborts } from './controller/abort.ts'
+import { Associations, tableOf } from './controller/associations.ts'
+import { Dataset } from './controller/dataset.ts'
+import { FabricsExecutor } from './controller/fabrics.ts'
+import { IoExecutor } from './controller/io.ts'
+import { KeepAlive } from './controller/keep-alive.ts'
+import { Properties } from './controller/properties.ts'
+import type { Queue } from './controller/queue.ts'
+import { Shared, sharedBytes } from './controller/shared.ts'
+import { Namespace, type NamespaceTable } from './namespace/namespace.ts'
+import { openDevice } from './device/open.ts'
+import { Arena } from './reactor/arena.ts'
+import { Buffers } from './reactor/buffers.ts'
+import type { JoinRequest, ReactorSetup, ToControl, ToReactor } from './reactor/messages.ts'
+import { ACCEPT_TOKEN, Reactor } from './reactor/reactor.ts'
+import { Slots } from './reactor/slots.ts'
+import { Work } from './reactor/work.ts'
+import { COUNTER, H } from './shim/abi.ts'
+import { errnoName, loadShim, type Shim } from './shim/shim.ts'
+import { shimLimits } from './limits.ts'
+import { assert } from './assert.ts'
+
+/** How long an idle reactor spins before it sleeps, and then sleeps at most: docs/adr/0004. */
+const SPIN_US = 50
+const WAIT_US = 100000
+const POLL = -1
+const PAGE_BYTES = 4096
+
+class ReactorThread {
+  readonly #setup: ReactorSetup
+  readonly #shim: Shim
+  readonly #id: number
+  readonly #work: Work
+  readonly #arena: Arena
+  readonly #slots: Slots
+  readonly #connections: Connections
+  readonly #completer: Completer
+  readonly #associations: Associations
+  readonly #io: IoExecutor
+  readonly #aborts: Aborts
+  readonly #keepAlive: KeepAlive
+  readonly #reactor: Reactor
+  #collections = 0
+  #stopAtMs = 0
+  #stopping = false
+
+  constructor(setup: ReactorSetup) {
+    this.#setup = setup
+    const { limits, target, reactor } = setup
+    const shim = loadShim()
+    this.#shim = shim
+    if (setup.cpu >= 0) shim.pin(setup.cpu)
+    this.#id = shim.open(shimLimits(limits))
+    if (this.#id < 0) throw new Error(`the shim cannot be opened: ${errnoName(this.#id)}`)
+    const arena = new Arena(shim.arena())
+    this.#arena = arena
+    const slots = new Slots(limits.slots)
+    this.#slots = slots
+    const work = new Work(arena, limits.copiesMax, limits.opsMax)
+    this.#work = work
+    const adminAt = arena.buffersAt + limits.bufferBytes
+    const buffers = new Buffers(arena.buffersAt, limits.bufferBytes)
+    const pages = new Buffers(adminAt, limits.adminBufferBytes)
+    const zeroAt = reserve(buffers, limits.maxTransferBytes)
+    const sinkAt = reserve(buffers, limits.maxTransferBytes)
+    const shared = new Shared(
+      shim.regionView(setup.sharedRegion, sharedBytes(limits, setup.reactorCount)), limits, setup.reactorCount,
+    )
+    const connections = new Connections(arena, shim, limits.txEntries, limits.rxBytes)
+    this.#connections = connections
+    const sender = new Sender(arena, slots, connections.all, limits.txEntries)
+    const completer = new Completer(slots, buffers, pages, adminAt, sender, connections)
+    this.#completer = completer
+    const transfers = new Transfers(slots, sender, limits.transfers, limits.transferBytes, limits.commandTransfers)
+
+    const namespaces = new Array<Namespace | null>(limits.namespaces).fill(null)
+    const tables = new Map<string, NamespaceTable>()
+    for (const subsystem of target.subsystems) {
+      for (const each of subsystem.namespaces) {
+        const failed = (errno: number, operation: string): void => this.#deviceFailed(
+          subsystem.nqn, each.nsid, each.device.kind === 'file' || each.device.kind === 'block' ? each.device.path : '',
+          errno, operation,
+        )
+        const device = openDevice(
+          { slots, work, buffers, zeroAt, sinkAt, transferBytes: limits.maxTransferBytes }, each, failed,
+        )
+        namespaces[each.counter] = new Namespace(each, device, shared.counterAt(reactor, each.counter))
+      }
+      tables.set(subsystem.nqn, tableOf(subsystem, namespaces))
+    }
+    const finish = (slot: number, status: number): void => completer.finish(slot, status)
+    this.#associations = new Associations({
+      shared, slots, tables, reactor, finish, post: this.#post,
+      subsystems: new Map(target.subsystems.map((each) => [each.nqn, each])),
+    })
+    const associations = this.#associations
+    this.#aborts = new Aborts(slots, reactor, this.#post)
+    this.#io = new IoExecutor({
+      arena, slots, shared, namespaces, dataset: new Dataset(arena, slots, buffers),
+      transferBytesMax: limits.maxTransferBytes,
+    })
+    const properties = new Properties(
+      shared, (each) => associations.empty(each), (each) => associations.reset(each),
+    )
+    const fabrics = new FabricsExecutor(arena, slots, pages, properties, limits.queueDepth, this.#join)
+    const admin = new AdminExecutor({
+      arena, slots, pages, shared, target, finish, aborts: this.#aborts,
+      reached: (queue) => connections.all[queue.connection]!.local,
+    })
+    const admission = new Admission({
+      arena, slots, work, completer, transfers, fabrics, admin, io: this.#io, aborts: this.#aborts,
+      inCapsuleBytes: limits.inCapsuleBytes, transferBytesMax: limits.maxTransferBytes,
+    })
+    const terminator = new Terminator(arena, pages, sender, limits.connections)
+    const receiver = new Receiver({
+      arena, work, slots, transfers, admission, sender, terminator,
+      digests: new Digests(arena, shim),
+      handshake: new Handshake(arena, sender, reserve(pages, PAGE_BYTES), HANDSHAKE_MS),
+      stalled: connections.stall, rxBytes: limits.rxBytes, inCapsuleBytes: limits.inCapsuleBytes,
+      connectionSlots: limits.connectionSlots, alignedAt: reserve(pages, PAGE_BYTES),
+    })
+    connections.assemble({
+      slots, sender, receiver, terminator, completer, transfers, associations, gone: this.#gone,
+      aborts: this.#aborts,
+    })
+    this.#keepAlive = new KeepAlive(shared, associations.controllers, (controller, reason) => {
+      this.#post({ type: 'expire', controller: controller.index, reason })
+    })
+    this.#reactor = new Reactor({
+      shim, arena, copiesMax: limits.copiesMax,
+      spinUs: setup.poll ? POLL : SPIN_US, waitUs: WAIT_US,
+      completed: (slot, result) => {
+        work.opsOutstanding--
+        this.#completed(slot, result)
+      },
+      accepted: (token, result) => this.#accepted(token - ACCEPT_TOKEN, result),
+      ready: (index) => connections.ready(index),
+      retry: () => connections.retry(),
+      hasStalled: () => connections.hasStalled,
+      tick: (nowMs) => this.#tick(nowMs),
+      mail: () => this.#mail(),
+    })
+  }
+
+  async run(): Promise<void> {
+    const observer = new PerformanceObserver((list) => {
+      this.#collections += list.getEntries().length
+    })
+    observer.observe({ entryTypes: ['gc'] })
+    this.#post({ type: 'up', engine: this.#arena.words[H.ENGINE]!, shim: this.#id })
+    await this.#reactor.run()
+    observer.disconnect()
+    const slotsInUse = this.#slots.count - this.#slots.freeCount
+    this.#shim.close()
+    this.#post({ type: 'stopped', reactor: this.#setup.reactor, slotsInUse })
+  }
+
+  readonly #post = (message: ToControl): void => {
+    parentPort!.postMessage(message)
+  }
+
+  /** A device's op completed: the command goes on, or is answered. */
+  #completed(slot: number, result: number): void {
+    const connection = this.#slots.connection[slot]!
+    const queue: Queue | null = connection < 0 ? null : this.#connections.all[connection]!.queue
+    const outcome = this.#io.resume(slot, result, queue)
+    if (outcome >= 0) this.#completer.finish(slot, outcome)
+  }
+
+  #accepted(listener: number, result: number): void {
+    if (result >= 0) this.#post({ type: 'accepted', listener, socket: result })
+  }
+
+  readonly #join = (slot: number, queue: Queue, request: JoinRequest): void => {
+    const connection = this.#connections.all[queue.connection]!
+    connection.phase = PHASE.ADMITTING
+    this.#post({
+      type: 'join', reactor: this.#setup.reactor, slot, request,
+      connection: connection.index, serial: connection.serial, remote: connection.remote,
+      discoveryOnly: connection.discoveryOnly,
+    })
+  }
+
+  readonly #gone = (connection: Connection, reason: string): void => {
+    this.#post({
+      type: 'gone', reactor: this.#setup.reactor, connection: connection.index, serial: connection.serial,
+      remote: connection.remote, reason,
+    })
+  }
+
+  #deviceFailed(subsystem: string, nsid: number, path: string, errno: number, operation: string): void {
+    this.#post({ type: 'device-error', subsystem, nsid, path, errno, operation })
+  }
+
+  #tick(nowMs: number): void {
+    this.#connections.tick(nowMs)
+    this.#keepAlive.tick(nowMs)
+  }
+
+  /** Everything that was posted to this reactor. False when it has stopped. */
+  #mail(): boolean {
+    for (let each = receiveMessageOnPort(parentPort!); each !== undefined; ) {
+      this.#receive(each.message as ToReactor)
+      each = receiveMessageOnPort(parentPort!)
+    }
+    if (!this.#stopping) return true
+    const nowMs = this.#arena.words[H.NOW_MS]!
+    if (this.#connections.openCount === 0 && this.#work.opsOutstanding === 0) return false
+    if (((nowMs - this.#stopAtMs) | 0) >= 0) {
+      this.#stopAtMs = (nowMs + LINGER_MS) | 0
+      this.#connections.closeAll()
+    }
+    return true
+  }
+
+  #receive(message: ToReactor): void {
+    const associations = this.#associations
+    switch (message.type) {
+      case 'listen':
+        assert(this.#shim.accept(message.listener, ACCEPT_TOKEN + message.listener) >= 0, 'a listener accepts')
+        return
+      case 'unlisten':
+        this.#shim.acceptStop(message.listener)
+        return
+      case 'adopt':
+        this.#adopt(message)
+        return
+      case 'joined':
+        this.#joined(message)
+        return
+      case 'drop':
+        this.#connections.drop(message.controller, message.admin, message.reason)
+        return
+      case 'emptied':
+        associations.emptied(message.controller)
+        return
+      case 'abort':
+        this.#aborts.request(message, this.#connections.all.map((each) => each.queue))
+        return
+      case 'aborted':
+        this.#slots.dw0[message.slot] = message.done ? 0 : 1
+        this.#completer.finish(message.slot, 0)
+        return
+      case 'statistics':
+        setImmediate(() => setImmediate(() => this.#statistics()))
+        return
+      case 'stop':
+        this.#stopping = true
+        this.#stopAtMs = (this.#arena.words[H.NOW_MS]! + message.drainMs) | 0
+        this.#connections.dismissAll('the target stops')
+    }
+  }
+
+  #adopt({ socket, local, remote, discoveryOnly }: Extract<ToReactor, { type: 'adopt' }>): void {
+    const connection = this.#stopping ? -1 : this.#connections.adopt(socket, local, remote)
+    if (typeof connection !== 'number') {
+      connection.discoveryOnly = discoveryOnly
+      return
+    }
+    this.#shim.socketClose(socket)
+    this.#post({
+      type: 'gone', reactor: this.#setup.reactor, connection: -1, serial: 0, remote,
+      reason: this.#stopping ? 'the target stops'
+        : `all ${this.#setup.limits.connections} connections of reactor ${this.#setup.reactor} are in use`,
+    })
+  }
+
+  #joined(message: Extract<ToReactor, { type: 'joined' }>): void {
+    const { outcome, slot } = message
+    const connection = this.#connections.find(message.connection, message.serial)
+    if (connection === null || connection.phase !== PHASE.ADMITTING) {
+      this.#completer.finish(slot, 0)
+      return
+    }
+    if (outcome.admitted) {
+      const nowMs = this.#arena.words[H.NOW_MS]!
+      this.#associations.join(connection.queue, message.request, outcome, nowMs)
+      connection.phase = PHASE.LIVE
+      this.#slots.dw0[slot] = outcome.cntlid
+      this.#completer.finish(slot, 0)
+    } else {
+      connection.phase = PHASE.JOINING
+      this.#slots.dw0[slot] = outcome.dw0
+      this.#completer.finish(slot, outcome.status)
+    }
+    this.#connections.stall(connection)
+  }
+
+  #statistics(): void {
+    this.#post({
+      type: 'statistics', reactor: this.#setup.reactor, collections: this.#collections,
+      commands: this.#completer.completedCount, slotsInUse: this.#slots.count - this.#slots.freeCount,
+      busyUs: this.#arena.counters[COUNTER.BUSY_US]!, turns: this.#arena.counters[COUNTER.TURNS]!,
+    })
+  }
+}
+
+function reserve(buffers: Buffers, bytes: number): number {
+  const at = buffers.take(bytes)
+  assert(at !== -1, 'the buffers hold what is reserved at start')
+  return at
+}
+
+await new ReactorThread(workerData as ReactorSetup).run()
+process.exit(0)

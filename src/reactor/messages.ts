@@ -1,0 +1,80 @@
+/**
+ * Messages between a reactor and the control plane: everything that is rarer than a command.
+ * Posted over the worker's port; a shim_wake follows each message to a reactor.
+ *
+ * Invariant: a message names a connection by index and serial, so that one that has gone is not mistaken
+ * for the next with that index.
+ */
+import type { Endpoint, TargetSnapshot } from '../subsystem/subsystem.ts'
+import type { Limits } from '../limits.ts'
+
+/** What a reactor is started with. */
+export type ReactorSetup = {
+  readonly reactor: number
+  readonly reactorCount: number
+  readonly cpu: number
+  readonly poll: boolean
+  readonly limits: Limits
+  readonly sharedRegion: number
+  readonly target: TargetSnapshot
+}
+
+/** Connect, checked as far as one queue can; the control plane checks the rest. */
+export type JoinRequest = {
+  readonly qid: number
+  readonly depth: number
+  readonly cntlid: number
+  readonly keepAliveMs: number
+  readonly flowControlOff: boolean
+  readonly hostNqn: string
+  /** 32 hexadecimal digits. */
+  readonly hostId: string
+  readonly subsystemNqn: string
+}
+
+export type JoinOutcome =
+  | { readonly admitted: true; readonly cntlid: number; readonly controller: number; readonly subsystem: string }
+  /** status: wire/status.ts; dw0: IPO and IATTR. */
+  | { readonly admitted: false; readonly status: number; readonly dw0: number }
+
+export type ConnectionId = { readonly connection: number; readonly serial: number }
+
+export type ToControl =
+  /** It turns. shim: its id, for shim_wake. */
+  | { readonly type: 'up'; readonly engine: number; readonly shim: number }
+  | { readonly type: 'accepted'; readonly listener: number; readonly socket: number }
+  | ({ readonly type: 'join'; readonly reactor: number; readonly slot: number; readonly request: JoinRequest;
+      readonly remote: string; readonly discoveryOnly: boolean } & ConnectionId)
+  | ({ readonly type: 'gone'; readonly reactor: number; readonly remote: string;
+      /** '' = the host closed it. */
+      readonly reason: string } & ConnectionId)
+  /** The controller's I/O queues must go: it was disabled or shut down. Answered by 'emptied'. */
+  | { readonly type: 'empty'; readonly reactor: number; readonly controller: number }
+  /** The association is over: keep alive expired. */
+  | { readonly type: 'expire'; readonly controller: number; readonly reason: string }
+  | { readonly type: 'abort'; readonly reactor: number; readonly slot: number; readonly controller: number;
+      readonly qid: number; readonly cid: number }
+  | { readonly type: 'aborted'; readonly replyTo: number; readonly slot: number; readonly done: boolean }
+  | { readonly type: 'device-error'; readonly subsystem: string; readonly nsid: number; readonly path: string;
+      readonly errno: number; readonly operation: string }
+  | { readonly type: 'statistics'; readonly reactor: number; readonly collections: number;
+      readonly commands: number; readonly slotsInUse: number; readonly busyUs: number; readonly turns: number }
+  | { readonly type: 'stopped'; readonly reactor: number; readonly slotsInUse: number }
+
+export type ToReactor =
+  | { readonly type: 'listen'; readonly listener: number }
+  | { readonly type: 'unlisten'; readonly listener: number }
+  | { readonly type: 'adopt'; readonly socket: number; readonly local: Endpoint;
+      readonly remote: string;
+      /** Its listener leads to the discovery service alone. */
+      readonly discoveryOnly: boolean }
+  | ({ readonly type: 'joined'; readonly slot: number; readonly request: JoinRequest;
+      readonly outcome: JoinOutcome } & ConnectionId)
+  /** Ends the controller's queues on this reactor: the I/O queues, or all of them. */
+  | { readonly type: 'drop'; readonly controller: number; readonly admin: boolean; readonly reason: string }
+  | { readonly type: 'emptied'; readonly controller: number }
+  | { readonly type: 'abort'; readonly replyTo: number; readonly slot: number; readonly controller: number;
+      readonly qid: number; readonly cid: number }
+  | { readonly type: 'aborted'; readonly slot: number; readonly done: boolean }
+  | { readonly type: 'statistics' }
+  | { readonly type: 'stop'; readonly drainMs: number }

@@ -1,0 +1,209 @@
+/**
+ * The target: opens what the configuration names, starts the reactors, and is their control plane.
+ * cli starts and stops it. Its parts, top to bottom, are the way of a command: tcp (in reactor-thread.ts),
+ * subsystem, device, shim.
+ *
+ *   listener ─ accepted ─▶ least loaded reactor ─ join ─▶ Access ─ joined ─▶ reactor      (see messages.ts)
+ *
+ * Invariant: a message is answered in the turn of the event loop that brings it; a command never waits here
+ * but Connect, Abort, and the end of a controller's queues.
+ */
+import { readFileSync } from 'node:fs'
+import { Worker } from 'node:worker_threads'
+import type { Config } from './config/config.ts'
+import { StartError } from './config/start-error.ts'
+import type { Log } from './control/log.ts'
+import { CONTROLLER_STATE, ROW, Shared, sharedBytes } from './controller/shared.ts'
+import { Access } from './subsystem/access.ts'
+import { DISCOVERY_NQN, type Endpoint, type SubsystemSnapshot, type TargetSnapshot } from './subsystem/subsystem.ts'
+import { Backings, type OpenBacking } from './device/backing.ts'
+import { Listeners } from './tcp/listener.ts'
+import { ControlPlane, type ReactorHandle } from './control-plane.ts'
+import type { ReactorSetup, ToControl } from './reactor/messages.ts'
+import { ENGINE } from './shim/abi.ts'
+import { errnoName, loadShim, type Shim } from './shim/shim.ts'
+import { type Limits, limitsOf } from './limits.ts'
+
+/** How long hosts may take to go once they were told to, in ms. The whole stop stays below 5 s. */
+const DRAIN_MS = 1000
+const STOP_MS = 4000
+const ENGINE_NAMES = ['auto', 'io_uring', 'epoll', 'iocp']
+const ENGINES = { auto: ENGINE.AUTO, uring: ENGINE.URING, epoll: ENGINE.EPOLL }
+
+export type NamespaceFacts = {
+  readonly subsystem: string
+  readonly nsid: number
+  readonly kind: string
+  /** '' for memory and null. */
+  readonly path: string
+  readonly bytes: number
+  readonly blockBytes: number
+  /** Its data are lost when the target stops. */
+  readonly volatile: boolean
+  readonly note: string
+}
+
+export type Target = {
+  /** As bound: port 0 has become a real one. */
+  readonly listeners: readonly Endpoint[]
+  readonly discovery: readonly Endpoint[]
+  readonly namespaces: readonly NamespaceFacts[]
+  readonly engine: string
+  readonly reactors: number
+  readonly cpus: readonly number[]
+  readonly limits: Limits
+  /** Ends every association, flushes, closes; resolves when all is done. */
+  stop(): Promise<void>
+  /** Writes a line with the counters of the reactors to the log. */
+  logStatistics(): void
+  /** Resolves when a reactor has died; the target does not work any more then. */
+  readonly failed: Promise<Error>
+}
+
+/** Throws StartError. */
+export async function startTarget(config: Config, log: Log): Promise<Target> {
+  const shim = loadShim()
+  const engine = ENGINES[config.engine]
+  if (engine !== ENGINE.AUTO && (shim.engines() & (1 << engine)) === 0) {
+    throw new StartError(
+      'This kernel does not permit io_uring.',
+      'Leave --engine out to use epoll, or permit it: sysctl kernel.io_uring_disabled=0.',
+    )
+  }
+  const limits = limitsOf({ ...config.limits, engine })
+  const backings = new Backings(shim)
+  const listeners = new Listeners(shim)
+  try {
+    return await assemble(config, log, shim, limits, backings, listeners)
+  } catch (error) {
+    listeners.close()
+    backings.close()
+    throw error
+  }
+}
+
+async function assemble(
+  config: Config, log: Log, shim: Shim, limits: Limits, backings: Backings, listeners: Listeners,
+): Promise<Target> {
+  const facts: NamespaceFacts[] = []
+  const opened = config.subsystems.map((subsystem) => subsystem.namespaces.map((namespace) => {
+    const backing = backings.open(namespace)
+    facts.push(factsOf(subsystem.nqn, namespace.nsid, backing))
+    return backing
+  }))
+  const serving = config.listeners.map((each) => listeners.listen(each, false))
+  const discovery: Endpoint[] = []
+  for (const each of config.discovery) {
+    try {
+      discovery.push(listeners.listen(each, true))
+    } catch (error) {
+      if (config.discoveryRequired || !(error instanceof StartError)) throw error
+      log.warning(`${error.message} Discovery is offered on the other ports only.`)
+    }
+  }
+  const target = snapshotOf(config, limits, opened, serving, discovery)
+  const sharedRegion = shim.regionCreate(sharedBytes(limits, config.reactors), false)
+  if (sharedRegion < 0) throw new StartError(`There is no memory for the controllers (${errnoName(sharedRegion)}).`)
+  const shared = new Shared(
+    shim.regionView(sharedRegion, sharedBytes(limits, config.reactors)), limits, config.reactors,
+  )
+  const access = new Access(target, limits.controllers, {
+    enabled: (controller) => shared.words[shared.row(controller) + ROW.STATE] === CONTROLLER_STATE.READY,
+    granted: (controller) => shared.words[shared.row(controller) + ROW.GRANTED]!,
+  })
+  const cpus = processorsOf(config, shim)
+  const reactors = await Promise.all(cpus.map((cpu, reactor) => startReactor({
+    reactor, reactorCount: config.reactors, cpu, poll: config.poll, limits, sharedRegion, target,
+  })))
+  const plane = new ControlPlane({ shim, access, shared, log, reactors, listeners })
+  plane.listen()
+  for (const each of serving) log.listening({ ...each, service: 'nvm' })
+  for (const each of discovery) log.listening({ ...each, service: 'discovery' })
+  return {
+    listeners: serving, discovery, namespaces: facts, engine: ENGINE_NAMES[reactors[0]!.engine]!,
+    reactors: reactors.length, cpus: cpus.filter((cpu) => cpu >= 0), limits,
+    stop: async () => {
+      listeners.close()
+      await plane.stop(DRAIN_MS, STOP_MS)
+      backings.sync()
+      backings.close()
+    },
+    logStatistics: () => plane.logStatistics(),
+    failed: plane.failed,
+  }
+}
+
+/** Starts the worker of one reactor; resolves when it turns. */
+function startReactor(setup: ReactorSetup): Promise<ReactorHandle> {
+  const worker = new Worker(new URL('./reactor-thread.ts', import.meta.url), { workerData: setup })
+  return new Promise((resolve, reject) => {
+    const failed = (error: Error): void => reject(new StartError(
+      `Reactor ${setup.reactor} cannot start: ${error.message}.`,
+    ))
+    worker.once('error', failed)
+    worker.once('message', (message: ToControl) => {
+      if (message.type !== 'up') return
+      worker.off('error', failed)
+      resolve({ worker, shim: message.shim, engine: message.engine })
+    })
+  })
+}
+
+/** A processor for each reactor; -1 = not pinned, where there are fewer processors than reactors. */
+function processorsOf(config: Config, shim: Shim): number[] {
+  const usable = shim.cpus()
+  const { cpus, reactors } = config
+  if (cpus !== null) {
+    const missing = cpus.filter((cpu) => !usable.includes(cpu))
+    if (missing.length !== 0) {
+      throw new StartError(
+        `This process may not use processor ${missing.join(', ')}.`, `Choose among ${usable.join(', ')}.`,
+      )
+    }
+    return [...cpus]
+  }
+  // The first processor is left to the control plane.
+  const chosen = usable.length > reactors ? usable.slice(-reactors) : []
+  return Array.from({ length: reactors }, (_, index) => chosen[index] ?? -1)
+}
+
+function snapshotOf(
+  config: Config, limits: Limits, opened: readonly OpenBacking[][],
+  serving: readonly Endpoint[], discovery: readonly Endpoint[],
+): TargetSnapshot {
+  let counter = 0
+  const common = {
+    mdtsBytes: limits.maxTransferBytes, inCapsuleBytes: limits.inCapsuleBytes,
+    queueDepthMax: limits.queueDepth, ioQueuesMax: limits.ioQueues,
+  }
+  const subsystems: SubsystemSnapshot[] = config.subsystems.map((subsystem, index) => ({
+    ...common, kind: 'nvm', nqn: subsystem.nqn, serial: subsystem.serial, model: subsystem.model,
+    hosts: subsystem.hosts, endpoints: serving,
+    namespaces: subsystem.namespaces.map((namespace, each) => {
+      const { device, blockBytes, blockCount, readOnly } = opened[index]![each]!
+      const { nsid, uuid, nguid } = namespace
+      return { nsid, counter: counter++, blockBytes, blockCount, uuid, nguid, readOnly, device }
+    }),
+  }))
+  const first = config.subsystems[0]
+  subsystems.push({
+    ...common, kind: 'discovery', nqn: DISCOVERY_NQN, serial: first?.serial ?? '', model: first?.model ?? 'weft',
+    hosts: null, endpoints: [...discovery, ...serving], namespaces: [],
+  })
+  return { generation: 1, firmware: version().slice(0, 8), subsystems }
+}
+
+function factsOf(subsystem: string, nsid: number, backing: OpenBacking): NamespaceFacts {
+  const { device, blockBytes, blockCount, note } = backing
+  const stored = device.kind === 'file' || device.kind === 'block'
+  return {
+    subsystem, nsid, kind: device.kind, path: stored ? device.path : '', bytes: blockBytes * blockCount,
+    blockBytes, volatile: !stored, note,
+  }
+}
+
+/** The version of the package. */
+export function version(): string {
+  const text = readFileSync(new URL('../package.json', import.meta.url), 'utf8')
+  return (JSON.parse(text) as { version: string }).version
+}

@@ -1,0 +1,222 @@
+/**
+ * The connections of one reactor: taken over from the listener, looked after, given back.
+ * reactor → connections → receive.  Deadlines, stalls and the end of a connection are here.
+ *
+ *   adopt ─▶ ready … ready ─▶ ENDED or our close() ─▶ CLOSED ─▶ slots freed, index released
+ *
+ * Invariant: an index is released only when no slot names it and nothing of it is in flight.
+ */
+import type { Arena } from '../reactor/arena.ts'
+import { SLOT, type Slots } from '../reactor/slots.ts'
+import type { Aborts } from '../controller/abort.ts'
+import type { Associations } from '../controller/associations.ts'
+import type { Completer, Occupancy } from '../queue/complete.ts'
+import type { Transfers } from '../queue/transfer.ts'
+import { C, H, STATE } from '../shim/abi.ts'
+import { errnoName, type Shim } from '../shim/shim.ts'
+import type { Endpoint } from '../subsystem/subsystem.ts'
+import { Connection, PHASE } from './connection.ts'
+import type { Receiver } from './receive.ts'
+import type { Sender } from './send.ts'
+import type { Terminator } from './terminate.ts'
+
+/** How long a host may take from TCP to ICReq; then again to Connect. */
+export const HANDSHAKE_MS = 10000
+const GREETING_LATE = 'no ICReq came in time after the connection was opened'
+const JOINING_LATE = 'no Connect came in time after the handshake'
+/** ECONNRESET, EPIPE: the host went without saying goodbye. */
+const RESET = new Set([104, 32])
+
+/** What the life of a connection needs of the others; set once, before the first turn. */
+export type ConnectionParts = {
+  readonly slots: Slots
+  readonly sender: Sender
+  readonly receiver: Receiver
+  readonly terminator: Terminator
+  readonly completer: Completer
+  readonly transfers: Transfers
+  readonly associations: Associations
+  readonly aborts: Aborts
+  /** The connection has gone: reason '' = the host closed it. */
+  readonly gone: (connection: Connection, reason: string) => void
+}
+
+export class Connections implements Occupancy {
+  readonly all: Connection[]
+  readonly #arena: Arena
+  readonly #shim: Pick<Shim, 'adopt' | 'release'>
+  readonly #txEntries: number
+  readonly #rxBytes: number
+  #parts: ConnectionParts | null = null
+  #stalled: Connection[] = []
+  #retrying: Connection[] = []
+  openCount = 0
+
+  constructor(arena: Arena, shim: Pick<Shim, 'adopt' | 'release'>, txEntries: number, rxBytes: number) {
+    this.#arena = arena
+    this.#shim = shim
+    this.#txEntries = txEntries
+    this.#rxBytes = rxBytes
+    this.all = []
+  }
+
+  assemble(parts: ConnectionParts): void {
+    this.#parts = parts
+  }
+
+  sends(connection: number): boolean {
+    if (connection < 0) return false
+    const phase = this.all[connection]!.phase
+    return phase !== PHASE.FREE && phase < PHASE.TERMINATING
+  }
+
+  freed(connection: number): void {
+    if (connection >= 0) this.all[connection]!.slotCount--
+  }
+
+  /** Takes an accepted socket over. The connection, or -errno (the socket is the caller's still). */
+  adopt(socket: number, local: Endpoint, remote: string): Connection | number {
+    const index = this.#shim.adopt(socket)
+    if (index < 0) return index
+    while (this.all.length <= index) {
+      this.all.push(new Connection(this.all.length, this.#arena, this.#txEntries, this.#rxBytes))
+    }
+    const connection = this.all[index]!
+    connection.reset(this.#arena.words)
+    connection.local = local
+    connection.remote = remote
+    connection.deadlineMs = (this.#arena.words[H.NOW_MS]! + HANDSHAKE_MS) | 0
+    this.openCount++
+    this.#parts!.sender.touch(connection)
+    return connection
+  }
+
+  /** Something of the connection changed: bytes came, entries left, or it ended. */
+  ready(index: number): void {
+    const parts = this.#parts!
+    const connection = this.all[index]!
+    for (let word = parts.sender.nextReleased(connection); word !== -1; ) {
+      if (word > 0) parts.completer.free(word - 1)
+      word = parts.sender.nextReleased(connection)
+    }
+    const state = this.#arena.words[connection.control + C.STATE]
+    if (state === STATE.CLOSED) {
+      this.#closed(connection)
+      return
+    }
+    this.#receive(connection)
+    if (state === STATE.ENDED && connection.phase !== PHASE.CLOSING) {
+      this.#explain(connection)
+      parts.sender.close(connection)
+    }
+  }
+
+  /** It waits for a slot, a buffer or a copy: look again after the next turn. */
+  readonly stall = (connection: Connection): void => {
+    if (connection.stalled === 1) return
+    connection.stalled = 1
+    this.#stalled.push(connection)
+  }
+
+  get hasStalled(): boolean {
+    return this.#stalled.length !== 0
+  }
+
+  /** Looks again at those that waited. */
+  retry(): void {
+    if (this.#stalled.length === 0) return
+    const waiting = this.#stalled
+    this.#stalled = this.#retrying
+    this.#retrying = waiting
+    for (let k = 0; k < waiting.length; k++) {
+      const connection = waiting[k]!
+      connection.stalled = 0
+      if (connection.phase !== PHASE.FREE) this.#receive(connection)
+    }
+    waiting.length = 0
+  }
+
+  /** The connection with this index, when it is still the one of that serial. */
+  find(index: number, serial: number): Connection | null {
+    const connection = this.all[index]
+    return connection !== undefined && connection.serial === serial && connection.phase !== PHASE.FREE
+      ? connection : null
+  }
+
+  /** Ends overdue handshakes and lingering connections. */
+  tick(nowMs: number): void {
+    const parts = this.#parts!
+    for (const connection of this.all) {
+      const phase = connection.phase
+      if (phase === PHASE.FREE || phase === PHASE.LIVE || phase === PHASE.CLOSING) continue
+      if (((nowMs - connection.deadlineMs) | 0) < 0) continue
+      if (phase === PHASE.GREETING || phase === PHASE.JOINING) {
+        connection.reason = phase === PHASE.GREETING ? GREETING_LATE : JOINING_LATE
+      }
+      if (phase !== PHASE.ADMITTING) parts.sender.close(connection)
+    }
+  }
+
+  /** Ends the controller's queues that are here: its I/O queues, or all. */
+  drop(controller: number, admin: boolean, reason: string): void {
+    for (const connection of this.all) {
+      const queue = connection.queue
+      if (connection.phase === PHASE.FREE || queue.controller?.index !== controller) continue
+      if (admin || queue.qid !== 0) this.#parts!.terminator.dismiss(connection, reason)
+    }
+  }
+
+  /** Before the daemon stops: no new commands; hosts see an orderly end of the stream. */
+  dismissAll(reason: string): void {
+    for (const connection of this.all) {
+      if (connection.phase !== PHASE.FREE) this.#parts!.terminator.dismiss(connection, reason)
+    }
+  }
+
+  closeAll(): void {
+    for (const connection of this.all) {
+      if (connection.phase !== PHASE.FREE && connection.phase !== PHASE.CLOSING) {
+        this.#parts!.sender.close(connection)
+      }
+    }
+  }
+
+  #receive(connection: Connection): void {
+    const parts = this.#parts!
+    parts.receiver.receive(connection)
+    if (connection.queue.leaving) parts.terminator.dismiss(connection, 'the host disconnected the queue')
+  }
+
+  #explain(connection: Connection): void {
+    const errno = this.#arena.words[connection.control + C.ERROR]!
+    if (errno === 0 || connection.reason !== '') return
+    connection.reason = RESET.has(errno)
+      ? 'the host reset the connection'
+      : `the connection failed: ${errnoName(errno)}`
+  }
+
+  /** Nothing is in flight any more: everything that the connection held goes back. */
+  #closed(connection: Connection): void {
+    const { slots, sender, completer, transfers, associations, terminator, aborts } = this.#parts!
+    for (let word = sender.nextDropped(connection); word !== -1; ) {
+      if (word > 0) completer.free(word - 1)
+      word = sender.nextDropped(connection)
+    }
+    transfers.forget(connection.index)
+    for (let slot = 0; slot < slots.count; slot++) {
+      if (slots.state[slot] === SLOT.FREE || slots.connection[slot] !== connection.index) continue
+      if (slots.state[slot] === SLOT.EXECUTING) {
+        slots.connection[slot] = -1
+        continue
+      }
+      aborts.take(slot)
+      completer.free(slot)
+    }
+    this.#parts!.gone(connection, connection.reason)
+    associations.leave(connection.queue)
+    terminator.forget(connection)
+    connection.phase = PHASE.FREE
+    this.openCount--
+    this.#shim.release(connection.index)
+  }
+}

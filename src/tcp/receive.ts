@@ -1,0 +1,327 @@
+/**
+ * Receives PDUs: turns the bytes of one connection into whole PDUs, in place.
+ * reactor → receive → queue.                          NVMe/TCP Transport 1.0a, 3.6 PDU definitions
+ *
+ *   ┌ CH 8 B ┬ PSH hlen-8 ┬ HDGST 0|4 ┬ PAD → pdo ┬ DATA ┬ DDGST 0|4 ┐   plen = all of it
+ *
+ * A capsule is looked at when all of it is in the ring; H2CData when its header is, and its payload goes to the
+ * slot's place as it comes: copied as far as it is in the ring, received there directly for the rest.
+ * Invariant: consumed <= received; nothing is consumed of a PDU that could not be admitted yet.
+ */
+import type { Arena } from '../reactor/arena.ts'
+import type { Work } from '../reactor/work.ts'
+import { C, STATE } from '../shim/abi.ts'
+import { type Admission, ADMITTED, MISMATCH, STALL } from '../queue/admit.ts'
+import type { Slots } from '../reactor/slots.ts'
+import type { Transfers } from '../queue/transfer.ts'
+import {
+  ADMIN_IN_CAPSULE_BYTES, CAPSULE_CMD, CAPSULE_CMD_BYTES, CH, CH_BYTES, DIGEST_BYTES, FES, H2C_DATA, IC_BYTES,
+  PDU_FLAG, PDU_TYPE, SHORT_HEADER_BYTES, TERM_REQ_COPY_BYTES_MAX,
+} from '../wire/pdu.ts'
+import { type Connection, PHASE } from './connection.ts'
+import type { Digests } from './digest.ts'
+import type { Handshake } from './handshake.ts'
+import type { Terminator } from './terminate.ts'
+import type { Sender } from './send.ts'
+
+/** A payload rest at least this long is received directly into its place. */
+const PLACE_BYTES_MIN = 2048
+/** What a step of the loop says when it has not consumed anything: more bytes, or a resource, must come. */
+const WAIT = -1
+const HOST_PDO_UNIT = 4
+
+export class Receiver {
+  readonly #arena: Arena
+  readonly #words: Int32Array
+  readonly #work: Work
+  readonly #slots: Slots
+  readonly #transfers: Transfers
+  readonly #admission: Admission
+  readonly #digests: Digests
+  readonly #handshake: Handshake
+  readonly #terminator: Terminator
+  readonly #sender: Sender
+  readonly #stalled: (connection: Connection) => void
+  readonly #rxMask: number
+  readonly #capsuleDataMax: number
+  readonly #connectionSlots: number
+  /** Arena offset of an aligned copy of a header that the ring holds unaligned. */
+  readonly #alignedAt: number
+
+  constructor(parts: {
+    arena: Arena, work: Work, slots: Slots, transfers: Transfers, admission: Admission, digests: Digests,
+    handshake: Handshake, terminator: Terminator, sender: Sender, stalled: (connection: Connection) => void,
+    rxBytes: number, inCapsuleBytes: number, connectionSlots: number, alignedAt: number,
+  }) {
+    this.#arena = parts.arena
+    this.#words = parts.arena.words
+    this.#work = parts.work
+    this.#slots = parts.slots
+    this.#transfers = parts.transfers
+    this.#admission = parts.admission
+    this.#digests = parts.digests
+    this.#handshake = parts.handshake
+    this.#terminator = parts.terminator
+    this.#sender = parts.sender
+    this.#stalled = parts.stalled
+    this.#rxMask = parts.rxBytes - 1
+    this.#capsuleDataMax = Math.max(parts.inCapsuleBytes, ADMIN_IN_CAPSULE_BYTES)
+    this.#connectionSlots = parts.connectionSlots
+    this.#alignedAt = parts.alignedAt
+  }
+
+  /** Consumes as much of the connection's ring as can be. Idempotent. */
+  receive(connection: Connection): void {
+    const words = this.#words
+    const control = connection.control
+    if (connection.placingBytes !== 0) this.#placed(connection)
+    const tail = words[control + C.RX_TAIL]!
+    let head = words[control + C.RX_HEAD]!
+    for (;;) {
+      if (connection.phase >= PHASE.TERMINATING) {
+        head = tail
+        break
+      }
+      const available = (tail - head) | 0
+      const at = connection.rxAt + (head & this.#rxMask)
+      const used = connection.payloadTag !== -1
+        ? this.#payload(connection, at, available)
+        : this.#pdu(connection, at, available)
+      if (used === WAIT) break
+      head = (head + used) | 0
+    }
+    words[control + C.RX_HEAD] = head
+    if (connection.payloadBytes >= PLACE_BYTES_MIN && head === tail) this.#place(connection)
+    if (words[control + C.STATE] === STATE.OPEN) this.#sender.touch(connection)
+  }
+
+  /** One PDU, or the header of an H2CData, at arena offset at. Bytes consumed, or WAIT. */
+  #pdu(connection: Connection, at: number, available: number): number {
+    if (available < CH_BYTES) return WAIT
+    const headerAt = (at & 3) === 0 ? at : this.#align(at, available)
+    const w = headerAt >> 2
+    const word0 = this.#words[w]!
+    const plen = this.#words[w + 1]!
+    const type = word0 & 0xff
+    if (type === PDU_TYPE.CAPSULE_CMD && connection.phase >= PHASE.JOINING) {
+      return this.#capsule(connection, at, w, word0, plen, available)
+    }
+    if (type === PDU_TYPE.H2C_DATA && connection.phase === PHASE.LIVE) {
+      return this.#data(connection, at, w, word0, plen, available)
+    }
+    if (type === PDU_TYPE.ICREQ && connection.phase === PHASE.GREETING) {
+      return this.#greeting(connection, at, word0, plen, available)
+    }
+    if (type === PDU_TYPE.H2C_TERM_REQ) return this.#goodbye(connection, at, word0, plen, available)
+    const known = type === PDU_TYPE.CAPSULE_CMD || type === PDU_TYPE.H2C_DATA || type === PDU_TYPE.ICREQ
+    if (known) return this.#fail(connection, FES.PDU_SEQUENCE_ERROR, 0, at, available)
+    return this.#fail(connection, FES.INVALID_PDU_HEADER_FIELD, CH.type, at, available)
+  }
+
+  #capsule(
+    connection: Connection, at: number, w: number, word0: number, plen: number, available: number,
+  ): number {
+    const flags = (word0 >>> 8) & 0xff
+    const pdo = word0 >>> 24
+    const headerBytes = CAPSULE_CMD_BYTES + connection.headerDigestBytes
+    if (((word0 >>> 16) & 0xff) !== CAPSULE_CMD_BYTES) {
+      return this.#fail(connection, FES.INVALID_PDU_HEADER_FIELD, CH.hlen, at, available)
+    }
+    const hasData = plen !== headerBytes
+    const bad = this.#capsuleFault(connection, flags, pdo, plen, headerBytes, hasData)
+    if (bad >= 0) return this.#fail(connection, FES.INVALID_PDU_HEADER_FIELD, bad, at, available)
+    if (hasData && plen > headerBytes + 255 + this.#capsuleDataMax + DIGEST_BYTES) {
+      return this.#fail(connection, FES.DATA_TRANSFER_LIMIT_EXCEEDED, 0, at, available)
+    }
+    if (available < plen) return WAIT
+    if (connection.headerDigestBytes !== 0 && !this.#digests.headerMatches(at, CAPSULE_CMD_BYTES)) {
+      return this.#fail(connection, FES.HEADER_DIGEST_ERROR, this.#digests.at(at + CAPSULE_CMD_BYTES), at, available)
+    }
+    if (connection.phase === PHASE.ADMITTING) return WAIT
+    if (connection.slotCount >= this.#connectionSlots || this.#work.copyRoom() < 1) {
+      return this.#wait(connection)
+    }
+    const dataBytes = hasData ? plen - pdo - connection.dataDigestBytes : 0
+    const dataAt = at + pdo
+    const digestFailed = hasData && connection.dataDigestBytes !== 0 &&
+      !this.#digests.dataMatches(dataAt, dataBytes)
+    connection.slotCount++
+    const result = this.#admission.admit(
+      connection.queue, w + (CAPSULE_CMD.sqe >> 2), dataAt, dataBytes, digestFailed, connection.transfersMax,
+    )
+    if (result === ADMITTED) return plen
+    connection.slotCount--
+    if (result === STALL) return this.#wait(connection)
+    return result === MISMATCH
+      ? this.#fail(connection, FES.INVALID_PDU_HEADER_FIELD, CH.plen, at, available)
+      : this.#fail(connection, FES.DATA_TRANSFER_LIMIT_EXCEEDED, 0, at, available)
+  }
+
+  /** Offset of the header field that is wrong, or -1. */
+  #capsuleFault(
+    connection: Connection, flags: number, pdo: number, plen: number, headerBytes: number, hasData: boolean,
+  ): number {
+    if (((flags & PDU_FLAG.HDGSTF) !== 0) !== (connection.headerDigestBytes !== 0)) return CH.flags
+    if (plen < headerBytes) return CH.plen
+    if (!hasData) return -1
+    if (((flags & PDU_FLAG.DDGSTF) !== 0) !== (connection.dataDigestBytes !== 0)) return CH.flags
+    if (pdo < headerBytes || pdo % HOST_PDO_UNIT !== 0) return CH.pdo
+    return plen <= pdo + connection.dataDigestBytes ? CH.plen : -1
+  }
+
+  /** H2CData: consumes the header and what pads it, and opens the payload. */
+  #data(
+    connection: Connection, at: number, w: number, word0: number, plen: number, available: number,
+  ): number {
+    const words = this.#words
+    const flags = (word0 >>> 8) & 0xff
+    const pdo = word0 >>> 24
+    const headerBytes = SHORT_HEADER_BYTES + connection.headerDigestBytes
+    let fault = -1
+    if (((word0 >>> 16) & 0xff) !== SHORT_HEADER_BYTES) fault = CH.hlen
+    else if (((flags & PDU_FLAG.HDGSTF) !== 0) !== (connection.headerDigestBytes !== 0)) fault = CH.flags
+    else if (((flags & PDU_FLAG.DDGSTF) !== 0) !== (connection.dataDigestBytes !== 0)) fault = CH.flags
+    else if (pdo < headerBytes || pdo % HOST_PDO_UNIT !== 0) fault = CH.pdo
+    else if (plen <= pdo + connection.dataDigestBytes) fault = CH.plen
+    if (fault >= 0) return this.#fail(connection, FES.INVALID_PDU_HEADER_FIELD, fault, at, available)
+    if (available < pdo) return WAIT
+    if (connection.headerDigestBytes !== 0 && !this.#digests.headerMatches(at, SHORT_HEADER_BYTES)) {
+      return this.#fail(connection, FES.HEADER_DIGEST_ERROR, this.#digests.at(at + SHORT_HEADER_BYTES), at, available)
+    }
+    const transfers = this.#transfers
+    const tag = words[w + (H2C_DATA.cccid >> 2)]! >>> 16
+    const offset = words[w + (H2C_DATA.datao >> 2)]!
+    const bytes = words[w + (H2C_DATA.datal >> 2)]!
+    if (!transfers.matches(tag, connection.index, words[w + (H2C_DATA.cccid >> 2)]! & 0xffff)) {
+      return this.#fail(connection, FES.PDU_SEQUENCE_ERROR, 0, at, available)
+    }
+    if (bytes !== plen - pdo - connection.dataDigestBytes) {
+      return this.#fail(connection, FES.INVALID_PDU_HEADER_FIELD, CH.plen, at, available)
+    }
+    const next = transfers.next[tag]!
+    const end = transfers.end[tag]!
+    if (offset !== next || bytes > end - next) {
+      return this.#fail(connection, FES.DATA_TRANSFER_OUT_OF_RANGE, 0, at, available)
+    }
+    if (((flags & PDU_FLAG.LAST) !== 0) !== (next + bytes === end)) {
+      return this.#fail(connection, FES.INVALID_PDU_HEADER_FIELD, CH.flags, at, available)
+    }
+    this.#open(connection, tag, offset, bytes)
+    return pdo
+  }
+
+  #open(connection: Connection, tag: number, offset: number, bytes: number): void {
+    const slots = this.#slots
+    const slot = this.#transfers.slot[tag]!
+    const lo = (slots.lo[slot]! >>> 0) + offset
+    connection.payloadTag = tag
+    connection.payloadBytes = bytes
+    connection.payloadLength = bytes
+    connection.payloadRegion = slots.region[slot]!
+    connection.payloadLo = lo | 0
+    connection.payloadHi = slots.hi[slot]! + (lo >= 4294967296 ? 1 : 0)
+    connection.payloadStartLo = connection.payloadLo
+    connection.payloadStartHi = connection.payloadHi
+  }
+
+  /** Payload of the open H2CData, then its digest. Bytes consumed, or WAIT. */
+  #payload(connection: Connection, at: number, available: number): number {
+    if (connection.payloadBytes !== 0) {
+      if (available <= 0) return WAIT
+      if (this.#work.copyRoom() < 1) return this.#wait(connection)
+      const bytes = Math.min(available, connection.payloadBytes)
+      const slot = this.#transfers.slot[connection.payloadTag]!
+      this.#admission.place(slot, this.#transfers.next[connection.payloadTag]! +
+        connection.payloadLength - connection.payloadBytes, at, bytes)
+      this.#advance(connection, bytes)
+      return bytes
+    }
+    let used = 0
+    if (connection.dataDigestBytes !== 0) {
+      if (available < DIGEST_BYTES) return WAIT
+      used = DIGEST_BYTES
+      const matches = this.#digests.placeMatches(
+        connection.payloadRegion, connection.payloadStartLo, connection.payloadStartHi,
+        connection.payloadLength, at,
+      )
+      if (!matches) this.#slots.digestFailed[this.#transfers.slot[connection.payloadTag]!] = 1
+    }
+    const tag = connection.payloadTag
+    connection.payloadTag = -1
+    const slot = this.#transfers.slot[tag]!
+    if (this.#transfers.arrived(tag, connection.payloadLength) &&
+      this.#transfers.close(tag, connection.transfersMax)) {
+      this.#admission.complete(slot, connection.queue)
+    }
+    return used
+  }
+
+  #advance(connection: Connection, bytes: number): void {
+    const lo = (connection.payloadLo >>> 0) + bytes
+    connection.payloadLo = lo | 0
+    if (lo >= 4294967296) connection.payloadHi++
+    connection.payloadBytes -= bytes
+  }
+
+  /** Asks the shim to receive the rest of the payload where it belongs. */
+  #place(connection: Connection): void {
+    const words = this.#words
+    const control = connection.control
+    words[control + C.PLACE_REGION] = connection.payloadRegion
+    words[control + C.PLACE_LO] = connection.payloadLo
+    words[control + C.PLACE_HI] = connection.payloadHi
+    words[control + C.PLACE_BYTES] = connection.payloadBytes
+    connection.placingBytes = connection.payloadBytes
+  }
+
+  /** Takes note of what the shim has placed since. */
+  #placed(connection: Connection): void {
+    const rest = this.#words[connection.control + C.PLACE_BYTES]!
+    this.#advance(connection, connection.placingBytes - rest)
+    connection.placingBytes = rest
+  }
+
+  #greeting(
+    connection: Connection, at: number, word0: number, plen: number, available: number,
+  ): number {
+    if (((word0 >>> 16) & 0xff) !== IC_BYTES) {
+      return this.#fail(connection, FES.INVALID_PDU_HEADER_FIELD, CH.hlen, at, available)
+    }
+    if (plen !== IC_BYTES) return this.#fail(connection, FES.INVALID_PDU_HEADER_FIELD, CH.plen, at, available)
+    if (available < IC_BYTES) return WAIT
+    const fault = this.#handshake.greet(connection, at)
+    if (fault >= 0) return this.#fail(connection, FES.INVALID_PDU_HEADER_FIELD, fault, at, available)
+    return IC_BYTES
+  }
+
+  /** H2CTermReq: the host ends the connection and says why. */
+  #goodbye(connection: Connection, at: number, word0: number, plen: number, available: number): number {
+    if (((word0 >>> 16) & 0xff) !== SHORT_HEADER_BYTES) {
+      return this.#fail(connection, FES.INVALID_PDU_HEADER_FIELD, CH.hlen, at, available)
+    }
+    if (plen < SHORT_HEADER_BYTES || plen > SHORT_HEADER_BYTES + TERM_REQ_COPY_BYTES_MAX) {
+      return this.#fail(connection, FES.INVALID_PDU_HEADER_FIELD, CH.plen, at, available)
+    }
+    if (available < plen) return WAIT
+    this.#terminator.terminatedByHost(connection, at)
+    return plen
+  }
+
+  /** Backpressure: not now; the connection is looked at again when a slot or a buffer is given back. */
+  #wait(connection: Connection): number {
+    this.#stalled(connection)
+    return WAIT
+  }
+
+  #fail(connection: Connection, fes: number, fei: number, at: number, available: number): number {
+    this.#terminator.terminate(connection, fes, fei, at, available)
+    return 0
+  }
+
+  #align(at: number, available: number): number {
+    const bytes = Math.min(available, IC_BYTES)
+    this.#arena.bytes.copyWithin(this.#alignedAt, at, at + bytes)
+    return this.#alignedAt
+  }
+}
+

@@ -1,0 +1,173 @@
+/**
+ * Sends PDUs: writes entries into a connection's send ring; the shim gathers header, payload and digests
+ * into one send per connection and turn. queue → send → shim.       NVMe/TCP 1.0a, 3.6
+ *
+ *   entry, 16 words: │ flags, header bytes, pad, place, bytes, digest │ header 8 .. 14 │ 15: slot + 1 │
+ *
+ * The last word is ours: the slot that is given back when the entry has left (0 = none).
+ * Invariant: a connection never holds more slots than a quarter of its ring, so that entries always fit.
+ */
+import { assert } from '../assert.ts'
+import type { Arena } from '../reactor/arena.ts'
+import { C, FLAG, H, T } from '../shim/abi.ts'
+import type { Slots } from '../reactor/slots.ts'
+import type { Transport } from '../queue/transport.ts'
+import { PDU_FLAG, PDU_TYPE, SHORT_HEADER_BYTES } from '../wire/pdu.ts'
+import { type Connection, PHASE } from './connection.ts'
+
+const SLOT_WORD = 15
+const SUCCESS_FLAG = PDU_FLAG.SUCCESS << 8
+
+export class Sender implements Transport {
+  readonly #words: Int32Array
+  readonly #slots: Slots
+  readonly #connections: Connection[]
+  readonly #txMask: number
+  readonly #touchedWord: number
+
+  constructor(arena: Arena, slots: Slots, connections: Connection[], txEntries: number) {
+    this.#words = arena.words
+    this.#slots = slots
+    this.#connections = connections
+    this.#txMask = txEntries - 1
+    this.#touchedWord = arena.touchedAt >> 2
+  }
+
+  /** Tells the shim to look at this connection in the coming turn. */
+  touch(connection: Connection): void {
+    const words = this.#words
+    const control = connection.control
+    if (words[control + C.TOUCHED] !== 0) return
+    words[control + C.TOUCHED] = 1
+    const count = words[H.TOUCHED]!
+    words[this.#touchedWord + count] = connection.index
+    words[H.TOUCHED] = count + 1
+  }
+
+  /** CapsuleResp. */
+  respond(slot: number): void {
+    const slots = this.#slots
+    const connection = this.#connections[slots.connection[slot]!]!
+    this.#response(connection, slot, slots.dw0[slot]!, slots.dw1[slot]!, slots.status[slot]!)
+  }
+
+  /** C2HData with all of the payload; the SUCCESS flag replaces the CapsuleResp where that is allowed. */
+  sendData(slot: number): void {
+    const words = this.#words
+    const slots = this.#slots
+    const connection = this.#connections[slots.connection[slot]!]!
+    const bytes = slots.bytes[slot]!
+    const dw0 = slots.dw0[slot]!
+    const success = connection.queue.flowControlOff && dw0 === 0 && slots.dw1[slot] === 0
+    const e = this.#entry(connection)
+    words[e + T.FLAGS] = connection.dataTxFlags
+    words[e + T.HEADER_BYTES] = SHORT_HEADER_BYTES
+    words[e + T.PAD_BYTES] = connection.dataPadBytes
+    words[e + T.REGION] = slots.region[slot]!
+    words[e + T.LO] = slots.lo[slot]!
+    words[e + T.HI] = slots.hi[slot]!
+    words[e + T.BYTES] = bytes
+    words[e + T.HEADER] = success ? connection.dataWord0 | SUCCESS_FLAG : connection.dataWord0
+    words[e + T.HEADER + 1] = connection.dataOverheadBytes + bytes
+    words[e + T.HEADER + 2] = slots.cid[slot]!
+    words[e + T.HEADER + 3] = 0
+    words[e + T.HEADER + 4] = bytes
+    words[e + T.HEADER + 5] = 0
+    words[e + SLOT_WORD] = success ? slot + 1 : 0
+    if (success) connection.queue.advance()
+    else this.#response(connection, slot, dw0, slots.dw1[slot]!, 0)
+  }
+
+  /** R2T. */
+  requestData(slot: number, tag: number, offset: number, bytes: number): void {
+    const words = this.#words
+    const connection = this.#connections[this.#slots.connection[slot]!]!
+    const e = this.#header(connection, PDU_TYPE.R2T)
+    words[e + T.HEADER + 2] = this.#slots.cid[slot]! | (tag << 16)
+    words[e + T.HEADER + 3] = offset
+    words[e + T.HEADER + 4] = bytes
+    words[e + T.HEADER + 5] = 0
+    words[e + SLOT_WORD] = 0
+  }
+
+  /** Bytes that stand in the arena already: an ICResp or a C2HTermReq. No digest. */
+  sendArena(connection: Connection, at: number, bytes: number): void {
+    const words = this.#words
+    const e = this.#entry(connection)
+    words[e + T.FLAGS] = 0
+    words[e + T.HEADER_BYTES] = 0
+    words[e + T.PAD_BYTES] = 0
+    words[e + T.REGION] = 0
+    words[e + T.LO] = at
+    words[e + T.HI] = 0
+    words[e + T.BYTES] = bytes
+    words[e + SLOT_WORD] = 0
+  }
+
+  /** After what is queued: no more from us. */
+  finish(connection: Connection): void {
+    const control = connection.control
+    this.#words[control + C.FLAGS] = this.#words[control + C.FLAGS]! | FLAG.FINISH
+    this.touch(connection)
+  }
+
+  /** Now, whatever is queued. CLOSED follows. */
+  close(connection: Connection): void {
+    const control = connection.control
+    connection.phase = PHASE.CLOSING
+    this.#words[control + C.FLAGS] = FLAG.CLOSE
+    this.touch(connection)
+  }
+
+  /** The slot of the next entry that has left, 0 for an entry without one, -1 when there is none left. */
+  nextReleased(connection: Connection): number {
+    if (connection.releasedCount === this.#words[connection.control + C.TX_HEAD]) return -1
+    const e = connection.txWord + ((connection.releasedCount & this.#txMask) << 4)
+    connection.releasedCount = (connection.releasedCount + 1) | 0
+    return this.#words[e + SLOT_WORD]!
+  }
+
+  /** The slot of the next entry that will never leave, as above. For a CLOSED connection. */
+  nextDropped(connection: Connection): number {
+    if (connection.releasedCount === this.#words[connection.control + C.TX_TAIL]) return -1
+    const e = connection.txWord + ((connection.releasedCount & this.#txMask) << 4)
+    connection.releasedCount = (connection.releasedCount + 1) | 0
+    return this.#words[e + SLOT_WORD]!
+  }
+
+  #response(connection: Connection, slot: number, dw0: number, dw1: number, status: number): void {
+    const words = this.#words
+    const queue = connection.queue
+    const head = queue.advance()
+    const e = this.#header(connection, PDU_TYPE.CAPSULE_RESP)
+    words[e + T.HEADER + 2] = dw0
+    words[e + T.HEADER + 3] = dw1
+    words[e + T.HEADER + 4] = queue.flowControlOff ? queue.takeOffHead() : head
+    words[e + T.HEADER + 5] = this.#slots.cid[slot]! | (status << 17)
+    words[e + SLOT_WORD] = slot + 1
+  }
+
+  /** An entry with the 24-byte header of a PDU without data; returns its word index. */
+  #header(connection: Connection, type: number): number {
+    const words = this.#words
+    const e = this.#entry(connection)
+    words[e + T.FLAGS] = connection.shortTxFlags
+    words[e + T.HEADER_BYTES] = SHORT_HEADER_BYTES
+    words[e + T.PAD_BYTES] = 0
+    words[e + T.BYTES] = 0
+    words[e + T.HEADER] = connection.shortWord0 | type
+    words[e + T.HEADER + 1] = connection.shortBytes
+    return e
+  }
+
+  /** Takes the next entry of the ring; returns its word index. */
+  #entry(connection: Connection): number {
+    const words = this.#words
+    const control = connection.control
+    const tail = words[control + C.TX_TAIL]!
+    assert(((tail - connection.releasedCount) | 0) <= this.#txMask, 'the send ring has room')
+    words[control + C.TX_TAIL] = (tail + 1) | 0
+    this.touch(connection)
+    return connection.txWord + ((tail & this.#txMask) << 4)
+  }
+}
