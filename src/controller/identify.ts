@@ -55,6 +55,14 @@ export function identify(
   if (cns === CNS.CONTROLLER) return putController(view, at, facts)
   // A discovery controller has no namespaces and knows no other Identify.
   if (facts.subsystem.kind === 'discovery') return STATUS.INVALID_FIELD
+  // The slot's words are signed.
+  return putAboutNamespaces(view, at, facts, cns, nsid >>> 0, csi, cntid)
+}
+
+function putAboutNamespaces(
+  view: DataView, at: number, facts: ControllerFacts,
+  cns: number, nsid: number, csi: number, cntid: number,
+): number {
   switch (cns) {
     case CNS.NAMESPACE:
     case CNS.INDEPENDENT_NAMESPACE:
@@ -156,7 +164,7 @@ function putIoController(view: DataView, at: number, subsystem: SubsystemSnapsho
 const find = (subsystem: SubsystemSnapshot, nsid: number): NamespaceSnapshot | undefined =>
   subsystem.namespaces.find((namespace) => namespace.nsid === nsid)
 
-/** An NSID that is valid but inactive is answered with zeroes; one that is not valid, not at all. */
+/** An NSID that is valid but inactive is answered with zeroes; one that is not valid is refused. */
 function putNamespaceOf(
   view: DataView, at: number, subsystem: SubsystemSnapshot, cns: number, nsid: number,
 ): number {

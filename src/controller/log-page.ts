@@ -7,13 +7,12 @@
  *
  * Invariant: LID 00h names a log exactly when logPage() has it.
  */
-import { FABRICS_OPCODE, ADMIN_OPCODE, IO_OPCODE, NSID_ALL } from '../wire/sqe.ts'
-import { putBits } from '../wire/layout.ts'
+import { layoutOf, putBits } from '../wire/layout.ts'
 import {
   CHANGED_NAMESPACES, EFFECT_BITS, EFFECTS_LOG, ERROR_ENTRY, ERROR_ENTRY_BYTES,
   FEATURE_EFFECT_BITS, FIRMWARE_LOG, LID, SMART_LOG, SUPPORTED_LOG_BITS, TRTYPE,
 } from '../wire/log-page.ts'
-import { layoutOf } from '../wire/layout.ts'
+import { ADMIN_OPCODE, FABRICS_OPCODE, IO_OPCODE, NSID_ALL } from '../wire/sqe.ts'
 import { STATUS } from '../wire/status.ts'
 import { putPadded, putU64 } from '../wire/value.ts'
 import { supportedFeatures } from './features.ts'
@@ -91,7 +90,7 @@ export function logPage(lid: number, nsid: number, sources: LogSources): Uint8Ar
   const build = logsOf(sources.kind).get(lid)
   if (build === undefined) return STATUS.INVALID_LOG_PAGE
   // LPA bit 0 is 0: there is one health for all namespaces.
-  if (lid === LID.SMART && nsid !== 0 && nsid !== NSID_ALL) return STATUS.INVALID_FIELD
+  if (lid === LID.SMART && nsid !== 0 && nsid >>> 0 !== NSID_ALL) return STATUS.INVALID_FIELD
   return build(sources)
 }
 

@@ -66,6 +66,10 @@ export function layoutOf(declared: object): LayoutFacts {
   return facts
 }
 
+export function isLayout(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && registry.has(value)
+}
+
 /** [lowest bit, width], both in bits, of one word of up to 64 bits. */
 export type BitPlace = readonly [bit: number, width: number]
 
@@ -106,6 +110,10 @@ export function bitsOf(declared: object): BitFacts {
   const facts = bitRegistry.get(declared)
   if (facts === undefined) throw new Error('bitsOf: this object was not made by bits()')
   return facts
+}
+
+export function isBits(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && bitRegistry.has(value)
 }
 
 /** The value of a bit field, from the 32-bit word that holds it (of a 64-bit word: that half). */

@@ -1,0 +1,126 @@
+/**
+ * Log pages: bytes at the offsets that hosts read them from, and cuts at any offset.
+ */
+import { describe, expect, test } from 'vitest'
+import { cutLog, errorLog, logPage } from '../../../src/controller/log-page.ts'
+import type { ErrorEntry, LogSources } from '../../../src/controller/log-page.ts'
+
+const ERROR: ErrorEntry = {
+  count: 9, sqid: 3, cid: 0x1234, status: 0x4080, location: 40, lba: 0x12_3456_789a, nsid: 2,
+}
+
+const sources = (more: Partial<LogSources> = {}): LogSources => ({
+  kind: 'nvm', firmware: '0.1.0', errors: () => [ERROR], changedNamespaces: () => [3, 7],
+  discovery: () => new Uint8Array(2048).fill(1),
+  health: () => ({
+    readBytes: 512_001, writtenBytes: 2 ** 52, reads: 5, writes: 6, busyMinutes: 7,
+    powerOnHours: 8, mediaErrors: 9, errors: 10,
+  }),
+  ...more,
+})
+
+function log(lid: number, nsid = 0, more: Partial<LogSources> = {}): Buffer {
+  const built = logPage(lid, nsid, sources(more))
+  if (typeof built === 'number') throw new Error(`refused with ${built.toString(16)}h`)
+  return Buffer.from(built.buffer)
+}
+
+describe('supported logs, 00h', () => {
+  test.each(['nvm', 'discovery'] as const)('%s: names what can be read', (kind) => {
+    const supported = log(0, 0, { kind })
+    expect(supported.length).toBe(1024)
+    for (let lid = 0; lid < 256; lid += 1) {
+      const isThere = typeof logPage(lid, 0, sources({ kind })) !== 'number'
+      expect(supported.readUInt32LE(4 * lid), `LID ${lid}`).toBe(isThere ? 1 : 0)
+    }
+  })
+
+  test('which those are', () => {
+    const lids = (kind: 'nvm' | 'discovery'): number[] => {
+      const supported = log(0, 0, { kind })
+      return Array.from({ length: 256 }, (_, lid) => lid).filter((lid) => supported[4 * lid] === 1)
+    }
+    expect(lids('nvm')).toEqual([0, 1, 2, 3, 4, 5, 0x12, 0x13])
+    expect(lids('discovery')).toEqual([0, 0x70])
+  })
+
+  test('others are refused with 1/09h', () => {
+    expect(logPage(0x70, 0, sources())).toBe(0x4109)
+    expect(logPage(0x02, 0, sources({ kind: 'discovery' }))).toBe(0x4109)
+  })
+})
+
+test('errors, 01h', () => {
+  const errors = log(1)
+  expect(errors.length).toBe(64 * 64)
+  expect(errors.toString('hex', 0, 30)).toBe(
+    '0900000000000000' + '0300' + '3412' + '0081' + '2800' + '9a78563412000000' + '02000000'
+    + '0003')
+  expect(errors.subarray(30).every((byte) => byte === 0)).toBe(true)
+  const many = Array.from({ length: 70 }, (_, index) => ({ ...ERROR, count: 70 - index }))
+  const full = Buffer.from(errorLog(many).buffer)
+  expect(full.length).toBe(64 * 64)
+  expect([full[0], full[63 * 64]]).toEqual([70, 7])
+})
+
+test('health, 02h', () => {
+  const health = log(2, 0xffff_ffff)
+  expect(health.length).toBe(512)
+  expect([...health.subarray(0, 7)]).toEqual([0, 0, 0, 100, 0, 0, 0])
+  const counters = [32, 48, 64, 80, 96, 112, 128, 144, 160, 176]
+    .map((at) => Number(health.readBigUInt64LE(at)))
+  expect(counters).toEqual([2, Math.ceil(2 ** 52 / 512_000), 5, 6, 7, 0, 8, 0, 9, 10])
+  expect(logPage(2, -1, sources())).toBeInstanceOf(Uint8Array)
+  expect(logPage(2, 1, sources())).toBe(0x4002)
+})
+
+test('firmware, 03h', () => {
+  const firmware = log(3)
+  expect(firmware.length).toBe(512)
+  expect(firmware[0]).toBe(1)
+  expect(firmware.toString('latin1', 8, 16)).toBe('0.1.0   ')
+  expect(firmware.subarray(16).every((byte) => byte === 0)).toBe(true)
+})
+
+test('changed namespaces, 04h', () => {
+  expect(log(4).toString('hex', 0, 12)).toBe('030000000700000000000000')
+  const nsids = (count: number) => ({
+    changedNamespaces: () => Array.from({ length: count }, (_, index) => index + 1),
+  })
+  expect(log(4, 0, nsids(1024)).readUInt32LE(4092)).toBe(1024)
+  expect(log(4, 0, nsids(1025)).toString('hex', 0, 8)).toBe('ffffffff00000000')
+})
+
+test('effects, 05h', () => {
+  const effects = log(5)
+  expect(effects.length).toBe(4096)
+  const listed = (from: number): Record<string, number> => Object.fromEntries(
+    Array.from({ length: 256 }, (_, opcode) => [opcode, effects.readUInt32LE(from + 4 * opcode)])
+      .filter((pair) => pair[1] !== 0))
+  expect(listed(0)).toEqual({ 2: 1, 6: 1, 8: 1, 9: 1, 10: 1, 12: 1, 24: 1, 127: 1 })
+  expect(listed(1024)).toEqual({ 0: 1, 1: 3, 2: 1, 5: 1, 8: 3, 9: 3, 127: 1 })
+})
+
+test('feature effects, 12h, and management, 13h', () => {
+  const features = log(0x12)
+  expect(features.length).toBe(1024)
+  expect(features.readUInt32LE(4 * 0x07)).toBe(0x0020_0001)
+  expect(features.readUInt32LE(4 * 0x04)).toBe(0)
+  expect(log(0x13).equals(Buffer.alloc(4096))).toBe(true)
+})
+
+describe('cuts', () => {
+  const whole = Uint8Array.from({ length: 100 }, (_, index) => index)
+
+  test.each([
+    [0, 8, [0, 1, 2, 3, 4, 5, 6, 7]], [96, 8, [96, 97, 98, 99, 0, 0, 0, 0]], [100, 4, [0, 0, 0, 0]],
+  ])('from %i, %i bytes', (lpo, bytes, wanted) => {
+    const target = new Uint8Array(bytes).fill(0xee)
+    expect(cutLog(whole, lpo, target)).toBe(0)
+    expect([...target]).toEqual(wanted)
+  })
+
+  test.each([104, 2 ** 52, NaN, 2, 1])('from %i is refused', (lpo) => {
+    expect(cutLog(whole, lpo, new Uint8Array(4))).toBe(0x4002)
+  })
+})
