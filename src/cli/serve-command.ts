@@ -1,0 +1,117 @@
+/**
+ * `weft serve` on the command line: its flags, their help, and the process around serve.ts.
+ * main.ts → here → config/flags.ts, serve.ts.
+ */
+import { Command, Option } from 'commander'
+import { configFromFlags } from '../config/flags.ts'
+import type { Flag } from '../config/flags.ts'
+import { LOG_LEVELS, createLog } from '../control/log.ts'
+import type { Log, LogFormat, LogLevel } from '../control/log.ts'
+import { serve } from './serve.ts'
+
+type LogOptions = { readonly log?: LogFormat; readonly logLevel: LogLevel }
+
+/** [flag with its value, what it does, group] in the order of the help. */
+const FLAGS = [
+  ['--memory <size>', 'a namespace in memory, lost when weft stops', 'Namespaces'],
+  ['--null <size>', 'a namespace that forgets what is written and reads as zeroes', 'Namespaces'],
+  ['--file <path>', 'a namespace in a file', 'Namespaces'],
+  ['--size <size>', 'of the file before it: created, or extended, to this size', 'Namespaces'],
+  ['--device <path>', 'a namespace on a block device', 'Namespaces'],
+  ['--block <bytes>', 'block size of the namespace before it, 512 or 4096', 'Namespaces'],
+  ['--read-only', 'the namespace before it is not to be written', 'Namespaces'],
+  ['--nqn <nqn>', 'name of the subsystem (derived from the machine id)', 'Subsystem'],
+  ['--host <nqn>', 'a host that may connect, repeatable (any)', 'Subsystem'],
+  ['--hosts <list>', 'the same in one: any, or NQNs with commas between', 'Subsystem'],
+  ['--serial <text>', 'serial number of the controllers (derived)', 'Subsystem'],
+  ['--model <text>', 'model of the controllers (weft)', 'Subsystem'],
+  ['--listen <address:port>', 'where hosts connect, repeatable (127.0.0.1:4420)', 'Network'],
+  ['--discovery <address:port>', 'discovery service, repeatable, or off (port 8009)', 'Network'],
+  ['--reactors <count>', 'threads that serve (one for each processor but one)', 'Performance'],
+  ['--cpus <list>', 'the processors they are pinned to, such as 2,3 or 4-7', 'Performance'],
+  ['--poll', 'never sleep: lowest latency, all of a processor', 'Performance'],
+  ['--engine <name>', 'auto, uring or epoll (auto)', 'Performance'],
+  ['--queue-depth <count>', 'entries of an I/O queue (1024)', 'Limits'],
+  ['--max-transfer <size>', 'data of one command (1M)', 'Limits'],
+  ['--in-capsule <size>', 'data that comes with a write command (16K)', 'Limits'],
+  ['--config <file>', 'read all this from a JSON file', 'Other'],
+] as const
+
+const EXAMPLES = `
+A namespace flag may be repeated: namespaces 1, 2, 3 … in the order of the flags. Sizes are
+binary: 64K, 256M, 10G, 1.5TiB. Without a namespace flag, 1 GiB of memory is served.
+
+Examples:
+  $ weft serve --file disk.img --size 10G --listen 0.0.0.0:4420
+  $ weft serve --device /dev/nvme1n1 --nqn nqn.2026-01.com.example:fast --reactors 2 --cpus 2,3
+  $ weft serve --memory 256M --block 4096 --null 1T --listen [::]:4420
+  $ weft serve --file a.img --file b.img --read-only --host nqn.2026-01.com.example:host1
+  $ weft serve --config weft.json --log json
+
+In weft.json:
+  {
+    "reactors": 2,
+    "listeners": [{ "address": "0.0.0.0", "port": 4420 }],
+    "subsystems": [{
+      "nqn": "nqn.2026-01.com.example:disks",
+      "hosts": "any",
+      "namespaces": [{ "file": "disk.img", "size": "10G" }, { "memory": "256M", "block": 4096 }]
+    }]
+  }
+`
+
+/** end() is called with the exit status. */
+export function serveCommand(end: (status: number) => void): Command {
+  const flags: Flag[] = []
+  const command = new Command('serve')
+    .description('Serve files, block devices or memory to NVMe/TCP hosts')
+    .addHelpText('after', EXAMPLES)
+  for (const [form, text, group] of FLAGS) {
+    const name = form.split(' ')[0]!
+    const option = new Option(form, text).helpGroup(`${group}:`)
+    command.addOption(option)
+    // The order among different flags counts, which the option values alone do not keep.
+    command.on(`option:${name.slice(2)}`, (value: string | null) => {
+      flags.push({ name, value: value ?? '' })
+    })
+  }
+  return command
+    .addOption(new Option('--log <form>', 'text for people, json for machines').helpGroup('Log:')
+      .choices(['text', 'json']))
+    .addOption(new Option('--log-level <level>', 'the least that is logged').helpGroup('Log:')
+      .choices(LOG_LEVELS).default('info'))
+    .action(async (options: LogOptions) => end(await run(flags, options)))
+}
+
+async function run(flags: readonly Flag[], options: LogOptions): Promise<number> {
+  const config = configFromFlags(flags)
+  const { stdout, stderr } = process
+  // A log whose reader has gone is no reason to stop serving.
+  stdout.on('error', () => {})
+  const format = options.log ?? (stdout.isTTY ? 'text' : 'json')
+  const log: Log = createLog({
+    format,
+    level: options.logLevel,
+    colour: stdout.isTTY === true && process.env.NO_COLOR === undefined,
+    write: (line) => { stdout.write(line) },
+  })
+  // Loaded here, so that help and mistakes need no native code.
+  const { startTarget } = await import('../target.ts')
+  return serve(config, {
+    startTarget,
+    log,
+    print: format === 'text' ? (text) => { stdout.write(text) } : null,
+    complain: (text) => { stderr.write(text) },
+    command: process.env.npm_lifecycle_event === 'start' ? 'npm start --' : 'weft',
+    onSignal,
+    exit: (status) => process.exit(status),
+  })
+}
+
+function onSignal(stop: (signal: string) => void): () => void {
+  const signals = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const
+  for (const signal of signals) process.on(signal, stop)
+  return () => {
+    for (const signal of signals) process.off(signal, stop)
+  }
+}

@@ -1,0 +1,110 @@
+/**
+ * `weft serve`: starts the target, says so, and stops it when asked. main.ts → here → target.
+ *
+ * Everything from outside comes in through ServeParts, so that a test can take its place.
+ * Exit status: 0 when it stopped because it was told to, 1 when it could not start or go on.
+ */
+import type { Config } from '../config/config.ts'
+import { StartError } from '../config/start-error.ts'
+import type { Log } from '../control/log.ts'
+import type { Target } from '../target.ts'
+import { bannerText } from './banner.ts'
+import type { Serving } from './banner.ts'
+import { VERSION } from './version.ts'
+
+export type ServedTarget = Serving & Pick<Target, 'stop' | 'failed'>
+
+export type ServeParts = {
+  readonly startTarget: (config: Config, log: Log) => Promise<ServedTarget>
+  readonly log: Log
+  /** Prints for a person; null when the log is for machines. */
+  readonly print: ((text: string) => void) | null
+  readonly complain: (text: string) => void
+  /** What was typed: "weft", or "npm start --". */
+  readonly command: string
+  /** Calls `stop` with the name of each signal that asks weft to end; returns how to stop that. */
+  readonly onSignal: (stop: (signal: string) => void) => () => void
+  /** Ends the process at once. */
+  readonly exit: (status: number) => void
+}
+
+/** Acknowledged writes are durable within it or the medium is broken; 5 s is what is promised. */
+export const STOP_MS = 4500
+/** npm passes on the Ctrl-C that the terminal sends too: within this time it is the same one. */
+export const SAME_SIGNAL_MS = 500
+const STATUS_INTERRUPTED = 130
+
+/** Returns the exit status. */
+export async function serve(config: Config, parts: ServeParts): Promise<number> {
+  const { log } = parts
+  const asked = askedToStop(parts)
+  log.started({ version: VERSION, pid: process.pid, node: process.version })
+  try {
+    const starting = parts.startTarget(config, log)
+    const target = await Promise.race([starting, asked.signal])
+    if (typeof target === 'string') return stopStarting(starting, target, parts)
+    parts.print?.(bannerText(config, target, VERSION, parts.command))
+    log.ready({ engine: target.engine, reactors: target.reactors })
+    const reason = await Promise.race([asked.signal, target.failed])
+    if (typeof reason !== 'string') log.failure(`The target failed: ${reason.message}`)
+    return await stopTarget(target, reason, parts)
+  } catch (error) {
+    if (!(error instanceof StartError)) throw error
+    parts.complain(startErrorText(error))
+    return 1
+  } finally {
+    asked.forget()
+  }
+}
+
+export function startErrorText({ message, remedy }: StartError): string {
+  return `weft cannot start: ${message}${remedy === '' ? '' : `\n${remedy}`}\n`
+}
+
+/** The first signal; a second one, a moment later, ends the process at once. */
+function askedToStop(parts: ServeParts): { signal: Promise<string>; forget: () => void } {
+  let forget = () => {}
+  const signal = new Promise<string>((resolve) => {
+    let first = 0
+    forget = parts.onSignal((name) => {
+      if (first === 0) {
+        first = Date.now()
+        resolve(name)
+      } else if (Date.now() - first > SAME_SIGNAL_MS) {
+        parts.exit(STATUS_INTERRUPTED)
+      }
+    })
+  })
+  return { signal, forget: () => forget() }
+}
+
+/** A target that is still opening is stopped as soon as it stands: nothing half open remains. */
+async function stopStarting(
+  starting: Promise<ServedTarget>, signal: string, parts: ServeParts,
+): Promise<number> {
+  const target = await within(STOP_MS, starting)
+  if (target === null) return 1
+  return stopTarget(target, signal, parts)
+}
+
+async function stopTarget(
+  target: ServedTarget, reason: string | Error, { log }: ServeParts,
+): Promise<number> {
+  log.stopping({ reason: typeof reason === 'string' ? reason : 'it failed' })
+  const stopped = await within(STOP_MS, target.stop().then(() => true))
+  if (stopped === null) {
+    log.failure('The target did not stop in time; writes that were not acknowledged may be lost.')
+    return 1
+  }
+  log.stopped()
+  return typeof reason === 'string' ? 0 : 1
+}
+
+/** null when it takes longer. */
+function within<Value>(milliseconds: number, promise: Promise<Value>): Promise<Value | null> {
+  let timer: NodeJS.Timeout
+  const late = new Promise<null>((resolve) => {
+    timer = setTimeout(() => resolve(null), milliseconds)
+  })
+  return Promise.race([promise, late]).finally(() => clearTimeout(timer))
+}

@@ -1,0 +1,198 @@
+/**
+ * A command line as a configuration: the flags of `weft serve` become what a person would have
+ * written in JSON, and go the same way from there (read.ts). A mistake names its flag.
+ *
+ * Namespaces are numbered in the order of their flags. --size, --block and --read-only belong to
+ * the namespace flag before them; --block before the first is for all.
+ */
+import type { Config } from './config.ts'
+import { EMBEDDED_NAMESPACE } from './complete.ts'
+import { parseEndpoint } from './endpoint.ts'
+import { folderOf, loadJson } from './load.ts'
+import { mistake, pathText } from './mistake.ts'
+import type { Mistake, Path } from './mistake.ts'
+import { readConfig, surroundings } from './read.ts'
+import type { Surroundings } from './complete.ts'
+
+/** One flag, in the order of the command line; value '' where it takes none. */
+export type Flag = { readonly name: string; readonly value: string }
+
+type Fields = Record<string, unknown>
+
+const NAMESPACE_FLAGS = ['--memory', '--null', '--file', '--device']
+const ANY_ADDRESS = '0.0.0.0'
+const LIMIT_KEYS: Record<string, string> = {
+  '--queue-depth': 'queueDepth',
+  '--max-transfer': 'maxTransfer',
+  '--in-capsule': 'inCapsule',
+}
+
+/**
+ * What to serve. Without a flag that says so: 1 GiB of memory. --config names a file, and the other
+ * flags then change what is in it, but cannot add namespaces. Throws ConfigError or StartError.
+ */
+export function configFromFlags(
+  flags: readonly Flag[], around: Surroundings = surroundings(process.cwd()),
+): Config {
+  const file = flags.findLast(({ name }) => name === '--config')?.value
+  const reader = new FlagReader(file === undefined ? {} : objectOf(loadJson(file)), file)
+  for (const flag of flags) reader.take(flag)
+  reader.finish()
+  const folder = file === undefined ? around.folder : folderOf(file)
+  return readConfig(reader.input, file ?? 'The command line', { ...around, folder },
+    (path) => reader.nameOf(path), reader.mistakes)
+}
+
+class FlagReader {
+  readonly mistakes: Mistake[] = []
+  readonly input: Fields
+  readonly #file: string | undefined
+  /** What the values of the flags are called in the configuration. */
+  readonly #names = new Map<string, string>()
+  readonly #namespaces: Fields[] = []
+  readonly #subsystem: Fields = {}
+  readonly #replaced = new Set<string>()
+  #blockOfAll: unknown = undefined
+
+  constructor(base: unknown, file: string | undefined) {
+    this.input = (base ?? {}) as Fields
+    this.#file = file
+  }
+
+  take({ name, value }: Flag): void {
+    if (name === '--config') return
+    if (NAMESPACE_FLAGS.includes(name)) return this.#namespace(name, value)
+    if (['--size', '--block', '--read-only'].includes(name)) return this.#attribute(name, value)
+    if (['--nqn', '--serial', '--model', '--host', '--hosts'].includes(name)) {
+      return this.#subsystemFlag(name, value)
+    }
+    if (name === '--listen') return this.#endpoint('listeners', name, value)
+    if (name === '--discovery') return this.#discovery(name, value)
+    const limit = LIMIT_KEYS[name]
+    if (limit !== undefined) {
+      const limits = { ...(this.input.limits as Fields), [limit]: numberOr(value) }
+      return this.#set(['limits'], name, limits, ['limits', limit])
+    }
+    if (name === '--cpus') return this.#set(['cpus'], name, cpusOf(value))
+    if (name === '--poll') return this.#set(['poll'], name, true)
+    this.#set([name.slice(2)], name, name === '--reactors' ? numberOr(value) : value)
+  }
+
+  /** Puts the subsystem of the flags in its place. */
+  finish(): void {
+    if (this.#file !== undefined) return
+    if (this.#namespaces.length === 0) this.#namespaces.push({ ...EMBEDDED_NAMESPACE })
+    for (const namespace of this.#namespaces) {
+      if (this.#blockOfAll !== undefined) namespace.block ??= this.#blockOfAll
+    }
+    this.input.subsystems = [{ ...this.#subsystem, namespaces: this.#namespaces }]
+  }
+
+  /** The flag that a place comes from; of what stands in a file, the place in the file. */
+  nameOf(path: Path): string {
+    for (let length = path.length; length > 0; length -= 1) {
+      const name = this.#names.get(pathText(path.slice(0, length)))
+      if (name !== undefined) return name
+    }
+    return pathText(path)
+  }
+
+  #set(path: Path, name: string, value: unknown, named: Path = path): void {
+    this.input[path[0]!] = value
+    this.#names.set(pathText(named), name)
+  }
+
+  #namespace(name: string, value: string): void {
+    if (this.#file !== undefined) return this.#notWithFile(name, value)
+    const path = ['subsystems', 0, 'namespaces', this.#namespaces.length]
+    const size = name === '--memory' || name === '--null'
+    this.#namespaces.push({ [name.slice(2)]: size ? numberOr(value) : value })
+    this.#names.set(pathText(path), `${name} ${value}`)
+  }
+
+  #attribute(name: string, value: string): void {
+    if (this.#file !== undefined) return this.#notWithFile(name, value)
+    const current = this.#namespaces.at(-1)
+    const setting = name === '--read-only' ? true : numberOr(value)
+    const key = name === '--read-only' ? 'readOnly' : name.slice(2)
+    if (current === undefined) {
+      if (name === '--block') this.#blockOfAll = setting
+      else this.mistakes.push(this.#before(name, value))
+      return
+    }
+    current[key] = setting
+    const at = this.#namespaces.length - 1
+    this.#names.set(pathText(['subsystems', 0, 'namespaces', at, key]), `${name} ${value}`.trim())
+  }
+
+  #before(name: string, value: string): Mistake {
+    const place = name === '--size' ? '--file' : 'a namespace: --file, --device, --memory or --null'
+    return mistake([`${name} ${value}`.trim()], 'no namespace before it', `after ${place}`)
+  }
+
+  #subsystemFlag(name: string, value: string): void {
+    if (this.#file !== undefined) return this.#notWithFile(name, value)
+    const key = name === '--host' ? 'hosts' : name.slice(2)
+    this.#names.set(pathText(['subsystems', 0, key]), name)
+    if (key !== 'hosts') {
+      this.#subsystem[key] = value
+    } else if (value === 'any') {
+      this.#subsystem.hosts = 'any'
+    } else {
+      const before = Array.isArray(this.#subsystem.hosts) ? this.#subsystem.hosts : []
+      this.#subsystem.hosts = [...before, ...value.split(',')]
+    }
+  }
+
+  #discovery(name: string, value: string): void {
+    if (value !== 'off') return this.#endpoint('discovery', name, value)
+    this.#replaced.add('discovery')
+    this.#set(['discovery'], name, false)
+  }
+
+  /** The first one replaces what is in the file, the next ones are added. */
+  #endpoint(key: string, name: string, value: string): void {
+    const before = this.#replaced.has(key) ? this.input[key] : []
+    const list = Array.isArray(before) ? before : []
+    const path = [key, list.length]
+    this.#names.set(pathText(path), `${name} ${value}`)
+    this.#replaced.add(key)
+    const parsed = parseEndpoint(value)
+    if (parsed === null) {
+      const allowed = 'ADDRESS:PORT such as 0.0.0.0:4420 or [::]:4420, an address, or a port'
+      this.mistakes.push(mistake(path, value, allowed))
+    }
+    const { address, port } = parsed ?? { address: ANY_ADDRESS, port: null }
+    const endpoint = { address: address ?? ANY_ADDRESS, ...(port === null ? {} : { port }) }
+    this.input[key] = [...list, endpoint]
+  }
+
+  #notWithFile(name: string, value: string): void {
+    this.mistakes.push({
+      path: [`${name} ${value}`.trim()],
+      sentence: `not together with --config: write it in ${this.#file} instead`,
+    })
+  }
+}
+
+/** A copy, as the flags change it; what is no object is left for the schema to refuse. */
+function objectOf(json: unknown): unknown {
+  const object = typeof json === 'object' && json !== null && !Array.isArray(json)
+  return object ? { ...json } : json
+}
+
+/** Digits as a number; anything else as it was typed, for the message. */
+function numberOr(value: string): number | string {
+  return /^\d+$/.test(value) ? Number(value) : value
+}
+
+/** "2,3" and "0-3" */
+function cpusOf(value: string): unknown[] {
+  return value.split(',').flatMap((part) => {
+    const range = /^(\d{1,4})-(\d{1,4})$/.exec(part)
+    if (range === null) return [numberOr(part)]
+    const [first, last] = [Number(range[1]), Number(range[2])]
+    if (last < first) return [part]
+    return Array.from({ length: last - first + 1 }, (_, at) => first + at)
+  })
+}
