@@ -1,8 +1,9 @@
 /**
- * Commands as bytes, written by hand for the tests: 64-byte SQEs and the data structures that travel
- * with them. test → command-bytes; imports nothing of src/. NVMe Base 2.0, NVMe over Fabrics 1.1.
+ * Commands as bytes, written by hand for the tests: 64-byte SQEs and the data structures that
+ * travel with them. test → command-bytes; imports nothing of src/. NVMe Base 2.0, NVMe over Fabrics 1.1.
  *
- *   0 opcode · 1 flags · 2 CID · 4 NSID · 24 SGL1 (8 address, 4 length, 3 reserved, 1 id) · 40 CDW10 … 63
+ *   0 opcode · 1 flags · 2 CID · 4 NSID · 40 CDW10 … 63
+ *   24 SGL1: address (8), length (4), reserved (3), identifier (1)
  *
  * CID and SGL1 stay zero here: whoever submits the command knows them.
  */
@@ -144,7 +145,12 @@ export function compare(nsid: number, slba: number | bigint, blocks: number): Bu
   return onBlocks(0x05, nsid, slba, blocks)
 }
 
-export function writeZeroes(nsid: number, slba: number | bigint, blocks: number, cdw12 = 0): Buffer {
+export function writeZeroes(
+  nsid: number,
+  slba: number | bigint,
+  blocks: number,
+  cdw12 = 0,
+): Buffer {
   return onBlocks(0x08, nsid, slba, blocks, cdw12)
 }
 

@@ -2,12 +2,13 @@
  * The daemon under test as a child process: configured, started, waited for, stopped.
  * test → daemon → src/main.ts over its command line, its standard output and signals only.
  *
- * Invariant: a daemon that a test started is gone when the test file ends, and unless the test killed
- * it, it went with exit code 0 and without a word about anything left over.
+ * Invariant: a daemon that a test started is gone when the test file ends, and unless the test
+ * killed it, it went with exit code 0 and without a word about anything left over.
  */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -35,7 +36,7 @@ export type DaemonConfig = {
   reactors?: number
   engine?: 'auto' | 'uring' | 'epoll'
   listeners?: Endpoint[]
-  discovery?: Endpoint[]
+  discovery?: Endpoint[] | false
   subsystems?: { nqn: string; hosts?: 'any' | string[]; namespaces: NamespaceConfig[] }[]
   limits?: Record<string, number | string>
 }
@@ -146,7 +147,6 @@ export class Daemon {
 
   /** Resident memory in bytes, as the kernel counts it. */
   async residentBytes(): Promise<number> {
-    const { readFile } = await import('node:fs/promises')
     const status = await readFile(`/proc/${this.child.pid}/status`, 'utf8')
     return Number(/VmRSS:\s+(\d+) kB/.exec(status)?.[1] ?? 0) * 1024
   }
@@ -159,6 +159,7 @@ export function configuration(changes: DaemonConfig = {}): DaemonConfig {
   return {
     reactors: 1,
     listeners: [LOOPBACK],
+    discovery: false,
     subsystems: [{ nqn: NQN, hosts: 'any', namespaces: [{ nsid: 1, memory: '64M' }] }],
     ...changes,
   }

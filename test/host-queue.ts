@@ -1,6 +1,6 @@
 /**
- * One NVMe queue of the test host: sends commands, serves R2Ts, collects data, hands out completions.
- * test → host-queue → host. NVMe over Fabrics 1.1, NVMe/TCP Transport 1.0a section 5 of the reference.
+ * One NVMe queue of the test host: sends commands, serves R2Ts, collects data, gives completions.
+ * test → host-queue → host. NVMe over Fabrics 1.1; NVMe/TCP Transport 1.0a, data transfer.
  *
  * Invariant: all that the target sends for a command is checked as it arrives (order, sums, LAST,
  * SUCCESS, digests), so that every test which moves data is a test of the transfer rules too.
@@ -159,7 +159,7 @@ export class HostQueue {
     else throw new Error(`the target sent a PDU of type ${pdu.type}`)
   }
 
-  /** Section 4: a digest that is enabled is on every PDU that can carry it, and is right. */
+  /** A digest that is enabled is on every PDU that can carry it, and is right. */
   private checkDigests(pdu: Pdu): void {
     const { header, data } = this.wire.digests
     expect((pdu.flags & FLAG_HDGST) !== 0, 'HDGSTF').toBe(header)
@@ -194,7 +194,7 @@ export class HostQueue {
     this.settle(cqe.cid, { ...cqe, data, c2h, r2ts, bySuccessFlag: false })
   }
 
-  /** Section 5: contiguous from 0, LAST on the last one only, SUCCESS only with LAST. */
+  /** Contiguous from 0, LAST on the last one only, SUCCESS only with LAST. */
   private dataArrived(pdu: Pdu): void {
     const { cccid, datao, datal } = c2hDataOf(pdu)
     const entry = this.entryOf(cccid)

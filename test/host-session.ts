@@ -1,6 +1,6 @@
 /**
- * An association of the test host: admin queue, enabling, I/O queues. test → host-session → host-queue.
- * NVMe over Fabrics 1.1, Connect and Property commands (sections 6 and 7 of the reference).
+ * An association of the test host: admin queue, enabling, I/O queues.
+ * test → host-session → host-queue. NVMe over Fabrics 1.1, Connect and Property commands.
  *
  * Every step is a function of its own, so that a test can stop in front of the one it is about.
  */

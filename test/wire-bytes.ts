@@ -36,7 +36,7 @@ function crc32cOfByte(byte: number): number {
 
 const CRC_OF_BYTE = Uint32Array.from({ length: 256 }, (_, byte) => crc32cOfByte(byte))
 
-/** Castagnoli, reflected, initial value and final exclusive-or all ones (section 4). */
+/** Castagnoli, reflected, initial value and final exclusive-or all ones. */
 export function crc32c(bytes: Uint8Array): number {
   let crc = 0xffffffff
   for (const byte of bytes) crc = (crc >>> 8) ^ (CRC_OF_BYTE[(crc ^ byte) & 0xff] ?? 0)
@@ -161,7 +161,7 @@ export type Pdu = {
   readonly pdo: number
   readonly plen: number
   readonly bytes: Buffer
-  /** What lies from the data offset to the end, without the data digest; empty when there is none. */
+  /** From the data offset to the end, without the data digest; empty when there is none. */
   readonly data: Buffer
   readonly headerDigest: number | null
   readonly dataDigest: number | null
@@ -185,7 +185,8 @@ export function parsePdu(bytes: Buffer): Pdu {
 /** Terminate request, decoded: FES at 8, FEI at 10 (unaligned), ten reserved bytes at 14. */
 export function termReqOf(pdu: Pdu): { fes: number; fei: number; reserved: Buffer } {
   const bytes = pdu.bytes
-  return { fes: bytes.readUInt16LE(8), fei: bytes.readUInt32LE(10), reserved: bytes.subarray(14, 24) }
+  const [fes, fei] = [bytes.readUInt16LE(8), bytes.readUInt32LE(10)]
+  return { fes, fei, reserved: bytes.subarray(14, 24) }
 }
 
 /** R2T: CCCID 8, TTAG 10, R2TO 12, R2TL 16. */
@@ -216,7 +217,7 @@ export type Cqe = {
   readonly sqhd: number
   readonly sqid: number
   readonly cid: number
-  /** Written as the reference writes it: status code type, slash, status code: '0/0Bh'. */
+  /** Status code type, slash, status code in hexadecimal: '0/0Bh'. */
   readonly status: string
   readonly dnr: boolean
 }

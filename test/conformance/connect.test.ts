@@ -215,7 +215,8 @@ describe('order', () => {
     const session = await openSession(daemon.endpoint, { subnqn: NQN })
     const queue = qid === 0 ? session.admin : session.queue(1)
     const wish = qid === 0 ? session.wish : session.ioWish(1)
-    const data = connectData({ ...session.wish.identity, subnqn: NQN, cntlid: wish.cntlid ?? 0xffff })
+    const cntlid = wish.cntlid ?? 0xffff
+    const data = connectData({ ...session.wish.identity, subnqn: NQN, cntlid })
     const done = await queue.submit(connect({ qid, sqsize: 31 }), { send: data })
     expect(done.status).toBe('0/0Ch')
     if (qid === 0) await queue.must(keepAlive())

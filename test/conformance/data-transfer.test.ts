@@ -1,6 +1,6 @@
 /**
  * Data from the host: R2T and H2CData, every legal split and every illegal one.
- * NVMe/TCP Transport 1.0a: Ready to Transfer, H2C data transfer, section 5 of the reference.
+ * NVMe/TCP Transport 1.0a: Ready to Transfer, H2C data transfer.
  *
  *   R2T      8 CCCID · 10 TTAG · 12 R2TO · 16 R2TL
  *   H2CData  8 CCCID · 10 TTAG · 12 DATAO · 16 DATAL

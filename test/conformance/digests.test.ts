@@ -1,6 +1,7 @@
 /**
  * Digests: right ones, wrong ones, and what a wrong one costs.
- * NVMe/TCP Transport 1.0a: header digest is fatal to the connection, data digest to the command only.
+ * NVMe/TCP Transport 1.0a: a wrong header digest is fatal to the connection, a wrong data digest
+ * to the command only.
  */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { keepAlive, read, stampSgl, write } from '../command-bytes.ts'

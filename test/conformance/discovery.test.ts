@@ -10,7 +10,9 @@
  */
 import { networkInterfaces } from 'node:os'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { DISCOVERY_NQN, flush, getLogPage, identify, keepAlive, read, sqe } from '../command-bytes.ts'
+import {
+  DISCOVERY_NQN, flush, getLogPage, identify, keepAlive, read, sqe,
+} from '../command-bytes.ts'
 import { NQN, configuration, startDaemon, type Daemon } from '../daemon.ts'
 import { openSession, someHost, type Identity, type Session } from '../host-session.ts'
 import { closeWires, type Endpoint } from '../host.ts'

@@ -81,7 +81,7 @@ describe('keep-alive timer (0Fh)', () => {
 })
 
 describe('volatile write cache (06h)', () => {
-  test('FEA-05: bit 0 says whether it is on; off is accepted or refused, never ignored', async () => {
+  test('FEA-05: bit 0 says whether it is on; off is done or refused, never ignored', async () => {
     const { admin } = await open()
     const vwc = (await admin.must(identify(1), { receive: 4096 })).data.readUInt8(525)
     const before = (await admin.must(getFeatures(0x06))).dw0

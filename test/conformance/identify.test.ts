@@ -1,7 +1,7 @@
 /**
  * Identify: the fields that hosts decide by, and the lists.
- * NVMe Base 2.0, Identify command; NVM Command Set 1.0, Identify Namespace; sections 8 and 15 of the
- * reference say which values Linux and SPDK refuse.
+ * NVMe Base 2.0, Identify command; NVM Command Set 1.0, Identify Namespace. The values that
+ * Linux and SPDK refuse are tested for.
  */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { DISCOVERY_NQN, identify, propertyGet } from '../command-bytes.ts'
@@ -178,7 +178,7 @@ describe('lists', () => {
     expect(await refusal(await open(), 3, nsid)).toBe('0/0Bh')
   })
 
-  test('IDY-13: the same descriptors through another controller, different ones for each', async () => {
+  test('IDY-13: the same through another controller, different for each namespace', async () => {
     const [one, other] = [await open(), await open()]
     const seen = new Set<string>()
     for (const nsid of NSIDS) {

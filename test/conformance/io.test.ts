@@ -328,5 +328,5 @@ test('NVM-17: Do Not Retry', async () => {
     queue.submit(sqe(0x80, 1)),
     queue.submit(read(1, 0, 8), { receive: 512 }),
   ])
-  for (const failure of failures) expect([failure.status, failure.dnr]).toEqual([failure.status, true])
+  for (const { status, dnr } of failures) expect([status, dnr]).toEqual([status, true])
 })

@@ -61,7 +61,7 @@ test('KAL-05: the neighbour goes on', async () => {
   await neighbour.admin.must(keepAlive())
 })
 
-test('KAL-03 KAL-04: I/O keeps one association, KATO 0 another, while a third expires', async () => {
+test('KAL-03 KAL-04: I/O keeps one alive, KATO 0 another, while a third expires', async () => {
   const busy = await openSession(daemon.endpoint, { subnqn: NQN, kato: 1000 })
   const timeless = await openSession(daemon.endpoint, { subnqn: NQN, kato: 0 })
   expect((await timeless.admin.must(getFeatures(0x0f))).dw0).toBe(0)
@@ -70,6 +70,7 @@ test('KAL-03 KAL-04: I/O keeps one association, KATO 0 another, while a third ex
     const silent = await openSession(daemon.endpoint, { subnqn: NQN, kato: 1000 })
     while (!silent.admin.wire.hasEnded) {
       await busy.queue(1).must(read(1, 0, 1), { receive: 512 })
+      // Only to leave the processor to others: the loop ends when the silent one is closed.
       await new Promise((resolve) => setTimeout(resolve, 20))
     }
   }

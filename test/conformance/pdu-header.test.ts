@@ -10,7 +10,9 @@ import { NQN, startDaemon, type Daemon } from '../daemon.ts'
 import type { HostQueue } from '../host-queue.ts'
 import { openSession, type Session } from '../host-session.ts'
 import { closeWires, expectTermReq, type Wire } from '../host.ts'
-import { H2C_TERM_REQ, barePdu, capsuleCmd, h2cData, h2cTermReq, resealHeader } from '../wire-bytes.ts'
+import {
+  H2C_TERM_REQ, barePdu, capsuleCmd, h2cData, h2cTermReq, resealHeader,
+} from '../wire-bytes.ts'
 
 let daemon: Daemon
 

@@ -1,6 +1,6 @@
 /**
  * Properties and the life of a controller: enable, disable, shut down, associate again.
- * NVMe over Fabrics 1.1, Property Get and Set; NVMe Base 2.0, controller properties and initialization.
+ * NVMe over Fabrics 1.1, Property Get and Set; NVMe Base 2.0, controller properties.
  *
  *   00h CAP (8) · 08h VS · 14h CC · 1Ch CSTS · 68h CRTO
  *   CC: 0 EN · 6:4 CSS · 10:7 MPS · 13:11 AMS · 15:14 SHN · 19:16 IOSQES · 23:20 IOCQES

@@ -39,7 +39,7 @@ test('DAT-13: no SUCCESS flag, and a CapsuleResp, while flow control is on', asy
   }
 })
 
-test('DAT-14: with flow control off a good read ends with SUCCESS and nothing follows', async () => {
+test('DAT-14: with flow control off a read ends with SUCCESS and nothing follows', async () => {
   const queue = (await open(CATTR_NO_FLOW_CONTROL)).queue(1)
   const done = await queue.must(read(1, 0, 64), { receive: 32768 })
   expect(done.bySuccessFlag).toBe(true)

@@ -1,0 +1,65 @@
+/**
+ * Five million commands through the real path, and not one garbage collection in the reactor.
+ * The project's own load generator is the host; the daemon counts collections itself and writes
+ * them on SIGUSR2.
+ */
+import { execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { NQN, startDaemon, type Daemon } from '../daemon.ts'
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url))
+const LOAD = `${ROOT}/.weft/build/load`
+/** Until every shape of object and every path has been compiled, collections are no surprise. */
+const WARM_UP = 1_000_000
+const COMMANDS = 5_000_000
+
+type ReactorStatistics = { collections: number; commands: number }
+
+let daemon: Daemon
+let reports = 0
+
+beforeAll(async () => {
+  execFileSync('make', ['-s', '-C', `${ROOT}/bench/native`], { stdio: 'pipe' })
+  daemon = await startDaemon()
+})
+afterAll(() => daemon.stop())
+
+async function load(commands: number, op: string): Promise<{ commands: number; failed: number }> {
+  const { port } = daemon.endpoint
+  const args = [
+    '--port', `${port}`, '--nqn', NQN, '--commands', `${commands}`, '--depth', '64', '--op', op,
+  ]
+  const child = spawn(LOAD, args, { stdio: ['ignore', 'pipe', 'pipe'] })
+  let said = ''
+  child.stdout.on('data', (bytes: Buffer) => (said += bytes.toString()))
+  child.stderr.on('data', (bytes: Buffer) => (said += bytes.toString()))
+  const [code] = await once(child, 'close')
+  expect(code, said).toBe(0)
+  return JSON.parse(said.trim().split('\n').at(-1) ?? '{}')
+}
+
+async function statistics(): Promise<ReactorStatistics> {
+  const seen = reports
+  daemon.signal('SIGUSR2')
+  const isReport = (line: Record<string, unknown>): boolean => line['event'] === 'statistics'
+  await daemon.line(() => daemon.lines.filter(isReport).length > seen, 'statistics')
+  const all = daemon.lines.filter(isReport)
+  reports = all.length
+  const reactors = all.at(-1)?.['reactors'] as ReactorStatistics[]
+  return {
+    collections: reactors.reduce((sum, one) => sum + one.collections, 0),
+    commands: reactors.reduce((sum, one) => sum + one.commands, 0),
+  }
+}
+
+test('mixed reads and writes of 4 KiB', { timeout: 120_000 }, async () => {
+  await load(WARM_UP, 'mix')
+  const before = await statistics()
+  const result = await load(COMMANDS, 'mix')
+  expect([result.commands, result.failed]).toEqual([COMMANDS, 0])
+  const after = await statistics()
+  expect(after.commands - before.commands).toBeGreaterThanOrEqual(COMMANDS)
+  expect(after.collections - before.collections).toBe(0)
+})
