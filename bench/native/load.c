@@ -19,6 +19,7 @@
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <time.h>
+#include <unistd.h>
 
 enum { EXIT_PROTOCOL = 2, EXIT_FAILED = 3, EXIT_DIFFER = 4 };
 enum { EVENTS = 128, KEEP_ALIVE_TURN_NS = 20000000, IDLE_STEP_NS = 5000000, WARM_NS = 200000 };
@@ -209,6 +210,25 @@ static void pass_over_span(struct load *l, uint32_t read_percent) {
   run(l, UINT64_MAX, false);
 }
 
+/* CPU seconds that the watched process has used so far; 0 when there is none. */
+static double watched_seconds(uint32_t pid) {
+  char path[64], text[1024];
+  unsigned long user = 0, system = 0;
+  if (pid == 0) return 0;
+  snprintf(path, sizeof path, "/proc/%u/stat", pid);
+  FILE *file = fopen(path, "r");
+  if (file == NULL) fail("--watch-pid %u: %s", pid, strerror(errno));
+  size_t bytes = fread(text, 1, sizeof text - 1, file);
+  fclose(file);
+  text[bytes] = 0;
+  /* The name in brackets may hold anything; utime and stime are fields 14 and 15. */
+  const char *after = strrchr(text, ')');
+  if (after == NULL || sscanf(after + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu",
+                              &user, &system) != 2)
+    fail("--watch-pid: %s is not understood", path);
+  return (double)(user + system) / (double)sysconf(_SC_CLK_TCK);
+}
+
 static void add_usage(struct load *l, double sign) {
   struct rusage usage;
   getrusage(RUSAGE_SELF, &usage);
@@ -216,6 +236,7 @@ static void add_usage(struct load *l, double sign) {
   double system = (double)usage.ru_stime.tv_sec + (double)usage.ru_stime.tv_usec / 1e6;
   l->user_seconds += sign * user;
   l->system_seconds += sign * system;
+  l->watched_seconds += sign * watched_seconds(l->options.watch_pid);
 }
 
 /* One command after each pause, alone on its queue. */
@@ -265,8 +286,7 @@ static void measure(struct load *l) {
   start_all(l);
   if (o->ramp > 0) {
     run(l, now_ns() + (uint64_t)(o->ramp * 1e9), false);
-    add_usage(l, 1);
-    l->user_seconds = l->system_seconds = 0;
+    l->user_seconds = l->system_seconds = l->watched_seconds = 0;
     l->receives = l->sends = 0;
     add_usage(l, -1);
     l->measuring = true;

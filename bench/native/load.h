@@ -29,7 +29,7 @@ struct load {
   uint64_t progress_ns;            /* when a command completed last */
   /* results */
   uint64_t measured, reads, writes, begin_ns, end_ns, waiting_ns, connect_ns;
-  double user_seconds, system_seconds;
+  double user_seconds, system_seconds, watched_seconds;
   uint64_t receives, sends, verified, differing;
   uint64_t failed;
   uint32_t status_count;

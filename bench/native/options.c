@@ -58,6 +58,7 @@ static const struct option table[] = {
   { "idle-connections", U32, AT(idle), 0, 4096, "further controllers that stay idle (0)" },
   { "latency-after-idle", U32, AT(after_idle_ms), 0, 600000, "one command per pause of MS" },
   { "interval", U32, AT(interval_ms), 0, 600000, "list the completions of each MS" },
+  { "watch-pid", U32, AT(watch_pid), 0, 4194304, "report this process's CPU time, measured too" },
   { "stall-seconds", REAL, AT(stall_seconds), 0.1, 1e5, "give up without progress (30)" },
   { "announce", FLAG, AT(announce), 0, 0, "print {\"event\":\"connected\"} when connected" },
   { "allow-errors", FLAG, AT(allow_errors), 0, 0, "exit 0 although commands failed" },

@@ -38,6 +38,7 @@ struct options {
   uint32_t idle;                   /* controllers that connect and stay idle */
   uint32_t after_idle_ms;          /* one command after each pause of this length */
   uint32_t interval_ms;            /* commands completed in each interval, listed */
+  uint32_t watch_pid;              /* process whose CPU time is reported beside; 0 = none */
   double stall_seconds;            /* give up when nothing completes for so long */
   bool announce;                   /* a JSON line when all is connected */
   bool allow_errors, text, self_test;

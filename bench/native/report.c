@@ -26,10 +26,10 @@ static void report_json(const struct load *l, double seconds, double iops, doubl
     printf("%s\"%x/%02x\":%lu", i > 0 ? "," : "", l->statuses[i] >> 8 & 7, l->statuses[i] & 255,
            l->status_hits[i]);
   printf("},\"verified\":%lu,\"differing\":%lu,\"waitingPercent\":%.1f,\"userSeconds\":%.3f,"
-         "\"systemSeconds\":%.3f,\"receives\":%lu,\"sends\":%lu,\"connectMs\":%.3f,"
+         "\"systemSeconds\":%.3f,\"watchedSeconds\":%.3f,\"receives\":%lu,\"sends\":%lu,\"connectMs\":%.3f,"
          "\"controllers\":%u,\"connections\":%u,\"depth\":%u,\"block\":%u",
          l->verified, l->differing, 100.0 * (double)l->waiting_ns / 1e9 / seconds, l->user_seconds,
-         l->system_seconds, l->receives, l->sends, (double)l->connect_ns / 1e6,
+         l->system_seconds, l->watched_seconds, l->receives, l->sends, (double)l->connect_ns / 1e6,
          l->controller_count, l->queue_count, l->options.depth, l->options.block);
   if (l->options.interval_ms > 0) {
     uint64_t used = (uint64_t)(seconds * 1e3) / l->options.interval_ms;
