@@ -297,6 +297,13 @@ static void set_options(int fd, int32_t buffer_bytes) {
   }
 }
 
+/* All but the word that says whether it is in the list of touched connections. */
+static void clear_block(struct connection *connection) {
+  int32_t touched = connection->block[SHIM_C_TOUCHED];
+  memset(connection->block, 0, 64);
+  connection->block[SHIM_C_TOUCHED] = touched;
+}
+
 int32_t shim_adopt(int32_t socket) {
   struct shim *shim = shim_here;
   int type = 0;
@@ -323,7 +330,7 @@ int32_t shim_adopt(int32_t socket) {
     connection->fd = -1;
     return result;
   }
-  memset(connection->block, 0, 64);
+  clear_block(connection);
   connection->block[SHIM_C_STATE] = SHIM_STATE_OPEN;
   connection_list(shim, connection);
   return index;
@@ -336,6 +343,6 @@ int32_t shim_release(int32_t index) {
   if (connection->block[SHIM_C_STATE] != SHIM_STATE_CLOSED) return -EBUSY;
   if (connection->fd >= 0) return -EBUSY;
   arena_ring_forget(shim, connection);
-  memset(connection->block, 0, 64);
+  clear_block(connection);
   return 0;
 }

@@ -20,12 +20,14 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
 #ifndef STATX_DIOALIGN
 #define STATX_DIOALIGN 0x00002000U
 #endif
+enum { STATX_MASK = 0, STATX_MEMORY_ALIGN = 38, STATX_OFFSET_ALIGN = 39 }; /* words */
 enum { SECTOR_BYTES = 512, PAGE_BYTES = 4096, PROBE_ALIGN_BYTES = 1 << 20 };
 
 struct file {
@@ -114,7 +116,7 @@ static bool reads(int fd, uint8_t *aligned, size_t bytes) {
 /* Unit and alignment of direct transfers; false when the file system only pretends to have them. */
 static bool find_alignment(int fd, struct shim_file_facts *facts) {
   struct stat stat;
-  struct statx extended;
+  uint32_t extended[64]; /* struct statx; headers before 6.1 do not have the two members wanted */
   int logical = 0;
   unsigned physical = 0;
   _Alignas(PAGE_BYTES) uint8_t buffer[PAGE_BYTES];
@@ -122,7 +124,7 @@ static bool find_alignment(int fd, struct shim_file_facts *facts) {
   facts->memory_align_bytes = SECTOR_BYTES;
   facts->logical_bytes = PAGE_BYTES;
   facts->physical_bytes = (int32_t)stat.st_blksize;
-  memset(&extended, 0, sizeof extended);
+  memset(extended, 0, sizeof extended);
   if (facts->block_device) {
     if (ioctl(fd, BLKSSZGET, &logical) == 0) facts->logical_bytes = logical;
     if (ioctl(fd, BLKPBSZGET, &physical) == 0) facts->physical_bytes = (int32_t)physical;
@@ -130,11 +132,11 @@ static bool find_alignment(int fd, struct shim_file_facts *facts) {
   } else if (reads(fd, buffer, SECTOR_BYTES)) {
     facts->logical_bytes = SECTOR_BYTES;
   }
-  if (statx(fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &extended) == 0 &&
-      (extended.stx_mask & STATX_DIOALIGN)) {
-    if (!extended.stx_dio_offset_align) return false;
-    facts->logical_bytes = (int32_t)extended.stx_dio_offset_align;
-    facts->memory_align_bytes = (int32_t)extended.stx_dio_mem_align;
+  if (syscall(SYS_statx, fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, extended) == 0 &&
+      (extended[STATX_MASK] & STATX_DIOALIGN)) {
+    if (!extended[STATX_OFFSET_ALIGN]) return false;
+    facts->logical_bytes = (int32_t)extended[STATX_OFFSET_ALIGN];
+    facts->memory_align_bytes = (int32_t)extended[STATX_MEMORY_ALIGN];
   }
   return reads(fd, buffer, PAGE_BYTES);
 }

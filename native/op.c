@@ -88,8 +88,9 @@ int ops_start(struct shim *shim, int32_t amount) {
     struct op *op = shim->ops_free;
     shim->ops_free = op->next;
     shim->ops_outstanding++;
-    if (decode(shim, words + 16 * (size_t)i, op)) op_complete(shim, op, op->result);
-    else start(shim, op);
+    int verdict = decode(shim, words + 16 * (size_t)i, op);
+    if (verdict == 0) start(shim, op);
+    else op_complete(shim, op, verdict < 0 ? verdict : op->result); /* a file closed meanwhile */
   }
   count(shim, SHIM_N_OPS, amount);
   if (shim->zero_first) ops_zero(shim);

@@ -136,6 +136,8 @@ int32_t shim_open(const struct shim_limits *limits) {
   }
   shim->header[SHIM_H_VERSION] = SHIM_VERSION;
   shim->header[SHIM_H_ENGINE] = shim->engine->id;
+  shim->now_ns = clock_ns();
+  clock_publish(shim);
   shim_here = shim;
   return shim->id;
 }

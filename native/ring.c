@@ -28,9 +28,21 @@
 #ifndef IORING_SETUP_DEFER_TASKRUN
 #define IORING_SETUP_DEFER_TASKRUN (1U << 13)
 #endif
+#ifndef SYS_io_uring_setup
+#define SYS_io_uring_setup 425
+#define SYS_io_uring_enter 426
+#define SYS_io_uring_register 427
+#endif
 #ifndef IORING_ENTER_REGISTERED_RING
 #define IORING_ENTER_REGISTERED_RING (1U << 4)
 #endif
+#ifndef IORING_ENTER_EXT_ARG
+#define IORING_ENTER_EXT_ARG (1U << 3)
+#define IORING_FEAT_EXT_ARG (1U << 8)
+struct io_uring_getevents_arg { uint64_t sigmask; uint32_t sigmask_sz, pad; uint64_t ts; };
+#endif
+/* Of REGISTER_RING_FDS; the headers call it by different names. */
+struct ring_slot { uint32_t offset, reserved; uint64_t data; };
 enum { REGISTER_RING_FDS = 20, UNREGISTER_RING_FDS = 21, SUBMIT_TRIES = 8 };
 
 /* Without these a request might be lost or its arguments read too late. */
@@ -90,7 +102,7 @@ static int map_rings(struct ring *ring, const struct io_uring_params *params) {
 
 /* Saves a look-up of the descriptor in every enter call; kernels before 5.18 do without. */
 static void register_ring(struct ring *ring) {
-  struct io_uring_rsrc_update update = {.offset = ~0u, .data = (uint32_t)ring->fd};
+  struct ring_slot update = {.offset = ~0u, .data = (uint32_t)ring->fd};
   ring->enter_fd = ring->fd;
   if (syscall(SYS_io_uring_register, ring->fd, REGISTER_RING_FDS, &update, 1) != 1) return;
   ring->enter_fd = (int)update.offset;
@@ -115,7 +127,7 @@ void ring_close(struct ring *ring) {
   if (ring->rings) munmap(ring->rings, ring->rings_bytes);
   if (ring->enter_flags) {
     /* The thread's slot holds the ring too; a thread may open another one later. */
-    struct io_uring_rsrc_update update = {.offset = (uint32_t)ring->enter_fd};
+    struct ring_slot update = {.offset = (uint32_t)ring->enter_fd};
     (void)syscall(SYS_io_uring_register, ring->fd, UNREGISTER_RING_FDS, &update, 1);
   }
   if (ring->fd >= 0) close(ring->fd);

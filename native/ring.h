@@ -12,6 +12,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#ifndef IORING_SQ_TASKRUN
+#define IORING_SQ_TASKRUN (1U << 2)
+#endif
+#ifndef IORING_SQ_CQ_OVERFLOW
+#define IORING_SQ_CQ_OVERFLOW (1U << 1)
+#endif
+
 struct ring {
   int fd;
   int enter_fd;              /* fd, or its index among the registered rings */

@@ -93,8 +93,6 @@ static inline bool woken(const struct shim *shim) {
 /* Completions that concern nobody else (a cancellation, part of a send) do not end the wait. */
 static void block(struct shim *shim, uint64_t start_ns, uint64_t wait_ns) {
   struct waker *waker = shim->waker;
-  const uint64_t retry_ns = ACCEPT_RETRY_MS * 1000000ull;
-  if (shim->acceptors_paused && wait_ns > retry_ns) wait_ns = retry_ns;
   atomic_store(&waker->sleeping, true);
   for (uint64_t gone = 0; gone < wait_ns && !atomic_load(&waker->woken);) {
     count(shim, SHIM_N_BLOCKS, 1);
@@ -110,8 +108,14 @@ static void block(struct shim *shim, uint64_t start_ns, uint64_t wait_ns) {
 static void idle(struct shim *shim) {
   int32_t spin_us = shim->header[SHIM_H_SPIN_US], wait_us = shim->header[SHIM_H_WAIT_US];
   const struct engine *engine = shim->engine;
+  if (wait_us < 0) wait_us = 0;
+  if (shim->acceptors_paused && wait_us > ACCEPT_RETRY_MS * 1000) wait_us = ACCEPT_RETRY_MS * 1000;
   bool blocks = spin_us >= 0 && wait_us > 0;
-  uint64_t spin_ns = (uint64_t)(spin_us >= 0 ? spin_us : wait_us > 0 ? wait_us : 0) * 1000;
+  uint64_t spin_ns = (uint64_t)(spin_us >= 0 ? spin_us : wait_us) * 1000;
+  if (!spin_ns && !blocks) {
+    shim->now_ns = clock_ns();
+    return;
+  }
   uint64_t start = clock_ns(), now = start;
   while (now - start < spin_ns) {
     for (int i = 0; i < POLLS_PER_CLOCK; i++) {
@@ -178,7 +182,7 @@ int32_t shim_turn(void) {
     atomic_store(&shim->waker->woken, false);
     shim->header[SHIM_H_WOKEN] = 1;
   }
-  if (before) shim->busy_ns += shim->now_ns - before - shim->idle_ns;
+  shim->busy_ns += shim->now_ns - before - shim->idle_ns;
   count(shim, SHIM_N_TURNS, 1);
   shim->counters[SHIM_N_BUSY_US] = (double)shim->busy_ns * 1e-3;
   clock_publish(shim);

@@ -85,6 +85,7 @@ static int uring_adopt(struct shim *shim, struct connection *connection) {
 
 static void uring_receive(struct shim *shim, struct connection *connection) {
   struct io_uring_sqe *entry = entry_of(shim, KIND_RECEIVE, connection->index);
+  connection->receiving = entry != NULL;
   if (!entry) return;
   entry->fd = connection->fd;
   if (connection->rx.msg_iovlen == 1) {
@@ -104,6 +105,7 @@ static void uring_receive(struct shim *shim, struct connection *connection) {
 
 static void uring_send(struct shim *shim, struct connection *connection) {
   struct io_uring_sqe *entry = entry_of(shim, KIND_SEND, connection->index);
+  connection->sending = entry != NULL;
   if (!entry) return;
   entry->fd = connection->fd;
   entry->msg_flags = MSG_WAITALL | MSG_NOSIGNAL;
@@ -133,7 +135,10 @@ static void uring_cancel(struct shim *shim, struct connection *connection) {
 
 static void uring_operate(struct shim *shim, struct op *op) {
   struct io_uring_sqe *entry = entry_of(shim, KIND_OP, op->index);
-  if (!entry) return;
+  if (!entry) {
+    op_complete(shim, op, -EBUSY);
+    return;
+  }
   bool discards = op->code == SHIM_OP_DISCARD;
   entry->fd = op->fd;
   if (op->code == SHIM_OP_SYNC || op->syncing) {
