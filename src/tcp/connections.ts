@@ -99,6 +99,7 @@ export class Connections implements Occupancy {
       if (word > 0) parts.completer.free(word - 1)
       word = parts.sender.nextReleased(connection)
     }
+    parts.sender.rewind(connection)
     const state = this.#arena.words[connection.control + C.STATE]
     if (state === STATE.CLOSED) {
       this.#closed(connection)
