@@ -5,6 +5,8 @@
  * value, the configuration). Without a command it serves the embedded default.
  */
 import { Command, CommanderError } from 'commander'
+import { discoverCommand, identifyCommand } from './cli/ask-commands.ts'
+import { HostError } from './cli/host-error.ts'
 import { serveCommand } from './cli/serve-command.ts'
 import { startErrorText } from './cli/serve.ts'
 import { VERSION } from './cli/version.ts'
@@ -24,6 +26,8 @@ const program = new Command('weft')
 let status = 0
 const end = (code: number): void => { status = code }
 program.addCommand(inherit(serveCommand(end)), { isDefault: true })
+program.addCommand(inherit(discoverCommand()))
+program.addCommand(inherit(identifyCommand()))
 
 try {
   await program.parseAsync()
@@ -43,6 +47,10 @@ function statusOf(error: unknown): number {
   if (error instanceof ConfigError) {
     process.stderr.write(`${error.message}\n`)
     return STATUS_MISTAKE
+  }
+  if (error instanceof HostError) {
+    process.stderr.write(`${error.message}\n`)
+    return STATUS_FAILED
   }
   if (error instanceof StartError) {
     process.stderr.write(startErrorText(error))

@@ -49,7 +49,7 @@ function subsystemLines(
   subsystems: readonly SubsystemConfig[], namespaces: readonly NamespaceFacts[],
 ): string[] {
   return subsystems.flatMap(({ nqn, hosts }) => {
-    const who = hosts === null ? '' : ` (${hosts.length === 1 ? 'one host' : `${hosts.length} hosts`})`
+    const who = hosts === null ? '' : `, for ${hosts.join(', ')}`
     const served = namespaces.filter(({ subsystem }) => subsystem === nqn)
     return [`  ${nqn}${who}`, ...served.map(namespaceLine)]
   })

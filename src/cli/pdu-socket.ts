@@ -1,0 +1,109 @@
+/**
+ * A TCP connection to a target, PDU by PDU: the transport below host.ts. Commands only; the
+ * target's own receiver is src/tcp. One reader at a time, each wait bounded.
+ *
+ * Invariant: a PDU is whole and its plen within PLEN_MAX before anybody sees it.
+ */
+import { once } from 'node:events'
+import { connect } from 'node:net'
+import type { Socket } from 'node:net'
+import { CH, CH_BYTES, PDU_TYPE, TERM_REQ, FES_TABLE } from '../wire/pdu.ts'
+import { HostError } from './host-error.ts'
+
+/** More than any answer to a command of ours: 64 KiB of a log page. */
+const PLEN_MAX = 1 << 20
+
+export class PduSocket {
+  readonly #socket: Socket
+  readonly #name: string
+  readonly #timeoutMs: number
+  #received = Buffer.alloc(0)
+  #wake = () => {}
+  #ended: string | null = null
+
+  static async open(address: string, port: number, timeoutMs: number): Promise<PduSocket> {
+    const name = address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`
+    const socket = connect({ host: address, port, noDelay: true })
+    const pdus = new PduSocket(socket, name, timeoutMs)
+    try {
+      await once(socket, 'connect', { signal: AbortSignal.timeout(timeoutMs) })
+      return pdus
+    } catch (error) {
+      socket.destroy()
+      throw new HostError(connectFailure(error as NodeJS.ErrnoException, name))
+    }
+  }
+
+  constructor(socket: Socket, name: string, timeoutMs: number) {
+    this.#socket = socket
+    this.#name = name
+    this.#timeoutMs = timeoutMs
+    socket.on('data', (bytes) => {
+      this.#received = Buffer.concat([this.#received, bytes])
+      this.#wake()
+    })
+    const end = (reason: string) => {
+      this.#ended ??= reason
+      this.#wake()
+    }
+    socket.on('error', (error: NodeJS.ErrnoException) => end(error.code ?? error.message))
+    socket.on('close', () => end('it closed the connection'))
+  }
+
+  send(pdu: Uint8Array): void {
+    this.#socket.write(pdu)
+  }
+
+  /** The next PDU. A C2HTermReq, the end of the connection and a long silence are HostErrors. */
+  async receive(): Promise<DataView> {
+    const deadlineMs = Date.now() + this.#timeoutMs
+    for (;;) {
+      const pdu = this.#take()
+      if (pdu !== null) return refuseTermination(pdu, this.#name)
+      if (this.#ended !== null) {
+        throw new HostError(`${this.#name} ended the connection: ${this.#ended}.`)
+      }
+      const leftMs = deadlineMs - Date.now()
+      if (leftMs <= 0) throw new HostError(`${this.#name} does not answer.`)
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, leftMs)
+        this.#wake = () => {
+          clearTimeout(timer)
+          resolve()
+        }
+      })
+    }
+  }
+
+  close(): void {
+    this.#socket.destroy()
+  }
+
+  #take(): DataView | null {
+    const { length } = this.#received
+    if (length < CH_BYTES) return null
+    const plen = this.#received.readUInt32LE(CH.plen)
+    if (plen < CH_BYTES || plen > PLEN_MAX) {
+      throw new HostError(`${this.#name} does not speak NVMe/TCP.`)
+    }
+    if (length < plen) return null
+    const pdu = Uint8Array.from(this.#received.subarray(0, plen))
+    this.#received = this.#received.subarray(plen)
+    return new DataView(pdu.buffer)
+  }
+}
+
+function refuseTermination(pdu: DataView, name: string): DataView {
+  if (pdu.getUint8(CH.type) !== PDU_TYPE.C2H_TERM_REQ) return pdu
+  const fes = pdu.getUint16(TERM_REQ.fes, true)
+  const why = FES_TABLE.find((row) => row.fes === fes)?.name ?? `FES ${fes}`
+  throw new HostError(`${name} terminated the connection: ${why}.`)
+}
+
+function connectFailure(error: NodeJS.ErrnoException, name: string): string {
+  const { code } = error
+  if (code === 'ECONNREFUSED') return `Nothing listens on ${name}.`
+  if (code === 'ENOTFOUND' || code === 'EAI_AGAIN') return `The name in ${name} is not known.`
+  if (error.name === 'AbortError') return `${name} does not answer.`
+  return `${name} cannot be reached: ${error.message}.`
+}
