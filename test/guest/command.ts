@@ -2,7 +2,7 @@
  * Runs one program of this machine to its end and collects what it said.
  * Called by machine.ts, kernel.ts and initramfs.ts; calls only node:child_process.
  *
- * Invariant: a command has no standard input and a bounded run time, so the suite cannot hang on it.
+ * Invariant: a command has no standard input and a bounded run time: the suite cannot hang on it.
  */
 import { spawn } from 'node:child_process'
 
@@ -18,7 +18,7 @@ export type CommandOptions = {
 const TIMEOUT_MS = 300_000
 const STATUS_SIGNALLED = 128
 
-/** Resolves with the outcome whatever the status; rejects only when the program cannot be started. */
+/** Resolves with the outcome whatever the status; rejects only when the program cannot start. */
 export function runCommand(
   program: string,
   parameters: readonly string[],
@@ -43,7 +43,7 @@ export function runCommand(
   })
 }
 
-/** Like runCommand, but a status other than 0 is an error that names the command and its last words. */
+/** Like runCommand, but a status other than 0 is an error with the command and its last words. */
 export async function requireCommand(
   program: string,
   parameters: readonly string[],

@@ -121,13 +121,14 @@ while [ "$silent" -lt 50 ]; do
   case $word in
     RUN)
       (
-        setsid sh -c 'echo $$ > "$0.pid"; exec sh "$0.command"' "$number" \\
+        setsid sh -c 'echo $$ > "/run/$0.pid"; exec sh "$0.command"' "$number" \\
           > "$number.stdout" 2> "$number.stderr" < /dev/null 3>&-
         echo "END $number $?" >&3
+        rm -f "/run/$number.pid"
       ) &
       ;;
     KILL)
-      kill -9 -- "-$(cat "$number.pid")"
+      kill -9 -- "-$(cat "/run/$number.pid")"
       ;;
   esac
 done

@@ -21,6 +21,7 @@ const CONVERSATION: readonly RegExp[] = [
   /nvme_core: loading out-of-tree|nvme: module verification/,
   /nvmet: (?:adding nsid|creating (?:nvm|discovery) controller)/,
   /nvmet_tcp: enabling port/,
+  /nvmet: connect (?:request for invalid subsystem|by host \S+ for subsystem \S+ not allowed)/,
   /EXT4-fs \(nvme\w+\): (?:mounted|unmounting) filesystem/,
 ]
 
@@ -59,7 +60,7 @@ export class KernelLog {
     return this.#lines.join('\n')
   }
 
-  /** Takes the lines since the last call out of the kernel and returns the complaints among them. */
+  /** Takes the lines since the last call out of the kernel, returns the complaints among them. */
   async complaints(expected: readonly RegExp[]): Promise<readonly string[]> {
     const said = await this.#vm.require('busybox dmesg -c')
     const lines = said.split('\n').filter((at) => at !== '')

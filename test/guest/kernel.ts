@@ -4,8 +4,9 @@
  *
  * Invariant: a directory that exists under its final name is complete; work happens beside it.
  */
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync }
-  from 'node:fs'
+import {
+  cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { requireCommand, runCommand } from './command.ts'
 import { APT_ENVIRONMENT, APT_OPTIONS } from './machine.ts'

@@ -22,7 +22,7 @@ import { Host } from './host.ts'
 import { packInitramfs } from './initramfs.ts'
 import { type Kernel, KERNEL_SERIES, type KernelSeries, obtainKernel } from './kernel.ts'
 import { KernelLog } from './kernel-log.ts'
-import { serveFromKernel } from './kernel-target.ts'
+import { KERNEL_TARGET_WORDS, serveFromKernel } from './kernel-target.ts'
 import { cacheDirectory, checkMachine, counterKhz, describeMachine, installPackages }
   from './machine.ts'
 import { VirtualMachine } from './vm.ts'
@@ -117,6 +117,7 @@ class Suite {
     const began = Date.now()
     const vm = await VirtualMachine.boot({
       kernel: this.#kernel, initramfs: this.#initramfs, directory, counterKhz: this.#counterKhz,
+      kernelWords: this.#options.target === 'kernel' ? KERNEL_TARGET_WORDS : [],
     })
     this.#vm = vm
     await vm.require('modprobe nvme-tcp; busybox dmesg -c > /dev/null')

@@ -5,7 +5,7 @@
  *   share/n.command ──▶ guest ──▶ share/n.stdout, n.stderr
  *   port: RUN n ▶  ◀ END n STATUS
  *
- * Invariant: every command ends within its time, by itself or killed; stop() always ends qemu, by pid.
+ * Invariant: every command ends within its time, by itself or killed; stop() ends qemu, by pid.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -30,6 +30,8 @@ export type BootOptions = {
   /** A short path: the agent's socket is in it. Removed by its owner. */
   readonly directory: string
   readonly counterKhz: number | null
+  /** More words for the kernel's command line. */
+  readonly kernelWords?: readonly string[]
 }
 
 type Pending = {
@@ -163,7 +165,7 @@ export class VirtualMachine {
     const stem = join(this.#directory, 'share', String(number))
     const stdout = readFileSync(`${stem}.stdout`, 'utf8')
     const stderr = readFileSync(`${stem}.stderr`, 'utf8')
-    for (const end of ['command', 'stdout', 'stderr', 'pid']) rmSync(`${stem}.${end}`, { force: true })
+    for (const end of ['command', 'stdout', 'stderr']) rmSync(`${stem}.${end}`, { force: true })
     pending.resolve({ status, stdout, stderr })
   }
 
@@ -182,6 +184,7 @@ function qemuParameters(options: BootOptions, share: string, port: string): read
   const words = [
     'console=ttyS0', 'quiet', 'panic=-1', 'no_timer_check', 'tsc=reliable', ...counter,
     'mitigations=off', 'nokaslr', 'random.trust_cpu=on', 'net.ifnames=0',
+    ...options.kernelWords ?? [],
   ]
   return [
     '-machine', 'q35', '-accel', 'tcg,thread=multi', '-cpu', 'max',

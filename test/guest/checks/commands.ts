@@ -54,17 +54,21 @@ nvme write ${device} --start-block=9 --block-count=0 --data-size=${blockBytes} -
 nvme read ${device} --start-block=9 --block-count=0 --data-size=${blockBytes} --data=${file}.back
 cmp ${file} ${file}.back`)
   }),
-  onEach('commands beyond the end are refused', async (bench, device, namespace) => {
-    const blockCount = namespace.bytes / namespace.blockBytes
-    const read = (start: number) => bench.vm.run(`nvme read ${device} --start-block=${start} ` +
-      `--block-count=0 --data-size=${namespace.blockBytes} --data=/tmp/end`)
-    const last = await read(blockCount - 1)
-    expect(last.status === 0, `the last block cannot be read: ${last.stderr.trim()}`)
-    const beyond = await read(blockCount)
-    expect(/LBA (?:Range )?Out of Range|LBA_RANGE|LBA out of range/i
-      .test(beyond.stdout + beyond.stderr),
-      `one block further: status ${beyond.status}: ${beyond.stdout.trim()} ${beyond.stderr.trim()}`)
-  }),
+  {
+    ...onEach('commands beyond the end are refused', async (bench, device, namespace) => {
+      const blockCount = namespace.bytes / namespace.blockBytes
+      const read = (start: number) => bench.vm.run(`nvme read ${device} --start-block=${start} ` +
+        `--block-count=0 --data-size=${namespace.blockBytes} --data=/tmp/end`)
+      const last = await read(blockCount - 1)
+      expect(last.status === 0, `the last block cannot be read: ${last.stderr.trim()}`)
+      const beyond = await read(blockCount)
+      expect(/LBA (?:Range )?Out of Range|LBA_RANGE|LBA out of range/i
+        .test(beyond.stdout + beyond.stderr),
+        `one block further: status ${beyond.status}: ${beyond.stdout} ${beyond.stderr}`)
+    }),
+    // Linux as the target answers Internal Error here.
+    weftOnly: true,
+  },
 ]
 
 /** The work on every namespace of the main subsystem, in one connection. */
