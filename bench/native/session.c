@@ -284,8 +284,9 @@ void session_open_queue(struct queue *q, struct controller *c, const struct opti
 }
 
 void session_close(struct controller *c) {
+  /* I/O queues first, as a host's driver does: nothing is outstanding on them any more. */
+  for (uint32_t i = 0; i < c->queue_count; i++) close(c->queues[i].socket);
   property_set(&c->admin, PROP_CC, CC_ENABLE | CC_SHUTDOWN);
   await_status(&c->admin, CSTS_SHST, CSTS_SHUT_DOWN, "shut down");
-  for (uint32_t i = 0; i < c->queue_count; i++) close(c->queues[i].socket);
   close(c->admin.socket);
 }
