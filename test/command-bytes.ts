@@ -1,6 +1,7 @@
 /**
  * Commands as bytes, written by hand for the tests: 64-byte SQEs and the data structures that
- * travel with them. test → command-bytes; imports nothing of src/. NVMe Base 2.0, NVMe over Fabrics 1.1.
+ * travel with them. test → command-bytes; imports nothing of src/.
+ * NVMe Base 2.0, NVMe over Fabrics 1.1.
  *
  *   0 opcode · 1 flags · 2 CID · 4 NSID · 40 CDW10 … 63
  *   24 SGL1: address (8), length (4), reserved (3), identifier (1)

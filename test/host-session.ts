@@ -6,7 +6,9 @@
  */
 import { randomBytes } from 'node:crypto'
 import { expect } from 'vitest'
-import { connect, connectData, propertyGet, propertySet, setFeatures } from './command-bytes.ts'
+import {
+  DISCOVERY_NQN, connect, connectData, propertyGet, propertySet, setFeatures,
+} from './command-bytes.ts'
 import { HostQueue, type Completion } from './host-queue.ts'
 import { Wire, type Endpoint, type Negotiation } from './host.ts'
 
@@ -146,6 +148,8 @@ export async function openSession(
 ): Promise<Session> {
   const session = await openAdmin(endpoint, wish)
   await enable(session.admin)
+  // A discovery controller has no I/O queues to ask for.
+  if (wish.subnqn === DISCOVERY_NQN) return session
   const count = Math.max(0, queues - 1)
   await session.admin.must(setFeatures(0x07, count + count * 0x10000))
   for (let qid = 1; qid <= queues; qid += 1) await session.connectIo(qid)

@@ -41,6 +41,8 @@ export class Wire {
   private readonly inbox: Pdu[] = []
   private readonly waiters: Waiter[] = []
   private ended = false
+  /** Set by a test whose host does not close when the target does. */
+  holdsOpen = false
   /** The connection ended with a reset, not in order. */
   brokenOff = false
   private readonly finished: Promise<void>
@@ -60,7 +62,10 @@ export class Wire {
         }
         resolve()
       }
-      socket.once('end', finish)
+      socket.once('end', () => {
+        finish()
+        if (!this.holdsOpen) socket.end()
+      })
       socket.once('close', finish)
     })
     openWires.add(this)

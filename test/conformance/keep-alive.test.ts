@@ -5,7 +5,7 @@
  * The tests wait for what the target does when its timer runs out; none asserts how long it took.
  */
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
-import { getFeatures, keepAlive, read } from '../command-bytes.ts'
+import { getFeatures, keepAlive, read, sqe } from '../command-bytes.ts'
 import { NQN, startDaemon, type Daemon } from '../daemon.ts'
 import { openAdmin, openSession, someHost } from '../host-session.ts'
 import { closeWires } from '../host.ts'
@@ -32,7 +32,7 @@ test('KAL-01: on the admin queue, as often as the host likes', async () => {
 
 test('KAL-01: on an I/O queue its opcode is no command', async () => {
   const { io } = await openSession(daemon.endpoint, { subnqn: NQN })
-  expect((await io[0]?.submit(keepAlive()))?.status).toBe('0/01h')
+  expect((await io[0]?.submit(sqe(0x18, 1)))?.status).toBe('0/01h')
 })
 
 test('KAL-02: admin and I/O connections go, and a log line names the host', async () => {

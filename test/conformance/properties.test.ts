@@ -7,7 +7,7 @@
  */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import {
-  identify, keepAlive, propertyGet, propertySet, read, sqe, write,
+  getFeatures, getLogPage, identify, keepAlive, propertyGet, propertySet, read, sqe, write,
 } from '../command-bytes.ts'
 import { NQN, startDaemon, type Daemon } from '../daemon.ts'
 import {
@@ -132,7 +132,8 @@ describe('enable', () => {
 
   test.each([
     ['Identify', identify(1), 4096],
-    ['Keep Alive', keepAlive(), 0],
+    ['Get Log Page', getLogPage(2, 128), 512],
+    ['Get Features', getFeatures(0x07), 0],
   ])('PRP-10: %s before the controller is enabled', async (_name, command, receive) => {
     const queue = await admin()
     const done = await queue.submit(command, receive ? { receive } : {})
@@ -191,7 +192,6 @@ describe('disable', () => {
       await setCc(session.admin, CC_DISABLE)
       await waitForCsts(session.admin, CSTS_RDY, 0)
       await queue.wire.closed()
-      await queue.wire.destroy()
       await enable(session.admin)
     }
   })

@@ -81,8 +81,8 @@ export const REQUIREMENTS: readonly Requirement[] = [
   ['CAP-02', 'TCP: Command capsule',
     'In-capsule data whose length is not that of the SGL are answered with C2HTermReq, FES 01h.'],
   ['CAP-03', 'TCP: Command capsule',
-    'In-capsule data beyond IOCCSZ (I/O queue) or 8192 bytes (admin queue) are answered with '
-      + 'C2HTermReq, FES 05h.'],
+    'In-capsule data beyond IOCCSZ, on the admin queue beyond 8192 bytes if that is more, are '
+      + 'answered with C2HTermReq, FES 05h.'],
   ['CAP-04', 'BASE: SGL descriptors',
     'An SGL descriptor type that TCP has not is answered with status 0/11h; the connection lives.'],
   ['CAP-05', 'TCP: Command capsule',
@@ -276,7 +276,7 @@ export const REQUIREMENTS: readonly Requirement[] = [
     'An Asynchronous Event Request is held while there is no event.'],
   ['AEN-02', 'BASE: Asynchronous Event Request', 'More than AERL + 1 of them fail with 1/05h.'],
   ['AEN-03', 'BASE: Asynchronous Event Request',
-    'Disabling the controller discards them without a completion.'],
+    'Disabling the controller discards them, or aborts them with 0/07h; new ones are held again.'],
   ['ABT-01', 'BASE: Abort',
     'Aborting a held Asynchronous Event Request completes it with 0/07h and the Abort with '
       + 'DW0 bit 0 clear.'],

@@ -1,6 +1,7 @@
 /**
  * The file system under a sparse file is full: the write that finds no room fails with 0/81h
- * Capacity Exceeded, what is there stays, and room that is made can be used. Needs the right to mount.
+ * Capacity Exceeded, what is there stays, and room that is made can be used. Needs the right to
+ * mount.
  */
 import { execFileSync } from 'node:child_process'
 import { join } from 'node:path'

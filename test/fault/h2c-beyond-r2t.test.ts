@@ -1,6 +1,7 @@
 /**
  * A host sends more than was asked for, elsewhere than was asked for, or what nobody asked for,
- * with data that would do harm if they landed. Whatever the target answers, no other block may change.
+ * with data that would do harm if they landed. Whatever the target answers, no other block may
+ * change.
  */
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { read, write } from '../command-bytes.ts'
