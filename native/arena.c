@@ -5,8 +5,8 @@
  *   header │ connections │ ready │ completions │ touched │ copies │ ops │ scratch │ tx rings
  *          │ buffers │ rx ring 0, again │ rx ring 1, again │ …
  *
- * The reservation costs nothing; pages appear when touched. Receive rings are one sparse memfd, each
- * part of it mapped twice in a row, so that a run of bytes across the end is contiguous.
+ * The reservation costs nothing; pages appear when touched. Receive rings are one sparse memfd,
+ * each part of it mapped twice in a row, so that a run of bytes across the end is contiguous.
  *
  * Invariant: the arena is smaller than 2 GiB, so every offset in it is a positive int32.
  */
@@ -88,7 +88,7 @@ int arena_ring_map(struct shim *shim, struct connection *connection) {
   return 0;
 }
 
-/* Gives the pages of a connection that is gone back to the system; the mappings stay for the next. */
+/* Gives the pages of a connection that is gone back to the system; its mappings stay. */
 void arena_ring_forget(struct shim *shim, struct connection *connection) {
   off_t bytes = shim->limits.rx_bytes;
   (void)fallocate(shim->rx_memory, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,

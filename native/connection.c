@@ -6,8 +6,8 @@
  *     ▲               └──────────F_CLOSE──────────▶  │ F_CLOSE
  *     └──release── CLOSED ◀──nothing in flight───────┘
  *
- * A send gathers entries until it has no room for iovecs or a byte bound is passed; digests are made
- * then, once. A receive goes first to the placement, then to the free part of the ring.
+ * A send gathers entries until it has no room for iovecs or a byte bound is passed; digests are
+ * made then, once. A receive goes first to the placement, then to the free part of the ring.
  *
  * Invariant: TX_HEAD moves only when all bytes up to it were taken by the kernel.
  */
@@ -22,7 +22,7 @@ enum { IOVECS_OF_ENTRY = 4, KEEPALIVE_IDLE_S = 30, KEEPALIVE_INTERVAL_S = 10, KE
 
 static uint8_t zeroes[PAD_BYTES_MAX];
 
-/* ---- sending ------------------------------------------------------------------------------------ */
+/* ---- sending -------------------------------------------------------------------------------- */
 
 /* Adds the iovecs of one entry at `iov`; returns how many, or -errno of a broken contract. */
 static int gather_entry(struct shim *shim, int32_t *entry, struct iovec *iov) {
@@ -54,7 +54,7 @@ static int gather_entry(struct shim *shim, int32_t *entry, struct iovec *iov) {
   return n;
 }
 
-/* Gathers what is queued into connection->tx. False: there is nothing to send, or the contract broke. */
+/* Gathers what is queued into connection->tx. False: nothing to send, or the contract broke. */
 static bool gather(struct shim *shim, struct connection *connection) {
   int32_t *block = connection->block;
   uint32_t entries = (uint32_t)shim->limits.tx_entries;
@@ -118,7 +118,8 @@ static void end(struct shim *shim, struct connection *connection, int32_t error)
   if (!connection->closing) block[SHIM_C_ERROR] = error;
 }
 
-/* The result of a send: bytes or -errno. True: some of it is left; the engine sends connection->tx on. */
+/* The result of a send: bytes or -errno. True: some is left, and the engine sends
+ * connection->tx. */
 bool connection_sent(struct shim *shim, struct connection *connection, int32_t result) {
   if (result < 0) {
     connection->sending = false;
@@ -147,7 +148,7 @@ bool connection_sent(struct shim *shim, struct connection *connection, int32_t r
   return false;
 }
 
-/* ---- receiving ---------------------------------------------------------------------------------- */
+/* ---- receiving ------------------------------------------------------------------------------ */
 
 static void arm(struct shim *shim, struct connection *connection) {
   int32_t *block = connection->block;
@@ -158,7 +159,7 @@ static void arm(struct shim *shim, struct connection *connection) {
     return;
   }
   if (head == tail) {
-    block[SHIM_C_RX_HEAD] = 0; /* the same few pages again: warm, and cheap for an idle connection */
+    block[SHIM_C_RX_HEAD] = 0; /* the same few pages again: warm, and few when idle */
     block[SHIM_C_RX_TAIL] = 0;
     head = tail = 0;
   }
@@ -197,7 +198,8 @@ static void advance_place(int32_t *block, uint32_t bytes) {
 
 /*
  * A placement that was asked for while a receive into the ring was in flight already: the bytes are
- * copied to it, and what follows them moves down to the ring's start. Returns what stays in the ring.
+ * copied to it, and what follows them moves down to the ring's start. Returns what stays in the
+ * ring.
  */
 static uint32_t place_late(struct shim *shim, struct connection *connection, uint32_t bytes) {
   int32_t *block = connection->block;
@@ -232,7 +234,8 @@ void connection_received(struct shim *shim, struct connection *connection, int32
   count(shim, SHIM_N_RECEIVED_BYTES, bytes);
   if (connection->placed_bytes) {
     uint32_t placed = bytes < connection->placed_bytes ? bytes : connection->placed_bytes;
-    advance_place(block, placed);
+    /* TypeScript may have taken the placement back meanwhile. */
+    if (block[SHIM_C_PLACE_BYTES] >= (int32_t)placed) advance_place(block, placed);
     bytes -= placed;
   } else if (block[SHIM_C_PLACE_BYTES] > 0) {
     bytes = place_late(shim, connection, bytes);
@@ -242,7 +245,7 @@ void connection_received(struct shim *shim, struct connection *connection, int32
   connection_settle(shim, connection);
 }
 
-/* ---- coming and going --------------------------------------------------------------------------- */
+/* ---- coming and going ----------------------------------------------------------------------- */
 
 /* CLOSED, as soon as nothing of it is in flight. */
 void connection_settle(struct shim *shim, struct connection *connection) {
@@ -264,7 +267,7 @@ void connection_close(struct shim *shim, struct connection *connection) {
   connection_settle(shim, connection);
 }
 
-/* What a turn does first with a connection that was touched, adopted, or ready in the turn before. */
+/* What a turn does with a connection that was touched, adopted, or ready in the turn before. */
 void connection_visit(struct shim *shim, struct connection *connection) {
   int32_t *block = connection->block;
   int32_t flags = block[SHIM_C_FLAGS];

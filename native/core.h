@@ -223,7 +223,7 @@ struct pool *pool_open(struct waker *waker);
 void pool_close(struct pool *pool);
 void pool_put(struct pool *pool, struct op *op);
 bool pool_pending(struct pool *pool);
-struct op *pool_take(struct pool *pool);                  /* one done op, its result in it; or NULL */
+struct op *pool_take(struct pool *pool);                  /* one that is done, or NULL */
 
 /* turn.c */
 static inline bool completions_full(const struct shim *shim) {

@@ -7,8 +7,8 @@
  *
  *   ┌ a: N bytes ┬ b: N bytes ┬ c: N bytes ┐     crc = shift2N(a) ^ shiftN(b) ^ c
  *
- * shiftN is "as if N zero bytes followed", a linear map, tabulated per byte of the crc. N is chosen so
- * that 4 KiB is one long triple and 16 bytes, 512 bytes one short triple and 8 bytes.
+ * shiftN is "as if N zero bytes followed", a linear map, tabulated per byte of the crc. N is chosen
+ * so that 4 KiB is one long triple and 16 bytes, 512 bytes one short triple and 8 bytes.
  *
  * Invariant: every path gives the same value; the tables are complete before the library is loaded.
  */

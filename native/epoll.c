@@ -1,7 +1,7 @@
 /*
- * epoll.c: the engine on epoll, for kernels and containers that forbid io_uring: non-blocking sockets
- * with edges, and files through pool.c. Called by turn.c, connection.c, op.c and socket.c through
- * struct engine.
+ * epoll.c: the engine on epoll, for kernels and containers that forbid io_uring: non-blocking
+ * sockets with edges, and files through pool.c. Called by turn.c, connection.c, op.c and socket.c
+ * through struct engine.
  *
  * An armed receive or send is tried while its socket is known to be ready; when the kernel answers
  * EAGAIN it stays armed and the next edge tries again.

@@ -4,8 +4,8 @@
  *
  *   stat → open → lock → create or grow → O_DIRECT? → alignment → discard? zero? → table
  *
- * Invariant: nothing is written to, or changed in, a file whose lock was refused; probing changes no
- * byte that a reader could see.
+ * Invariant: nothing is written to, or changed in, a file whose lock was refused; probing changes
+ * no byte that a reader could see.
  */
 #include "core.h"
 #include <errno.h>
@@ -62,7 +62,7 @@ static void put_size(struct shim_file_facts *facts, uint64_t bytes) {
   facts->bytes_hi = (int32_t)(uint32_t)(bytes >> 32);
 }
 
-/* ---- opening ------------------------------------------------------------------------------------ */
+/* ---- opening -------------------------------------------------------------------------------- */
 
 /* Opens without creating, then with; O_NONBLOCK so that a pipe in its place does not stop us. */
 static int open_path(const char *path, int32_t flags, struct shim_file_facts *facts) {
@@ -107,7 +107,7 @@ static int lock_and_size(int fd, int32_t flags, uint64_t wanted, struct shim_fil
   return 0;
 }
 
-/* ---- what the system says ----------------------------------------------------------------------- */
+/* ---- what the system says ------------------------------------------------------------------- */
 
 static bool reads(int fd, uint8_t *aligned, size_t bytes) {
   return pread(fd, aligned, bytes, 0) >= 0;
@@ -160,7 +160,7 @@ static void find_direct(int fd, int32_t flags, struct shim_file_facts *facts) {
   facts->physical_bytes = fstat(fd, &stat) ? 0 : (int32_t)stat.st_blksize;
 }
 
-/* A number that the kernel tells about a block device or, for a partition, about the whole of it. */
+/* A number that the kernel tells about a block device, or about the whole of a partition's. */
 static uint64_t queue_number(dev_t device, const char *name) {
   static const char *const forms[] = {"/sys/dev/block/%u:%u/queue/%s",
                                       "/sys/dev/block/%u:%u/../queue/%s"};
@@ -207,7 +207,7 @@ static void find_abilities(int fd, struct shim_file_facts *facts) {
   }
 }
 
-/* ---- the table ---------------------------------------------------------------------------------- */
+/* ---- the table ------------------------------------------------------------------------------ */
 
 static int32_t insert(int fd, const struct shim_file_facts *facts) {
   int32_t id = 0;

@@ -1,9 +1,10 @@
 /*
  * op.c: operations on files and memory, the part that all engines share: checking a descriptor,
- * what one means as a system call, and what a result leads to. Called by turn.c, the engines, pool.c.
+ * what one means as a system call, and what a result leads to. Called by turn.c, the engines,
+ * pool.c.
  *
- * READ and WRITE go on after a short transfer; ZERO with FUA syncs after it; MEMORY_ZERO is done here, a
- * slice a turn, so that giving back a terabyte does not stop a reactor.
+ * READ and WRITE go on after a short transfer; ZERO with FUA syncs after it; MEMORY_ZERO is done
+ * here, a slice a turn, so that giving back a terabyte does not stop a reactor.
  *
  * Invariant: an op completes exactly once, and never more than ops_max are outstanding.
  */
@@ -148,7 +149,7 @@ int32_t op_execute(struct op *op) {
   }
 }
 
-/* What a step's result means: true when the op is over, with its *final result; else a step is left. */
+/* What a step's result means: true when the op is over, with its *final result. */
 bool op_advance(struct op *op, int32_t result, int32_t *final) {
   bool transfers = op->code == SHIM_OP_READ || op->code == SHIM_OP_WRITE;
   if (result == -EINTR || result == -EAGAIN) return false;

@@ -2,8 +2,8 @@
  * open.c: opening and closing the shim of a thread, choosing its engine, and waking it from others.
  * Called by TypeScript.
  *
- * Invariant: after shim_open() returned nothing is allocated until shim_close(), but the mapping of a
- * connection's ring at its first use.
+ * Invariant: after shim_open() returned nothing is allocated until shim_close(), but the mapping of
+ * a connection's ring at its first use.
  */
 #include "core.h"
 #include "ring.h"
@@ -77,7 +77,7 @@ static int open_engine(struct shim *shim) {
   return result;
 }
 
-/* The tables beside the arena: connections, iovecs, visits, ops. One mapping, pages when touched. */
+/* The tables beside the arena: connections, iovecs, visits, ops. Pages appear when touched. */
 static int open_tables(struct shim *shim) {
   size_t connections = (size_t)shim->limits.connections_max;
   size_t ops = (size_t)shim->limits.ops_max;

@@ -2,8 +2,8 @@
  * region.c: memory that TypeScript may name: region ids, and digests of places in them.
  * Called by TypeScript on any thread; place() in core.h reads the table from every turn.
  *
- * Invariant: a region's size is written before its base and its base cleared before its memory goes,
- * so a reader that sees a base sees the size that belongs to it.
+ * Invariant: a region's size is written before its base and its base cleared before its memory
+ * goes, so a reader that sees a base sees the size that belongs to it.
  */
 #include "core.h"
 #include <errno.h>

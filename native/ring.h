@@ -40,7 +40,7 @@ int ring_open(struct ring *ring, uint32_t sq_entries, uint32_t cq_entries);
 void ring_close(struct ring *ring);
 /* A zeroed submission entry, or NULL when the kernel takes none of those that are queued. */
 struct io_uring_sqe *ring_next(struct ring *ring);
-/* Submits what is queued and runs what the kernel deferred; waits for a completion for at most `ns`. */
+/* Submits what is queued, runs what the kernel deferred, waits `ns` at most for a completion. */
 int ring_enter(struct ring *ring, uint64_t ns);
 /* The calling process may use io_uring at all: 0 or -errno. */
 int ring_permitted(void);

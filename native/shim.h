@@ -5,21 +5,22 @@
  * without "any thread" below must come from that thread. Nothing here knows NVMe or its PDUs:
  * the shim moves, checksums and waits for bytes; TypeScript decides what they mean.
  *
- * Memory. Each shim has one arena (region 0): a single mapping that TypeScript sees as an Int32Array.
- * Further memory (memory namespaces, blocks shared by all reactors) is a region with an id >= 1,
- * process-wide, visible to every shim. A place in memory is always (region, offset lo, offset hi), and
- * every place that crosses from TypeScript is checked against its region: a place outside is our own
- * mistake, and shim_turn() then answers -EFAULT and touches nothing.
+ * Memory. Each shim has one arena (region 0): a single mapping, smaller than 2 GiB, that TypeScript
+ * sees as an Int32Array. Further memory (memory namespaces, blocks shared by all reactors) is a
+ * region with an id >= 1, process-wide, visible to every shim. A place in memory is always
+ * (region, offset lo, offset hi), and every place that crosses from TypeScript is checked against
+ * its region: a place outside is our own mistake; shim_turn() answers -EFAULT and touches nothing.
  *
  * The arena, in this order; the header holds the offsets:
  *   header | connections | ready | completions | touched | copies | ops | scratch | tx rings
  *          | buffers | rx rings (each mapped twice in a row, so that no run of bytes ever wraps)
  *
- * A turn. TypeScript writes copies, ops, tx entries, placements, and the list of touched connections, and
- * calls shim_turn(). The shim then, in this order: performs the copies; submits the ops; for each
- * touched connection sends what is queued and arms its receive; reaps; spins for at most SPIN_US and
- * then blocks for at most WAIT_US while there is nothing; fills ready and completions; returns how many
- * ready connections and completions there are in all (0 = time ran out or woken). The two sides alternate
+ * A turn. TypeScript writes copies, ops, tx entries, placements, and the list of touched
+ * connections, and calls shim_turn(). The shim then, in this order: performs the copies; submits
+ * the ops; for each connection that was touched, was adopted, or was ready in the turn before,
+ * sends what is queued and arms its receive; reaps; spins for at most SPIN_US and then blocks for
+ * at most WAIT_US while there is nothing; fills ready and completions; returns how many ready
+ * connections and completions there are in all (0 = time ran out or woken). The two sides alternate
  * on one thread, so no word needs an atomic; wake() is the one exception and is internal.
  *
  * Errors are -errno of Linux everywhere, on Windows too (mapped there).
@@ -36,7 +37,7 @@
 
 #define SHIM_VERSION 1
 
-/* ---- opening ------------------------------------------------------------------------------------ */
+/* ---- opening --------------------------------------------------------------------------------- */
 
 enum { SHIM_ENGINE_AUTO = 0, SHIM_ENGINE_URING = 1, SHIM_ENGINE_EPOLL = 2, SHIM_ENGINE_IOCP = 3 };
 
@@ -50,81 +51,98 @@ struct shim_limits {
   int32_t copies_max;         /* copy descriptors a turn */
   int32_t ops_max;            /* ops submitted a turn; also the most that may be outstanding */
   int32_t buffer_bytes;       /* buffer area, multiple of 4096; 4096-aligned in memory */
-  int32_t socket_buffer_bytes;/* SO_SNDBUF and SO_RCVBUF of each connection; 0 = the system's choice */
+  int32_t socket_buffer_bytes;/* SO_SNDBUF and SO_RCVBUF of a connection; 0 = the system's choice */
   int32_t reserved[7];        /* 0 */
 };
 
-/* Opens this thread's shim; touches no memory it need not. Returns the shim's id (>= 0) or -errno.
- * -EBUSY: the thread has one already. -EPERM/-ENOSYS: engine URING was forced and the kernel refuses it. */
+/* Opens this thread's shim; touches no memory it need not. Returns the shim's id (>= 0) or
+ * -errno. -EBUSY: the thread has one already. -EPERM/-ENOSYS: engine URING was forced and the
+ * kernel refuses it. -EFBIG: the arena would reach 2 GiB. */
 SHIM_API int32_t shim_open(const struct shim_limits *limits);
-/* Closes every connection and op of this thread's shim, waits for them, frees the arena. Files and regions stay. */
+/* Closes every connection and op of this thread's shim, waits for them, frees the arena. Listeners,
+ * files and regions stay. */
 SHIM_API int32_t shim_close(void);
 SHIM_API void *shim_arena(void);            /* address of this thread's arena, for koffi.view */
 SHIM_API double shim_arena_bytes(void);
 
-/* ---- the arena ---------------------------------------------------------------------------------- */
+/* ---- the arena ------------------------------------------------------------------------------- */
 
-/* Header words (int32 each, arena offset = 4 * index). T = written by TypeScript, S = by the shim. */
+/* Header words (int32 each, arena offset = 4 * index). T: TypeScript writes it, S: the shim. */
 enum {
   SHIM_H_VERSION = 0,         /* S */
   SHIM_H_ENGINE = 1,          /* S  SHIM_ENGINE_* in use */
-  SHIM_H_NOW_MS = 2,          /* S  monotonic milliseconds, modulo 2^32; set at the start and end of each turn */
-  SHIM_H_NOW_US = 3,          /* S  monotonic microseconds, modulo 2^32 */
-  SHIM_H_SPIN_US = 4,         /* T  how long a turn spins before it blocks; -1 = for ever (poll mode) */
+  SHIM_H_NOW_MS = 2,          /* S  monotonic milliseconds, modulo 2^32, when the turn ended */
+  SHIM_H_NOW_US = 3,          /* S  the same in microseconds */
+  SHIM_H_SPIN_US = 4,         /* T  how long a turn spins before it blocks; -1 = poll mode: it spins
+                                    for WAIT_US instead of blocking */
   SHIM_H_WAIT_US = 5,         /* T  how long it then blocks; 0 = not at all */
   SHIM_H_READY = 6,           /* S  entries in ready */
   SHIM_H_COMPLETIONS = 7,     /* S  entries in completions */
   SHIM_H_TOUCHED = 8,         /* T  entries in touched; the turn sets it to 0 */
   SHIM_H_COPIES = 9,          /* T  entries in copies; the turn sets it to 0 */
   SHIM_H_OPS = 10,            /* T  entries in ops; the turn sets it to 0 */
-  SHIM_H_WOKEN = 11,          /* S  1 when somebody called shim_wake() since the last turn, else 0 */
+  SHIM_H_WOKEN = 11,          /* S  1 when somebody called shim_wake() since the last turn */
   SHIM_H_CONNECTIONS_AT = 16, /* S  byte offsets of the areas, from here on */
   SHIM_H_READY_AT = 17,
   SHIM_H_COMPLETIONS_AT = 18,
   SHIM_H_TOUCHED_AT = 19,
   SHIM_H_COPIES_AT = 20,
   SHIM_H_OPS_AT = 21,
-  SHIM_H_SCRATCH_AT = 22,
-  SHIM_H_TX_AT = 23,
+  SHIM_H_SCRATCH_AT = 22,     /*    64 KiB, for TypeScript's own use, 4096-aligned */
+  SHIM_H_TX_AT = 23,          /*    ring of connection c at TX_AT + c * 64 * tx_entries */
   SHIM_H_BUFFERS_AT = 24,
-  SHIM_H_RX_AT = 25,          /* ring of connection c at RX_AT + c * 2 * rx_bytes */
+  SHIM_H_RX_AT = 25,          /*    ring of connection c at RX_AT + c * 2 * rx_bytes */
   SHIM_H_COUNTERS = 128       /* S  doubles from this word on (byte offset 512), see SHIM_N_* */
 };
 enum { /* counters: index of a double at byte offset 512 */
   SHIM_N_TURNS = 0, SHIM_N_SYSCALLS = 1, SHIM_N_RECEIVES = 2, SHIM_N_SENDS = 3,
   SHIM_N_RECEIVED_BYTES = 4, SHIM_N_SENT_BYTES = 5, SHIM_N_COPIED_BYTES = 6, SHIM_N_OPS = 7,
-  SHIM_N_BLOCKS = 8, SHIM_N_BUSY_US = 9   /* time in turns that did not spin or block, plus TypeScript's time between */
+  SHIM_N_BLOCKS = 8,
+  SHIM_N_BUSY_US = 9          /* all time since opening but that of spinning and blocking in vain */
 };
 
 /* A connection's control block: 16 words at CONNECTIONS_AT + 64 * connection. */
 enum {
   SHIM_C_STATE = 0,           /* S  SHIM_STATE_* */
   SHIM_C_ERROR = 1,           /* S  errno that ended it (positive), 0 = the peer closed in order */
-  SHIM_C_RX_HEAD = 2,         /* T  bytes consumed  } positions, modulo 2^32; masked by rx_bytes - 1. */
-  SHIM_C_RX_TAIL = 3,         /* S  bytes received  } The shim sets both to 0 when it arms an empty ring. */
-  SHIM_C_TX_HEAD = 4,         /* S  entries sent    } counts, modulo 2^32; masked by tx_entries - 1. */
+  SHIM_C_RX_HEAD = 2,         /* T  bytes consumed  } positions, modulo 2^32, mask rx_bytes - 1; */
+  SHIM_C_RX_TAIL = 3,         /* S  bytes received  } both set to 0 by S when it arms an empty ring */
+  SHIM_C_TX_HEAD = 4,         /* S  entries sent    } counts, modulo 2^32; mask tx_entries - 1 */
   SHIM_C_TX_TAIL = 5,         /* T  entries queued  } */
   SHIM_C_FLAGS = 6,           /* T  SHIM_F_* */
-  SHIM_C_PLACE_REGION = 7,    /* T  placement: the next PLACE_BYTES bytes of the stream, after those that are */
-  SHIM_C_PLACE_LO = 8,        /*    already in the ring (there must be none: place only with an empty ring), */
-  SHIM_C_PLACE_HI = 9,        /*    go to this place instead of the ring, and what follows them to the ring. */
-  SHIM_C_PLACE_BYTES = 10,    /* T sets; S counts it down, and moves PLACE_LO/HI on, as bytes arrive */
-  SHIM_C_TOUCHED = 11         /* T  1 while listed in touched (so that it is listed once); the turn sets it to 0 */
+  SHIM_C_PLACE_REGION = 7,    /* T  placement: the next PLACE_BYTES bytes of the stream, after */
+  SHIM_C_PLACE_LO = 8,        /*    those in the ring (there must be none: place only with */
+  SHIM_C_PLACE_HI = 9,        /*    an empty ring), go here, and what follows to the ring */
+  SHIM_C_PLACE_BYTES = 10,    /* T  sets; S counts it down, and moves PLACE_LO/HI on, as bytes
+                                    arrive. Set to 0 it is taken back, but a receive in flight may
+                                    still write there until the connection is CLOSED */
+  SHIM_C_TOUCHED = 11         /* T  1 while listed in touched (so that it is listed once); the turn
+                                    sets it to 0 */
 };
-enum { SHIM_STATE_FREE = 0, SHIM_STATE_OPEN = 1,
-       SHIM_STATE_ENDED = 2,  /* peer closed or error: nothing more is received or sent; bytes received before stay */
-       SHIM_STATE_CLOSED = 3  /* nothing of it is in flight any more: its memory may be reused, and shim_release() called */ };
-enum { SHIM_F_PAUSE = 1,      /* do not arm a receive (backpressure) */
-       SHIM_F_FINISH = 2,     /* once all that is queued is sent, shut down the sending side (FIN) */
-       SHIM_F_CLOSE = 4       /* close now: drop what is queued, cancel what is in flight, then CLOSED */ };
+enum {
+  SHIM_STATE_FREE = 0,
+  SHIM_STATE_OPEN = 1,
+  SHIM_STATE_ENDED = 2,       /* peer closed or error: nothing more is received or sent; bytes
+                                 received before stay readable */
+  SHIM_STATE_CLOSED = 3       /* nothing of it is in flight any more: its memory may be reused, and
+                                 shim_release() called */
+};
+enum {
+  SHIM_F_PAUSE = 1,           /* do not arm a receive (backpressure); one that is armed stays so */
+  SHIM_F_FINISH = 2,          /* once all that is queued is sent, end the sending side (FIN) */
+  SHIM_F_CLOSE = 4            /* drop what is queued, cancel what is in flight, then CLOSED */
+};
 
-/* ready: one int32 a connection whose control block changed (bytes received, entries sent, state).
+/* ready: one int32 a connection whose control block changed (bytes received, entries sent, state);
+ * each at most once a turn.
  * completions: 4 words each: token, result (>= 0 or -errno), 0, 0. Of ops and of accepts. */
 
-/* copies: 8 words each: 0 target region, 1 target lo, 2 target hi, 3 source region, 4 source lo, 5 source hi,
- *         6 bytes, 7 reserved 0. Source and target must not overlap. */
+/* copies: 8 words each: 0 target region, 1 target lo, 2 target hi, 3 source region, 4 source lo,
+ *         5 source hi, 6 bytes, 7 reserved 0. Source and target must not overlap. */
 
-/* tx entry: 16 words. Sent as: header, header digest?, padding, payload, data digest?; gathered, no copy. */
+/* tx entry: 16 words. Sent as: header, header digest?, padding, payload, data digest?; gathered,
+ * no copy. Without a payload there is no data digest. Entry and payload must stay until TX_HEAD
+ * is past. */
 enum {
   SHIM_T_FLAGS = 0,           /* SHIM_TX_* */
   SHIM_T_HEADER_BYTES = 1,    /* 0 .. 28 with a digest, .. 32 without */
@@ -135,78 +153,88 @@ enum {
 };
 enum { SHIM_TX_HEADER_DIGEST = 1, SHIM_TX_DATA_DIGEST = 2 };  /* CRC32C, little-endian */
 
-/* op: 16 words. Completes once, with its token. Several ops are not ordered among each other. */
+/* op: 16 words. Completes once, with its token. Several ops are not ordered among each other. A
+ * range beyond the end of a file is answered with the result -EINVAL, a change of a read-only
+ * one -EROFS. */
 enum {
   SHIM_O_CODE = 0, SHIM_O_TOKEN = 1, SHIM_O_FILE = 2, SHIM_O_FLAGS = 3,
-  SHIM_O_REGION = 4, SHIM_O_LO = 5, SHIM_O_HI = 6, SHIM_O_BYTES = 7,       /* memory side */
-  SHIM_O_AT_LO = 8, SHIM_O_AT_HI = 9,                                        /* position in the file, bytes */
-  SHIM_O_RANGE_LO = 10, SHIM_O_RANGE_HI = 11,                                /* DISCARD, ZERO: bytes of the range */
-  SHIM_O_OTHER_REGION = 12, SHIM_O_OTHER_LO = 13, SHIM_O_OTHER_HI = 14       /* COMPARE: the other side */
+  SHIM_O_REGION = 4, SHIM_O_LO = 5, SHIM_O_HI = 6, SHIM_O_BYTES = 7,  /* memory side */
+  SHIM_O_AT_LO = 8, SHIM_O_AT_HI = 9,                                 /* position in the file */
+  SHIM_O_RANGE_LO = 10, SHIM_O_RANGE_HI = 11,    /* DISCARD, ZERO, MEMORY_ZERO: how many */
+  SHIM_O_OTHER_REGION = 12, SHIM_O_OTHER_LO = 13, SHIM_O_OTHER_HI = 14   /* COMPARE: other side */
 };
 enum {
   SHIM_OP_READ = 1,           /* file -> memory. result 0, or -errno; a short read is -EIO */
   SHIM_OP_WRITE = 2,          /* memory -> file. SHIM_OP_FUA: on the medium before it completes */
   SHIM_OP_SYNC = 3,           /* data and the size that is needed to read it, on the medium */
   SHIM_OP_DISCARD = 4,        /* deallocate: reads as zero afterwards (the file keeps its size) */
-  SHIM_OP_ZERO = 5,           /* zeroes, space stays allocated where the system can; SHIM_OP_FUA as above */
-  SHIM_OP_MEMORY_ZERO = 6,    /* RANGE bytes at (REGION, LO, HI) become zero; whole pages go back to the system */
+  SHIM_OP_ZERO = 5,           /* zeroes, space stays allocated where the system can; FUA as above;
+                                 -EOPNOTSUPP: TypeScript must write the zeroes */
+  SHIM_OP_MEMORY_ZERO = 6,    /* RANGE bytes at (REGION, LO, HI) become zero; whole pages of a
+                                 region go back to the system. A large range takes several turns */
   SHIM_OP_COMPARE = 7         /* BYTES at (REGION..) and (OTHER..): result 0 equal, 1 different */
 };
 enum { SHIM_OP_FUA = 1 };
 
-/* One turn, as described on top. Returns ready + completions, or -errno of a broken contract (-EFAULT: a place
- * outside its region; -EINVAL: an index or a size out of range), after which the shim only takes shim_close(). */
+/* One turn, as described on top. Returns ready + completions, or -errno of a broken contract
+ * (-EFAULT: a place outside its region; -EINVAL: an index or a size out of range), after which the
+ * shim only takes shim_close(). */
 SHIM_API int32_t shim_turn(void);
 /* Any thread: makes the turn of shim `id`, running or next, return without waiting. */
 SHIM_API int32_t shim_wake(int32_t id);
 
-/* ---- sockets ------------------------------------------------------------------------------------ */
+/* ---- sockets --------------------------------------------------------------------------------- */
 
-/* Any thread. Binds and listens. address: IPv4 or IPv6 literal ("0.0.0.0", "::"; "::" is IPv6 only, so that both may
- * listen on one port). port 0: the system's choice, see shim_address. Returns a socket (>= 0) or -errno. */
+/* Any thread. Binds and listens. address: IPv4 or IPv6 literal ("0.0.0.0", "::"; "::" is IPv6
+ * only, so that both may listen on one port; "fe80::1%eth0"). port 0: the system's choice, see
+ * shim_address. Returns a socket (>= 0) or -errno. */
 SHIM_API int32_t shim_listen(const char *address, int32_t port, int32_t backlog);
-/* Accepts on `listener` from now on: each accepted socket is a completion (token, socket or -errno). token >= 0x40000000
- * by convention of TypeScript; the shim does not interpret it. */
+/* Accepts on `listener` from now on: each accepted socket is a completion (token, socket or
+ * -errno). After an error accepting pauses for 100 ms. token >= 0x40000000 by convention of
+ * TypeScript; the shim does not interpret it. At most 64 listeners a shim. */
 SHIM_API int32_t shim_accept(int32_t listener, int32_t token);
-/* Stops accepting; the listener itself stays open until shim_socket_close. No completion with that token comes after
- * the next turn. */
+/* Stops accepting; the listener itself stays open until shim_socket_close. No completion with that
+ * token comes after the next turn. */
 SHIM_API int32_t shim_accept_stop(int32_t listener);
-/* Takes a connected socket into this shim, on any reactor: no delay, buffers, keep-alive. Returns the connection index
- * or -errno (-ENOSPC: connections_max reached; the socket is the caller's still). */
+/* Takes a connected socket into this shim, on any reactor: no delay, buffers, keep-alive.
+ * Returns the connection index or -errno (-ENOSPC: connections_max reached; the socket is the
+ * caller's still). */
 SHIM_API int32_t shim_adopt(int32_t socket);
-/* Frees a CLOSED connection's index. */
+/* Frees a CLOSED connection's index. -EBUSY: it is not CLOSED. */
 SHIM_API int32_t shim_release(int32_t connection);
 /* Any thread. Closes a listener or a socket that was not adopted. */
 SHIM_API int32_t shim_socket_close(int32_t socket);
-/* Any thread. Writes "address port" (address without brackets; IPv4-mapped IPv6 as IPv4) of the local (remote = 0) or
- * remote (1) end to out, NUL-terminated, at most 64 bytes. 0 or -errno. */
+/* Any thread. Writes "address port" (address without brackets; IPv4-mapped IPv6 as IPv4) of the
+ * local (remote = 0) or remote (1) end to out, NUL-terminated, at most 64 bytes. 0 or -errno. */
 SHIM_API int32_t shim_address(int32_t socket, int32_t remote, char *out);
 
-/* ---- memory ------------------------------------------------------------------------------------- */
+/* ---- memory ---------------------------------------------------------------------------------- */
 
-/* Any thread. Zeroed memory, pages given when touched; huge pages where the system has them to spare (huge = 1).
- * Returns a region id >= 1, or -errno. At most 1024 regions at a time. */
+/* Any thread. Zeroed memory, pages given when touched; huge pages where the system has them to
+ * spare (huge = 1). Returns a region id >= 1, or -errno. At most 1024 regions at a time. */
 SHIM_API int32_t shim_region_create(double bytes, int32_t huge);
-SHIM_API int32_t shim_region_release(int32_t region);      /* any thread; nobody may use it any more */
-SHIM_API void *shim_region_address(int32_t region);        /* any thread; for koffi.view */
-/* CRC32C of bytes at a place; the caller checks nothing, the shim checks bounds (0 and SHIM_H untouched when outside:
- * call shim_turn to learn -EFAULT). */
+SHIM_API int32_t shim_region_release(int32_t region);   /* any thread; nobody may use it any more */
+SHIM_API void *shim_region_address(int32_t region);     /* any thread; for koffi.view */
+/* CRC32C of bytes at a place; the caller checks nothing, the shim checks bounds (0 when outside,
+ * and the next shim_turn answers -EFAULT). */
 SHIM_API uint32_t shim_crc32c(int32_t region, int32_t lo, int32_t hi, int32_t bytes);
 /* The same in the arena, two arguments for speed. */
 SHIM_API uint32_t shim_arena_crc32c(int32_t at, int32_t bytes);
 
-/* ---- files -------------------------------------------------------------------------------------- */
+/* ---- files ----------------------------------------------------------------------------------- */
 
-enum { SHIM_FILE_CREATE = 1,      /* create it when it does not exist (then `bytes` says how large; sparse) */
-       SHIM_FILE_READ_ONLY = 2,
-       SHIM_FILE_BUFFERED = 4,    /* do not even try O_DIRECT */
-       SHIM_FILE_GROW = 8         /* extend a smaller file to `bytes` */ };
+enum {
+  SHIM_FILE_CREATE = 1,        /* create it when it does not exist, sparse, `bytes` large */
+  SHIM_FILE_READ_ONLY = 2,
+  SHIM_FILE_BUFFERED = 4,      /* do not even try O_DIRECT */
+  SHIM_FILE_GROW = 8           /* extend a smaller file to `bytes` */
+};
 /* What was opened. 16 words. */
 struct shim_file_facts {
   int32_t block_device;        /* 1 = block device, 0 = regular file */
   int32_t direct;              /* 1 = O_DIRECT in use */
-  int32_t direct_errno;        /* why not, when direct = 0 and it was tried (EINVAL: the file system cannot) */
-  int32_t logical_bytes;       /* smallest unit and alignment of file positions; 1 = any (buffered) */
+  int32_t direct_errno;        /* why not, when it was tried (EINVAL: the file system cannot) */
+  int32_t logical_bytes;       /* unit and alignment of file positions; 1 = any (buffered) */
   int32_t physical_bytes;      /* preferred unit; 0 = unknown */
   int32_t memory_align_bytes;  /* alignment that memory needs */
   int32_t discard;             /* 1 = DISCARD works */
@@ -217,18 +245,22 @@ struct shim_file_facts {
   int32_t rotational;
   int32_t reserved[3];
 };
-/* Any thread. Opens and locks (exclusive for writers, shared for readers; a block device also O_EXCL, so that a mounted
- * one is refused). Returns a file id >= 0 for every shim, or -errno: -EWOULDBLOCK locked by another process, -EBUSY a
- * mounted or claimed device, -ENOENT, -EACCES, -EISDIR, -ENODEV not a file or block device, … */
-SHIM_API int32_t shim_file_open(const char *path, int32_t flags, double bytes, struct shim_file_facts *facts);
-/* Any thread. Re-reads the size into facts (0 or -errno). */
+/* Any thread. Opens and locks (exclusive for writers, shared for readers; a block device also
+ * O_EXCL, so that a mounted one is refused). Returns a file id >= 0 for every shim, or -errno:
+ * -EWOULDBLOCK locked by another process, -EBUSY a mounted or claimed device, -ENOENT, -EACCES,
+ * -EISDIR, -ENODEV not a file or block device, … */
+SHIM_API int32_t shim_file_open(const char *path, int32_t flags, double bytes,
+                                struct shim_file_facts *facts);
+/* Any thread. Re-reads the size into facts (0 or -errno); ops are checked against it from then
+ * on. */
 SHIM_API int32_t shim_file_facts(int32_t file, struct shim_file_facts *facts);
-SHIM_API int32_t shim_file_close(int32_t file);             /* any thread; no op may be outstanding */
+SHIM_API int32_t shim_file_close(int32_t file);         /* any thread; no op may be outstanding */
 
-/* ---- threads ------------------------------------------------------------------------------------ */
+/* ---- threads --------------------------------------------------------------------------------- */
 
-SHIM_API int32_t shim_pin(int32_t cpu);                     /* pins the calling thread; 0 or -errno */
-SHIM_API int32_t shim_cpus(int32_t *cpus, int32_t max);     /* any thread; the processors this process may use, ascending; count */
-SHIM_API int32_t shim_engines(void);                        /* any thread; bit per SHIM_ENGINE_* that this system permits */
+SHIM_API int32_t shim_pin(int32_t cpu);                 /* pins the calling thread; 0 or -errno */
+/* Any thread. The processors this process may use, ascending; how many were written. */
+SHIM_API int32_t shim_cpus(int32_t *cpus, int32_t max);
+SHIM_API int32_t shim_engines(void);   /* any thread; bit per SHIM_ENGINE_* permitted here */
 
 #endif

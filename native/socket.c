@@ -1,9 +1,9 @@
 /*
- * socket.c: listeners, accepting, addresses. A socket is its descriptor, so that any thread may take
- * it. Called by TypeScript; the engines report each accept through acceptor_result().
+ * socket.c: listeners, accepting, addresses. A socket is its descriptor, so that any thread may
+ * take it. Called by TypeScript; the engines report each accept through acceptor_result().
  *
- * Invariant: an accept that fails for want of something (descriptors, memory) is told once and tried
- * again after ACCEPT_RETRY_MS, never in a tight loop.
+ * Invariant: an accept that fails for want of something (descriptors, memory) is told once and
+ * tried again after ACCEPT_RETRY_MS, never in a tight loop.
  */
 #include "core.h"
 #include <arpa/inet.h>
@@ -100,7 +100,7 @@ int32_t shim_address(int32_t socket, int32_t remote, char *out) {
   return 0;
 }
 
-/* io_uring waits for a blocking socket and refuses to for a non-blocking one; epoll is the reverse. */
+/* io_uring waits on a blocking socket but not on a non-blocking one; epoll needs the latter. */
 int socket_mode(int fd, bool blocking) {
   int flags = fcntl(fd, F_GETFL);
   if (flags < 0) return -errno;
@@ -108,7 +108,7 @@ int socket_mode(int fd, bool blocking) {
   return wanted != flags && fcntl(fd, F_SETFL, wanted) < 0 ? -errno : 0;
 }
 
-/* ---- accepting ---------------------------------------------------------------------------------- */
+/* ---- accepting ------------------------------------------------------------------------------ */
 
 static struct acceptor *find_acceptor(struct shim *shim, int listener) {
   for (int i = 0; i < ACCEPTORS_MAX; i++) {

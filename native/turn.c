@@ -1,5 +1,6 @@
 /*
- * turn.c: a turn. TypeScript calls shim_turn() as often as it can; everything else here happens in it.
+ * turn.c: a turn. TypeScript calls shim_turn() as often as it can; everything else here happens in
+ * it.
  *
  *   copies → ops → visits (send, arm) → reap → spin → block → ready and completions
  *

@@ -5,7 +5,8 @@
  *   user_data = kind | index << 3, so a completion finds its connection, op or acceptor at once
  *
  * A turn is one system call: all sends, receives and ops that were queued since the last one enter
- * together. While spinning nothing is called unless the ring's flags say that the kernel wants to run.
+ * together. While spinning nothing is called unless the ring's flags say that the kernel wants to
+ * run.
  *
  * Invariant: every entry submitted, cancellations too, completes once; closing waits for all.
  */

@@ -1,6 +1,6 @@
 /**
- * Every offset and index that crosses from TypeScript is checked: a turn answers -EFAULT or -EINVAL,
- * touches nothing, and then only closing is taken.
+ * Every offset and index that crosses from TypeScript is checked: a turn answers -EFAULT or
+ * -EINVAL, touches nothing, and then only closing is taken.
  */
 import { constants } from 'node:os'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'

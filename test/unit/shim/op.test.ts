@@ -44,7 +44,8 @@ describe.each(ENGINES)('$name', ({ engine }) => {
       [O.BYTES]: bytes, [O.AT_LO]: at,
     })
 
-  test.each([['direct', 0], ['buffered', FILE.BUFFERED]])('%s: writes come back', async (_, flag) => {
+  const modes = [['direct', 0], ['buffered', FILE.BUFFERED]] as const
+  test.each(modes)('%s: writes come back', async (_, flag) => {
     const { file, facts } = open(FILE.CREATE | flag)
     expect(facts).toMatchObject({ created: true, bytes: FILE_BYTES, blockDevice: false })
     if (flag) expect(facts).toMatchObject({ direct: false, directErrno: 0, logicalBytes: 1 })
@@ -83,7 +84,8 @@ describe.each(ENGINES)('$name', ({ engine }) => {
     const bytes = readFileSync(path)
     expect(bytes.length).toBe(4 << 20)
     expect(bytes.subarray(0, 1 << 20).every((byte) => byte === 0x5a)).toBe(true)
-    expect(bytes.subarray(1 << 20, (facts.zero ? 3 : 2) << 20).every((byte) => byte === 0)).toBe(true)
+    const zeroes = bytes.subarray(1 << 20, (facts.zero ? 3 : 2) << 20)
+    expect(zeroes.every((byte) => byte === 0)).toBe(true)
     expect(bytes.subarray(3 << 20).every((byte) => byte === 0x5a)).toBe(true)
     shim.fileClose(file)
   })
@@ -214,8 +216,9 @@ describe('opening', () => {
 
   test('a file that another process has locked is refused, and not changed', () => {
     writeFileSync(path, 'kept')
+    const library = new URL('../../../src/shim/shim.ts', import.meta.url).href
     const source = `
-      import { loadShim } from ${JSON.stringify(new URL('../../../src/shim/shim.ts', import.meta.url))}
+      import { loadShim } from '${library}'
       const grows = ${FILE.GROW}
       console.log(loadShim().fileOpen(${JSON.stringify(path)}, grows, 1 << 20))`
     const { file } = open(0, 0)

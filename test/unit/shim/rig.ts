@@ -2,7 +2,7 @@
  * One shim on this thread with what the tests do to it all the time: turns until something is the
  * case, consuming a ring, queueing entries, starting ops. Used by the tests of this folder.
  *
- * Invariant: the rig keeps to the contract of shim.h; tests that break it write the words themselves.
+ * Invariant: the rig keeps to the contract of shim.h; tests that break it write words themselves.
  */
 import net from 'node:net'
 import { C, COMPLETION, COPY, ENGINE, H, O, STATE, T, WORDS } from '../../../src/shim/abi.ts'

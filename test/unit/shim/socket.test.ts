@@ -40,8 +40,9 @@ describe.each(ENGINES)('$name', ({ engine }) => {
     const { client, connection } = await rig.connect()
     const collected = collect(client)
     const bytes = pattern(100_003)
-    for (let at = 0, length = 1; at < bytes.length; at += length, length = (length * 7 + 3) % 4099) {
+    for (let at = 0, length = 1; at < bytes.length; length = (length * 7 + 3) % 4099) {
       client.write(bytes.subarray(at, at + length))
+      at += length
     }
     await echo(connection, bytes.length)
     await rig.until('all is back', () => collected.bytes().length === bytes.length)
@@ -128,6 +129,21 @@ describe.each(ENGINES)('$name', ({ engine }) => {
     const placed = rig.bytes.subarray(rig.buffer(0), rig.buffer(1000))
     expect(Buffer.from(placed).equals(bytes.subarray(0, 1000))).toBe(true)
     expect(rig.consume(connection).equals(bytes.subarray(1000))).toBe(true)
+  })
+
+  test('a placement that is taken back stays taken back when the receive ends', async () => {
+    const { client, connection } = await rig.connect()
+    await rig.turns(2)
+    client.write('x')
+    await rig.until('a byte', () => rig.available(connection) === 1)
+    rig.consume(connection)
+    rig.place(connection, 0, rig.buffer(0), 1000)
+    await rig.turns(2)
+    rig.place(connection, 0, rig.buffer(0), 0)
+    client.write(Buffer.alloc(1001, 7))
+    await rig.until('what follows', () => rig.available(connection) > 0)
+    expect(rig.word(rig.block(connection) + C.PLACE_BYTES)).toBe(0)
+    expect(rig.turn()).toBe(0)
   })
 
   test('PAUSE keeps bytes in the kernel until it is taken back', async () => {

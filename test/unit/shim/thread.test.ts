@@ -47,7 +47,8 @@ describe.each(ENGINES)('$name', ({ engine }) => {
     expect(rig.counter(COUNTER.BLOCKS)).toBe(0)
   })
 
-  test.each([['sleeping', 0], ['spinning', -1]])('a wake ends the wait of a %s shim', async (_, spinUs) => {
+  const waits = [['sleeping', 0], ['spinning', -1]] as const
+  test.each(waits)('a wake ends the wait of a %s shim', async (_, spinUs) => {
     // 60 s of wait against the test's 30: only the wake lets the worker go on.
     const worker = work(`
       const rig = new Rig({ engine: given.engine })
@@ -117,7 +118,8 @@ test('processors are listed and can be pinned to', async () => {
   const cpus = shim.cpus()
   expect(cpus.length).toBeGreaterThan(0)
   expect(cpus).toEqual([...cpus].sort((a, b) => a - b))
-  const pin = work('port.postMessage([shim.pin(given), shim.cpus(), shim.pin(100000)])', cpus.at(-1))
+  const body = 'port.postMessage([shim.pin(given), shim.cpus(), shim.pin(100000)])'
+  const pin = work(body, cpus.at(-1))
   expect(await message(pin)).toEqual([0, cpus, expect.any(Number)])
   await pin.terminate()
 })
