@@ -19,7 +19,7 @@ try {
 }
 
 async function launch(words) {
-  const { node, shim } = await setUp()
+  const { node, shim, cache } = await setUp()
   const run = words[0] === '--run'
   if (run && words.length < 2) throw new SetUpError('--run needs the file to run.')
   const file = run ? resolve(root, words[1]) : join(root, 'src', 'main.ts')
@@ -28,6 +28,8 @@ async function launch(words) {
   if (packed) flags.push('--import', pathToFileURL(join(root, 'src', 'strip-types.mjs')).href)
   const env = { ...process.env }
   if (run) env.PATH = dirname(node) + delimiter + (env.PATH ?? '')
+  // A start takes 0.4 s of processor time with it, 0.9 s without.
+  else env.NODE_COMPILE_CACHE ??= cache
   if (shim !== null) env.WEFT_SHIM ??= shim
   become(node, [...flags, file, ...words.slice(run ? 2 : 0)], env)
 }

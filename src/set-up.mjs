@@ -37,8 +37,9 @@ export class SetUpError extends Error {}
 let running = null
 
 /**
- * Does what is missing. Returns the Node to run, and the shim where it is not in its usual place:
- * a folder that the caller may not write leaves the caller's cache.
+ * Does what is missing. Returns the Node to run, the folder for its compiled code, and the shim
+ * where it is not in its usual place: a package that the caller may not write to leaves the
+ * caller's own cache.
  */
 export async function setUp() {
   const own = join(root, '.weft')
@@ -51,7 +52,11 @@ export async function setUp() {
     }
     if (missing(state).length > 0) await doMissing(state)
   }
-  return { node: nodeOf(state), shim: state === own ? null : shimOf(state) }
+  return {
+    node: nodeOf(state),
+    shim: state === own ? null : shimOf(state),
+    cache: join(state, 'compiled'),
+  }
 }
 
 async function doMissing(state) {
