@@ -226,6 +226,7 @@ bool pool_pending(struct pool *pool);
 struct op *pool_take(struct pool *pool);                  /* one that is done, or NULL */
 
 /* turn.c */
+int copies_perform(struct shim *shim);
 static inline bool completions_full(const struct shim *shim) {
   return shim->completion_count >= shim->completions_max;
 }

@@ -62,9 +62,7 @@ void *shim_region_address(int32_t region) {
   return atomic_load_explicit(&regions[region].base, memory_order_acquire);
 }
 
-uint32_t shim_crc32c(int32_t region, int32_t lo, int32_t hi, int32_t bytes) {
-  struct shim *shim = shim_here;
-  if (!shim) return 0;
+static uint32_t digest(struct shim *shim, int32_t region, int32_t lo, int32_t hi, int32_t bytes) {
   const uint8_t *from = bytes < 0 ? NULL : place(shim, region, lo, hi, (uint64_t)bytes);
   if (!from) {
     breach(shim, -EFAULT);
@@ -73,6 +71,15 @@ uint32_t shim_crc32c(int32_t region, int32_t lo, int32_t hi, int32_t bytes) {
   return crc32c(from, (size_t)bytes);
 }
 
+uint32_t shim_crc32c(int32_t region, int32_t lo, int32_t hi, int32_t bytes) {
+  struct shim *shim = shim_here;
+  if (!shim) return 0;
+  int result = copies_perform(shim);
+  if (result < 0) breach(shim, result);
+  return digest(shim, region, lo, hi, bytes);
+}
+
 uint32_t shim_arena_crc32c(int32_t at, int32_t bytes) {
-  return shim_crc32c(0, at, 0, bytes);
+  struct shim *shim = shim_here;
+  return shim ? digest(shim, 0, at, 0, bytes) : 0;
 }

@@ -106,7 +106,7 @@ enum {
   SHIM_C_STATE = 0,           /* S  SHIM_STATE_* */
   SHIM_C_ERROR = 1,           /* S  errno that ended it (positive), 0 = the peer closed in order */
   SHIM_C_RX_HEAD = 2,         /* T  bytes consumed  } positions, modulo 2^32, mask rx_bytes - 1; */
-  SHIM_C_RX_TAIL = 3,         /* S  bytes received  } both set to 0 by S when it arms an empty ring */
+  SHIM_C_RX_TAIL = 3,         /* S  bytes received  } S sets both to 0 when it arms an empty ring */
   SHIM_C_TX_HEAD = 4,         /* S  entries sent    } counts, modulo 2^32; mask tx_entries - 1 */
   SHIM_C_TX_TAIL = 5,         /* T  entries queued  } */
   SHIM_C_FLAGS = 6,           /* T  SHIM_F_* */
@@ -215,10 +215,11 @@ SHIM_API int32_t shim_address(int32_t socket, int32_t remote, char *out);
 SHIM_API int32_t shim_region_create(double bytes, int32_t huge);
 SHIM_API int32_t shim_region_release(int32_t region);   /* any thread; nobody may use it any more */
 SHIM_API void *shim_region_address(int32_t region);     /* any thread; for koffi.view */
-/* CRC32C of bytes at a place; the caller checks nothing, the shim checks bounds (0 when outside,
+/* CRC32C of bytes at a place, after the copies that are queued so far (they are performed now, so
+ * that what they bring counts); the caller checks nothing, the shim checks bounds (0 when outside,
  * and the next shim_turn answers -EFAULT). */
 SHIM_API uint32_t shim_crc32c(int32_t region, int32_t lo, int32_t hi, int32_t bytes);
-/* The same in the arena, two arguments for speed. */
+/* The same in the arena, of bytes that no queued copy writes: two arguments, for speed. */
 SHIM_API uint32_t shim_arena_crc32c(int32_t at, int32_t bytes);
 
 /* ---- files ----------------------------------------------------------------------------------- */

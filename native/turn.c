@@ -47,6 +47,14 @@ static int copy_all(struct shim *shim, int32_t amount) {
   return 0;
 }
 
+/* Performs the copies that are queued, so that what they bring can be read. 0 or -errno. */
+int copies_perform(struct shim *shim) {
+  int32_t copies = shim->header[SHIM_H_COPIES];
+  if (!copies) return 0;
+  shim->header[SHIM_H_COPIES] = 0;
+  return copy_all(shim, copies);
+}
+
 /* Lists what TypeScript touched beside what the last turn left to visit; each once. */
 static int list_touched(struct shim *shim, int32_t amount) {
   const int32_t *touched = (const int32_t *)(const void *)
@@ -137,7 +145,7 @@ over:
 
 static int begin(struct shim *shim) {
   int32_t *header = shim->header;
-  int32_t copies = header[SHIM_H_COPIES], ops = header[SHIM_H_OPS];
+  int32_t ops = header[SHIM_H_OPS];
   int32_t touched = header[SHIM_H_TOUCHED];
   int result = 0;
   header[SHIM_H_WOKEN] = 0;
@@ -148,11 +156,8 @@ static int begin(struct shim *shim) {
     result = list_touched(shim, touched);
     if (result < 0) return result;
   }
-  if (copies) {
-    header[SHIM_H_COPIES] = 0;
-    result = copy_all(shim, copies);
-    if (result < 0) return result;
-  }
+  result = copies_perform(shim);
+  if (result < 0) return result;
   if (ops) {
     header[SHIM_H_OPS] = 0;
     result = ops_start(shim, ops);

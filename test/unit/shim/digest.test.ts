@@ -2,6 +2,11 @@
  * CRC32C: known values, and every path through the triple, short and single loops against the
  * definition, bit by bit.
  */
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { pattern, Rig, shim } from './rig.ts'
 
@@ -45,6 +50,32 @@ test('every length up to 1100 and those around the long triple, at odd addresses
     const part = bytes.subarray(0, length)
     const got = digest(part, length % 13)
     if (got !== definition(part)) expect.fail(`length ${length}: ${got.toString(16)}`)
+  }
+})
+
+test('processors without the instruction: the same by tables', () => {
+  const native = fileURLToPath(new URL('../../../native', import.meta.url))
+  const directory = mkdtempSync(join(tmpdir(), 'weft-crc-'))
+  const bytes = pattern(3000)
+  const lengths = [0, 1, 7, 8, 9, 31, 64, 511, 2999]
+  writeFileSync(join(directory, 'crc.c'), `#include <stdio.h>
+    #include "${native}/crc32c.c"
+    static const uint8_t bytes[] = {${bytes.join(',')}};
+    int main(void) {
+      ${lengths.map((length) => `printf("%u\\n", crc32c(bytes + 1, ${length}));`).join('\n')}
+      return 0;
+    }`)
+  try {
+    const program = join(directory, 'crc')
+    execFileSync(process.env['CC'] ?? 'cc', [
+      '-O2', '-I', native, '-D_GNU_SOURCE', '-DSHIM_CRC_BY_TABLE', '-o', program,
+      join(directory, 'crc.c'),
+    ])
+    const printed = execFileSync(program, { encoding: 'utf8' }).trim().split('\n').map(Number)
+    const expected = lengths.map((length) => definition(bytes.subarray(1, 1 + length)))
+    expect(printed).toEqual(expected)
+  } finally {
+    rmSync(directory, { recursive: true })
   }
 })
 
