@@ -108,7 +108,7 @@ enum {
   SHIM_C_RX_HEAD = 2,         /* T  bytes consumed  } positions, modulo 2^32, mask rx_bytes - 1; */
   SHIM_C_RX_TAIL = 3,         /* S  bytes received  } S sets both to 0 when it arms an empty ring */
   SHIM_C_TX_HEAD = 4,         /* S  entries sent    } counts, modulo 2^32; mask tx_entries - 1 */
-  SHIM_C_TX_TAIL = 5,         /* T  entries queued  } */
+  SHIM_C_TX_TAIL = 5,         /* T  entries queued  } T may set both to 0 when equal */
   SHIM_C_FLAGS = 6,           /* T  SHIM_F_* */
   SHIM_C_PLACE_REGION = 7,    /* T  placement: the next PLACE_BYTES bytes of the stream, after */
   SHIM_C_PLACE_LO = 8,        /*    those in the ring (there must be none: place only with */

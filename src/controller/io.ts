@@ -178,6 +178,8 @@ export class IoExecutor implements Executor {
     if (high > LBA_HIGH_MAX) return STATUS.LBA_OUT_OF_RANGE
     const lba = (words[w + 10]! >>> 0) + high * TWO_32
     const blockCount = (words[w + 12]! & 0xffff) + 1
+    slots.lba[slot] = lba
+    slots.blockCount[slot] = blockCount
     if (lba + blockCount > namespace.blockCount) return STATUS.LBA_OUT_OF_RANGE
     if (withData) {
       const bytes = blockCount << namespace.blockShift
@@ -186,8 +188,6 @@ export class IoExecutor implements Executor {
     } else if (slots.bytes[slot] !== 0) {
       return STATUS.DATA_SGL_LENGTH_INVALID
     }
-    slots.lba[slot] = lba
-    slots.blockCount[slot] = blockCount
     return 0
   }
 

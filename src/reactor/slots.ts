@@ -111,6 +111,7 @@ export class Slots {
     this.readable[slot] = 0
     this.step[slot] = 0
     this.fua[slot] = 0
+    this.lba[slot] = 0
     this.namespace[slot] = -1
     return slot
   }

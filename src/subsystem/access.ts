@@ -154,7 +154,7 @@ export class Access {
     }
     const granted = this.#row.granted(controller.index)
     if (request.qid > granted) {
-      return refuse(STATUS.INVALID_QUEUE_ID, 0, `queue ${request.qid} is beyond the ${granted} granted`)
+      return invalid(CONNECT.qid, `queue ${request.qid} is beyond the ${granted} granted`)
     }
     if (controller.queues.has(request.qid)) {
       return refuse(STATUS.COMMAND_SEQUENCE_ERROR, 0, `queue ${request.qid} is connected already`)
