@@ -73,6 +73,8 @@ export type Log = {
   notice(sentence: string, facts?: Record<string, unknown>): void
   warning(sentence: string, facts?: Record<string, unknown>): void
   failure(sentence: string, facts?: Record<string, unknown>): void
+  /** Counters of the reactors, on request. */
+  statistics(facts: { readonly reactors: readonly object[] }): void
   stopping(facts: { readonly reason: string }): void
   stopped(): void
 }
@@ -113,6 +115,8 @@ export function createLog(options: LogOptions): Log {
     notice: (sentence, facts) => out.info({ event: 'notice', ...facts }, sentence),
     warning: (sentence, facts) => out.warn({ event: 'warning', ...facts }, sentence),
     failure: (sentence, facts) => out.error({ event: 'failure', ...facts }, sentence),
+    statistics: (facts) => out.info({ event: 'statistics', ...facts },
+      `Statistics: ${JSON.stringify(facts.reactors)}.`),
     stopping: (facts) => out.info({ event: 'stopping', ...facts },
       `Stopping (${facts.reason}): hosts are told, acknowledged writes go to the medium.`),
     stopped: () => out.info({ event: 'stopped' }, 'Stopped.'),
