@@ -27,6 +27,8 @@ import { type Limits, limitsOf } from './limits.ts'
 /** How long hosts may take to go once they were told to, in ms. The whole stop stays below 5 s. */
 const DRAIN_MS = 1000
 const STOP_MS = 4000
+/** Makes the target write a line with the counters of its reactors to the log. */
+const STATISTICS_SIGNAL = 'SIGUSR2'
 const ENGINE_NAMES = ['auto', 'io_uring', 'epoll', 'iocp']
 const ENGINES = { auto: ENGINE.AUTO, uring: ENGINE.URING, epoll: ENGINE.EPOLL }
 
@@ -54,8 +56,6 @@ export type Target = {
   readonly limits: Limits
   /** Ends every association, flushes, closes; resolves when all is done. */
   stop(): Promise<void>
-  /** Writes a line with the counters of the reactors to the log. */
-  logStatistics(): void
   /** Resolves when a reactor has died; the target does not work any more then. */
   readonly failed: Promise<Error>
 }
@@ -116,6 +116,8 @@ async function assemble(
     reactor, reactorCount: config.reactors, cpu, poll: config.poll, limits, sharedRegion, target,
   })))
   const plane = new ControlPlane({ shim, access, shared, log, reactors, listeners })
+  const tell = (): void => plane.logStatistics()
+  process.on(STATISTICS_SIGNAL, tell)
   plane.listen()
   for (const each of serving) log.listening({ ...each, service: 'nvm' })
   for (const each of discovery) log.listening({ ...each, service: 'discovery' })
@@ -123,12 +125,12 @@ async function assemble(
     listeners: serving, discovery, namespaces: facts, engine: ENGINE_NAMES[reactors[0]!.engine]!,
     reactors: reactors.length, cpus: cpus.filter((cpu) => cpu >= 0), limits,
     stop: async () => {
+      process.off(STATISTICS_SIGNAL, tell)
       listeners.close()
       await plane.stop(DRAIN_MS, STOP_MS)
       backings.sync()
       backings.close()
     },
-    logStatistics: () => plane.logStatistics(),
     failed: plane.failed,
   }
 }
