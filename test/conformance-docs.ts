@@ -1,6 +1,6 @@
 /**
- * Writes docs/CONFORMANCE.md: each requirement, the tests that claim it, and those that none claims.
- * Run as `node test/conformance-docs.ts`; conformance/document.test.ts fails while it is out of date.
+ * Writes docs/CONFORMANCE.md: each requirement, the tests that claim it, those that none claims.
+ * Run as `node test/conformance-docs.ts`; conformance/document.test.ts fails when it is stale.
  *
  * A test claims a requirement by beginning its title with the id: 'PDU-03: …', 'NVM-02 NVM-03: …'.
  */
@@ -57,8 +57,8 @@ export function conformanceDocument(): string {
     '',
     'What the specifications ask of an NVMe/TCP target, and the tests that show it. Written by',
     '`node test/conformance-docs.ts` from the titles of the tests; not edited by hand.',
-    'TCP is the NVMe/TCP Transport Specification 1.0a, FAB is NVMe over Fabrics 1.1 and the fabrics',
-    'parts of NVMe Base 2.0, BASE is NVMe Base 2.0, NVM is the NVM Command Set Specification 1.0.',
+    'TCP is the NVMe/TCP Transport Specification 1.0a, FAB is NVMe over Fabrics 1.1 and the',
+    'fabrics parts of NVMe Base 2.0, BASE is NVMe Base 2.0, NVM is the NVM Command Set Specification 1.0.',
   ]
   for (const [group, name] of Object.entries(GROUPS)) {
     const rows = REQUIREMENTS.filter(([id]) => id.startsWith(group) && claimed.has(id))
@@ -70,7 +70,7 @@ export function conformanceDocument(): string {
     }
   }
   const unclaimed = REQUIREMENTS.filter(([id]) => !claimed.has(id))
-  lines.push('', '## Unclaimed', '', 'No test claims these, and weft does not claim them either.', '')
+  lines.push('', '## Unclaimed', '', 'No test claims these, and neither does weft.', '')
   lines.push('| | requirement | source |', '|---|---|---|')
   for (const [id, source, text] of unclaimed) lines.push(`| ${id} | ${text} | ${source} |`)
   return `${lines.join('\n')}\n`

@@ -28,7 +28,9 @@ export type NamespaceConfig = {
   memory?: string
   file?: string
   null?: string
+  device?: string
   size?: string
+  readOnly?: boolean
   block?: 512 | 4096
 }
 

@@ -17,6 +17,7 @@ const MEMORY_BYTES = 64 * 1024 * 1024
 const SMALL = { nsid: 1, blockBytes: 512, blocks: MEMORY_BYTES / 512 }
 const LARGE = { nsid: 2, blockBytes: 4096, blocks: MEMORY_BYTES / 4096 }
 const NULL_NSID = 7
+const READ_ONLY_NSID = 8
 
 let daemon: Daemon
 
@@ -29,6 +30,7 @@ beforeAll(async () => {
         { nsid: 1, memory: '64M' },
         { nsid: 2, memory: '64M', block: 4096 },
         { nsid: NULL_NSID, null: '1T' },
+        { nsid: READ_ONLY_NSID, memory: '8M', readOnly: true },
       ],
     }],
   }))
@@ -259,6 +261,24 @@ describe('namespaces', () => {
     const beyond = await queue.submit(read(NULL_NSID, 2 ** 31, 1), { receive: 512 })
     expect(beyond.status).toBe('0/80h')
   })
+})
+
+test('NVM-19: a namespace that may only be read', async () => {
+  const session = await openSession(daemon.endpoint, { subnqn: NQN })
+  const queue = session.queue(1)
+  const [nsid, send] = [READ_ONLY_NSID, Buffer.alloc(512, 1)]
+  const ranges = rangeList([{ slba: 0, blocks: 1 }])
+  const refused = await Promise.all([
+    queue.submit(write(nsid, 0, 1), { send }),
+    queue.submit(write(nsid, 0, 1), { send, inCapsule: false }),
+    queue.submit(writeZeroes(nsid, 0, 1)),
+    queue.submit(datasetManagement(nsid, 1), { send: ranges }),
+  ])
+  for (const { status } of refused) expect(status).toBe('0/20h')
+  const { data } = await queue.must(read(nsid, 0, 1), { receive: 512 })
+  expect(data.every((byte) => byte === 0)).toBe(true)
+  const described = await session.admin.must(identify(0, nsid), { receive: 4096 })
+  expect(described.data.readUInt8(99) & 1, 'NSATTR: write protected').toBe(1)
 })
 
 describe('opcodes', () => {

@@ -311,6 +311,8 @@ export const REQUIREMENTS: readonly Requirement[] = [
   ['NVM-17', 'BASE: Status', 'Errors of the host\'s making carry Do Not Retry.'],
   ['NVM-18', 'NVM: Write Zeroes',
     'Write Zeroes and Dataset Management work over the whole namespace.'],
+  ['NVM-19', 'BASE: Namespace Write Protection',
+    'A namespace configured as read-only says so, and fails what would change it with 0/20h.'],
   // ---- discovery
   ['DSC-01', 'FAB: Discovery Log Page',
     'The header holds GENCTR, NUMREC, RECFMT 0; its first 20 bytes can be read alone.'],
