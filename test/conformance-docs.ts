@@ -58,7 +58,8 @@ export function conformanceDocument(): string {
     'What the specifications ask of an NVMe/TCP target, and the tests that show it. Written by',
     '`node test/conformance-docs.ts` from the titles of the tests; not edited by hand.',
     'TCP is the NVMe/TCP Transport Specification 1.0a, FAB is NVMe over Fabrics 1.1 and the',
-    'fabrics parts of NVMe Base 2.0, BASE is NVMe Base 2.0, NVM is the NVM Command Set Specification 1.0.',
+    'fabrics parts of NVMe Base 2.0, BASE is NVMe Base 2.0, NVM is the NVM Command Set',
+    'Specification 1.0.',
   ]
   for (const [group, name] of Object.entries(GROUPS)) {
     const rows = REQUIREMENTS.filter(([id]) => id.startsWith(group) && claimed.has(id))
