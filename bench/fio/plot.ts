@@ -5,7 +5,7 @@
  *   case        │ ███████████ 698 k     │ ████ 97
  *               │ ███████ 480 k         │ █████████ 205
  *
- * Bars are scaled within a case: cases differ by a hundredfold, and it is targets that are compared.
+ * Bars are scaled within a case: cases differ by a hundredfold, and targets are compared.
  */
 import { caseNames } from './results.ts'
 import type { Figures, TargetResults } from './results.ts'

@@ -5,7 +5,7 @@
  *   node src/launch.mjs --run bench/fio/run.ts compare weft.json other.json --svg compare.svg
  *
  * The job files beside this one are the cases. `run` OVERWRITES the device, and refuses one that is
- * mounted, claimed or holds a file system unless --force is given. Exit: 0 good, 1 refused or failed.
+ * mounted, claimed or holds a file system unless --force is given. Exit: 0 good, 1 refused, failed.
  */
 import { execFileSync, spawn } from 'node:child_process'
 import { readFileSync, readdirSync, writeFileSync } from 'node:fs'

@@ -58,7 +58,8 @@ test('every job file can be told its device, engine and time, and names its one 
   expect(files.length).toBeGreaterThan(9)
   for (const file of files) {
     const text = readFileSync(join(FOLDER, file), 'utf8')
-    for (const name of ['DEVICE', 'ENGINE', 'SECONDS', 'RAMP']) expect(text).toContain(`\${${name}}`)
+    for (const name of ['DEVICE', 'ENGINE', 'SECONDS', 'RAMP'])
+      expect(text).toContain(`\${${name}}`)
     expect(text.match(/^\[.*\]$/gm)).toEqual(['[global]', `[${file.replace('.fio', '')}]`])
   }
 })
