@@ -102,14 +102,6 @@ static void send_next(struct shim *shim, struct connection *connection) {
   }
 }
 
-/* What is queued goes out without a touch, once the send before it is done. */
-void connection_continue(struct shim *shim, struct connection *connection) {
-  if (connection->block[SHIM_C_STATE] == SHIM_STATE_OPEN && !connection->closing &&
-      !connection->sending) {
-    send_next(shim, connection);
-  }
-}
-
 static void end(struct shim *shim, struct connection *connection, int32_t error) {
   int32_t *block = connection->block;
   connection_ready(shim, connection);

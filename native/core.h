@@ -51,7 +51,6 @@ struct connection {
   bool finished;           /* the sending side was shut down */
   bool nonempty;           /* uring: more was waiting behind the last receive */
   bool readable, writable; /* epoll: edges seen and not yet used up */
-  bool pumping;            /* epoll: its sends are being tried already, further up the stack */
   bool hung;               /* epoll: the peer's end was seen; a short read means nothing */
   uint32_t placed_bytes;   /* of the receive in flight: how much of it is placement */
   uint32_t tx_next;        /* TX_HEAD once the send in flight is done */
@@ -195,7 +194,6 @@ uint32_t crc32c(const uint8_t *from, size_t bytes);
 void connection_visit(struct shim *shim, struct connection *connection);
 void connection_received(struct shim *shim, struct connection *connection, int32_t result);
 bool connection_sent(struct shim *shim, struct connection *connection, int32_t result);
-void connection_continue(struct shim *shim, struct connection *connection);
 void connection_settle(struct shim *shim, struct connection *connection);
 void connection_close(struct shim *shim, struct connection *connection);
 static inline void connection_ready(struct shim *shim, struct connection *connection) {

@@ -93,10 +93,7 @@ static void epoll_receive(struct shim *shim, struct connection *connection) {
   if (connection->readable) try_receive(shim, connection);
 }
 
-/* Sends until nothing is queued or the socket is full; connection_continue() lands here again. */
 static void epoll_send(struct shim *shim, struct connection *connection) {
-  if (connection->pumping) return;
-  connection->pumping = true;
   while (connection->sending && connection->writable) {
     ssize_t bytes = sendmsg(connection->fd, &connection->tx, MSG_DONTWAIT | MSG_NOSIGNAL);
     int error = bytes < 0 ? errno : 0;
@@ -106,11 +103,8 @@ static void epoll_send(struct shim *shim, struct connection *connection) {
       connection->writable = false;
       break;
     }
-    if (!connection_sent(shim, connection, error ? -error : (int32_t)bytes)) {
-      connection_continue(shim, connection);
-    }
+    if (!connection_sent(shim, connection, error ? -error : (int32_t)bytes)) break;
   }
-  connection->pumping = false;
 }
 
 static void epoll_cancel(struct shim *shim, struct connection *connection) {

@@ -202,7 +202,6 @@ static void reap_one(struct shim *shim, uint64_t user_data, int32_t result, uint
   case KIND_SEND:
     if (result == -EINTR || result == -EAGAIN) result = 0;
     if (connection_sent(shim, connection, result)) uring_send(shim, connection);
-    else connection_continue(shim, connection);
     return;
   case KIND_OP:
     if (op_advance(&shim->ops[index], result, &final)) {
