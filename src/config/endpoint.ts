@@ -14,7 +14,7 @@ export function parseEndpoint(text: string): WrittenAddress | null {
   if (/^\d+$/.test(text)) return { address: null, port: Number(text) }
   const bracketed = /^\[([^\[\]]+)\](?::(\d+))?$/.exec(text)
   if (bracketed !== null) return { address: bracketed[1]!, port: portOf(bracketed[2]) }
-  if (text.split(':').length > 2) return { address: text, port: null }
+  if (/^[^\s\[\]]*:[^\s\[\]]*:[^\s\[\]]*$/.test(text)) return { address: text, port: null }
   const plain = /^([^\s:\[\]]+)(?::(\d+))?$/.exec(text)
   return plain === null ? null : { address: plain[1]!, port: portOf(plain[2]) }
 }

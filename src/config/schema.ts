@@ -46,10 +46,11 @@ export const namespaceSchema = section({
   readOnly: flag.optional(),
 })
 
+const hostsForm = '"any", or a list of at least one host NQN'
 const hosts = z.union([
   z.literal('any'),
-  z.array(nqn).min(1),
-], { error: `"any", or a list of at least one host NQN: ${NQN_FORM}` })
+  z.array(nqn).min(1, { error: hostsForm }),
+], { error: hostsForm })
 
 export const subsystemSchema = section({
   nqn: nqn.optional(),
