@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { H } from '../../../src/shim/abi.ts'
 import { pattern, Rig, shim } from './rig.ts'
 
 let rig: Rig
@@ -77,6 +78,18 @@ test('processors without the instruction: the same by tables', () => {
   } finally {
     rmSync(directory, { recursive: true })
   }
+})
+
+test('a digest of a region counts the copies queued before it', () => {
+  const region = shim.regionCreate(4096, false)
+  const bytes = pattern(1000, 3)
+  rig.bytes.set(bytes, rig.buffer(0))
+  rig.copy([region, 5], [0, rig.buffer(0)], 600)
+  rig.copy([region, 605], [0, rig.buffer(600)], 400)
+  expect(shim.crc32c(region, 5, 0, 1000)).toBe(definition(bytes))
+  expect(rig.word(H.COPIES)).toBe(0)
+  expect(rig.turn()).toBe(0)
+  expect(shim.regionRelease(region)).toBe(0)
 })
 
 test('the same through a region', () => {

@@ -222,6 +222,21 @@ describe.each(ENGINES)('$name', ({ engine }) => {
     expect(rig.counter(COUNTER.SENDS) - sends).toBe(many / 256)
   })
 
+  test('a send ring that is empty may begin again at 0', async () => {
+    const { client, connection } = await rig.connect()
+    const collected = collect(client)
+    const block = rig.block(connection)
+    for (let i = 0; i < 3; i++) {
+      rig.send(connection, { header: Buffer.from([2 * i]) })
+      rig.send(connection, { header: Buffer.from([2 * i + 1]) })
+      await rig.until('all is sent', () => rig.queued(connection) === 0)
+      rig.words[block + C.TX_HEAD] = 0
+      rig.words[block + C.TX_TAIL] = 0
+    }
+    await rig.until('all arrived', () => collected.bytes().length === 6)
+    expect([...collected.bytes()]).toEqual([0, 1, 2, 3, 4, 5])
+  })
+
   test('FINISH ends the sending side once all is sent', async () => {
     const { client, connection } = await rig.connect()
     const collected = collect(client)
