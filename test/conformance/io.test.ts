@@ -5,8 +5,8 @@
  */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import {
-  DEAC, FUA, compare, datasetManagement, flush, fused, identify, rangeList, read, sqe, write,
-  writeZeroes,
+  DEAC, FUA, compare, datasetManagement, flush, fused, getLogPage, identify, rangeList, read, sqe,
+  write, writeZeroes,
 } from '../command-bytes.ts'
 import { NQN, configuration, startDaemon, type Daemon } from '../daemon.ts'
 import type { HostQueue } from '../host-queue.ts'
@@ -329,6 +329,16 @@ describe('MDTS', () => {
     const refused = await queue.submit(command, { send: Buffer.alloc(bytes), inCapsule: false })
     expect([refused.status, refused.r2ts.length]).toEqual(['0/02h', 0])
     await queue.must(read(1, 0, 1), { receive: 512 })
+  })
+
+  test('NVM-11: a log page longer than that', async () => {
+    const { admin } = await openSession(daemon.endpoint, { subnqn: NQN }, 0)
+    const { data } = await admin.must(identify(1), { receive: 4096 })
+    const most = 4096 << data.readUInt8(77)
+    await admin.must(getLogPage(2, most / 4), { receive: most })
+    const beyond = await admin.submit(getLogPage(2, most / 4 + 1), { receive: most + 4 })
+    expect([beyond.status, beyond.c2h.length]).toEqual(['0/02h', 0])
+    await admin.must(getLogPage(2, 128), { receive: 512 })
   })
 
   test('NVM-11: an SGL of 4 GiB - 1', async () => {

@@ -54,7 +54,7 @@ async function statistics(): Promise<ReactorStatistics> {
   }
 }
 
-test('mixed reads and writes of 4 KiB', { timeout: 120_000 }, async () => {
+test('mixed reads and writes of 4 KiB', { timeout: 240_000 }, async () => {
   await load(WARM_UP, 'mix')
   const before = await statistics()
   const result = await load(COMMANDS, 'mix')
