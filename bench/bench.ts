@@ -77,7 +77,7 @@ const program = new Command('bench')
   .option('--case <text...>', 'only cases whose name contains one of these')
   .option('--life', 'start, memory, idle time, first command after idle')
   .option('--growth', 'depths from 1 to 1024 and connections from 1 to 1000')
-  .option('--long <seconds>', 'one long run from a cold start: tail and warm-up', positive)
+  .option('--long <seconds>', 'the tail of one long run, and the way to full speed', positive)
   .option('--target-cpu <n>', 'core of the targets that are started here', whole, 0)
   .option('--load-cpu <n>', 'core of the generator', whole, 1)
   .option('--json <file>', 'write every run to this file')
@@ -156,7 +156,9 @@ async function startTargets(
   if (options.responder !== undefined)
     running.push(await startResponder(options.targetCpu, options.responder === 'stores'))
   const [weft, ...others] = running.map(({ target }) => target)
-  return [weft, peer, ...others].filter((target) => target !== null && target !== undefined)
+  const targets = [weft, peer, ...others].filter((one) => one !== null && one !== undefined)
+  if (targets.length === 0) throw new Error('--no-weft leaves nothing to measure')
+  return targets
 }
 
 async function runCases(

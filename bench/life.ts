@@ -4,8 +4,10 @@
  *
  * Each starts a weft of its own, so that nothing before it counts, and takes it down.
  */
+import { SPAN_BYTES } from './cases.ts'
 import { runLoad, startLoad } from './load.ts'
 import type { LoadResult } from './load.ts'
+import { fill } from './matrix.ts'
 import { median } from './statistics.ts'
 import { cpuSeconds, residentBytes, startWeft } from './target.ts'
 import type { WeftChoice } from './target.ts'
@@ -69,21 +71,25 @@ export async function measureLife(choice: WeftChoice, pace: LifePace): Promise<L
 
 export type LongRun = {
   readonly result: LoadResult
-  /** From the first command to the first tenth of a second at 95 % of the final speed. */
+  /** From the first command after the start to the first tenth of a second at 95 % of full speed. */
   readonly warmUpMs: number
 }
 
 const INTERVAL_MS = 100
+const WARM_UP_SECONDS = 5
 
-/** One run on a target that has just started, without ramp. */
+/** A short run on a target that has just started, and a long one on the same when it is filled. */
 export async function measureLong(
   choice: WeftChoice, seconds: number, cpu: number,
 ): Promise<LongRun> {
   const weft = await startWeft(choice)
+  const words = ['--depth', '32', '--span', String(SPAN_BYTES), '--cpu', String(cpu)]
   try {
-    const result = await runLoad(weft.target, ['--depth', '32', '--ramp', '0', '--seconds',
-      String(seconds), '--interval', String(INTERVAL_MS), '--cpu', String(cpu)])
-    return { result, warmUpMs: warmUpMs(result.intervals ?? []) }
+    const cold = await runLoad(weft.target, [...words, '--ramp', '0', '--seconds',
+      String(WARM_UP_SECONDS), '--interval', String(INTERVAL_MS)])
+    await fill([weft.target], cpu)
+    const result = await runLoad(weft.target, [...words, '--seconds', String(seconds)])
+    return { result, warmUpMs: warmUpMs(cold.intervals ?? []) }
   } finally {
     await weft.stop()
   }

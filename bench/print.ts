@@ -56,12 +56,12 @@ export function lifeTable(life: Life): string {
 }
 
 export function longTable({ result, warmUpMs }: LongRun): string {
-  return table([`read, depth 32, ${Math.round(result.seconds)} s from a cold start`, 'measured'], [
+  return table([`read, depth 32, ${Math.round(result.seconds)} s`, 'measured'], [
     ['IOPS', short(result.iops)],
     ['p50 µs', microseconds(result.latencyNs.p50)],
     ['p99.9 µs', microseconds(result.latencyNs.p999)],
     ['p99.99 µs', microseconds(result.latencyNs.p9999)],
     ['max µs', microseconds(result.latencyNs.max)],
-    ['95 % of full speed after, ms', short(warmUpMs)],
+    ['95 % of full speed, ms after a cold start', short(warmUpMs)],
   ])
 }

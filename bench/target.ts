@@ -36,10 +36,12 @@ export type WeftChoice = {
 export async function startWeft(choice: WeftChoice): Promise<Running> {
   const port = await freePort()
   const main = join(import.meta.dirname, '..', 'src', 'main.ts')
+  // Whoever names processors, to serve with several reactors say, chooses them all.
+  const cpus = choice.words.includes('--cpus') ? [] : ['--cpus', String(choice.cpu)]
   const began = performance.now()
   const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', main, 'serve',
-    '--memory', '1G', '--null', '1T', '--cpus', String(choice.cpu),
-    '--listen', `127.0.0.1:${port}`, '--nqn', NQN, ...choice.words],
+    '--memory', '1G', '--null', '1T', ...cpus, '--listen', `127.0.0.1:${port}`,
+    '--nqn', NQN, ...choice.words],
   { stdio: ['ignore', 'pipe', 'inherit'] })
   child.stdout.resume()
   await untilAnswered(port, child)
