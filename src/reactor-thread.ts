@@ -32,7 +32,7 @@ import { Arena } from './reactor/arena.ts'
 import { Buffers } from './reactor/buffers.ts'
 import type { JoinRequest, ReactorSetup, ToControl, ToReactor } from './reactor/messages.ts'
 import { ACCEPT_TOKEN, Reactor } from './reactor/reactor.ts'
-import { Slots } from './reactor/slots.ts'
+import { Slots, type Slot } from './reactor/slots.ts'
 import { Work } from './reactor/work.ts'
 import { COUNTER, H } from './shim/abi.ts'
 import { errnoName, loadShim, type Shim } from './shim/shim.ts'
@@ -87,7 +87,7 @@ class ReactorThread {
     )
     const connections = new Connections(arena, shim, limits.txEntries, limits.rxBytes)
     this.#connections = connections
-    const sender = new Sender(arena, slots, connections.all, limits.txEntries)
+    const sender = new Sender(arena, connections.all, limits.txEntries)
     const completer = new Completer(slots, buffers, pages, adminAt, sender, connections)
     this.#completer = completer
     const transfers = new Transfers(slots, sender, limits.transfers, limits.transferBytes, limits.commandTransfers)
@@ -101,13 +101,13 @@ class ReactorThread {
           errno, operation,
         )
         const device = openDevice(
-          { slots, work, buffers, zeroAt, sinkAt, transferBytes: limits.maxTransferBytes }, each, failed,
+          { work, buffers, zeroAt, sinkAt, transferBytes: limits.maxTransferBytes }, each, failed,
         )
         namespaces[each.counter] = new Namespace(each, device, shared.counterAt(reactor, each.counter))
       }
       tables.set(subsystem.nqn, tableOf(subsystem, namespaces))
     }
-    const finish = (slot: number, status: number): void => completer.finish(slot, status)
+    const finish = (slot: Slot, status: number): void => completer.finish(slot, status)
     this.#associations = new Associations({
       shared, slots, tables, reactor, finish, post: this.#post,
       subsystems: new Map(target.subsystems.map((each) => [each.nqn, each])),
@@ -115,13 +115,13 @@ class ReactorThread {
     const associations = this.#associations
     this.#aborts = new Aborts(slots, reactor, this.#post)
     this.#io = new IoExecutor({
-      arena, slots, shared, namespaces, dataset: new Dataset(arena, slots, buffers),
+      arena, shared, namespaces, dataset: new Dataset(arena, slots, buffers),
       transferBytesMax: limits.maxTransferBytes,
     })
     const properties = new Properties(
       shared, (each) => associations.empty(each), (each) => associations.reset(each),
     )
-    const fabrics = new FabricsExecutor(arena, slots, pages, properties, limits.queueDepth, this.#join)
+    const fabrics = new FabricsExecutor(arena, pages, properties, limits.queueDepth, this.#join)
     const admin = new AdminExecutor({
       arena, slots, pages, shared, target, finish, aborts: this.#aborts,
       reached: (queue) => connections.all[queue.connection]!.local,
@@ -132,7 +132,7 @@ class ReactorThread {
     })
     const terminator = new Terminator(arena, pages, sender, limits.connections)
     const receiver = new Receiver({
-      arena, work, slots, transfers, admission, sender, terminator,
+      arena, work, transfers, admission, sender, terminator,
       digests: new Digests(arena, shim),
       handshake: new Handshake(arena, sender, reserve(pages, PAGE_BYTES), HANDSHAKE_MS),
       stalled: connections.stall, rxBytes: limits.rxBytes, inCapsuleBytes: limits.inCapsuleBytes,
@@ -150,7 +150,7 @@ class ReactorThread {
       spinUs: setup.poll ? POLL : SPIN_US, waitUs: WAIT_US,
       completed: (slot, result) => {
         work.opsOutstanding--
-        this.#completed(slot, result)
+        this.#completed(slots.all[slot]!, result)
       },
       accepted: (token, result) => this.#accepted(token - ACCEPT_TOKEN, result),
       ready: (index) => connections.ready(index),
@@ -179,8 +179,8 @@ class ReactorThread {
   }
 
   /** A device's op completed: the command goes on, or is answered. */
-  #completed(slot: number, result: number): void {
-    const connection = this.#slots.connection[slot]!
+  #completed(slot: Slot, result: number): void {
+    const connection = slot.connection
     const queue: Queue | null = connection < 0 ? null : this.#connections.all[connection]!.queue
     const outcome = this.#io.resume(slot, result, queue)
     if (outcome >= 0) this.#completer.finish(slot, outcome)
@@ -190,11 +190,11 @@ class ReactorThread {
     if (result >= 0) this.#post({ type: 'accepted', listener, socket: result })
   }
 
-  readonly #join = (slot: number, queue: Queue, request: JoinRequest): void => {
+  readonly #join = (slot: Slot, queue: Queue, request: JoinRequest): void => {
     const connection = this.#connections.all[queue.connection]!
     connection.phase = PHASE.ADMITTING
     this.#post({
-      type: 'join', reactor: this.#setup.reactor, slot, request,
+      type: 'join', reactor: this.#setup.reactor, slot: slot.index, request,
       connection: connection.index, serial: connection.serial, remote: connection.remote,
       discoveryOnly: connection.discoveryOnly,
     })
@@ -257,9 +257,7 @@ class ReactorThread {
         this.#aborts.request(message, this.#connections.all.map((each) => each.queue))
         return
       case 'aborted':
-        this.#slots.dw0[message.slot] = message.done ? 0 : 1
-        this.#completer.finish(message.slot, 0)
-        return
+        return this.#aborted(this.#slots.all[message.slot]!, message.done)
       case 'statistics':
         setImmediate(() => setImmediate(() => this.#statistics()))
         return
@@ -268,6 +266,11 @@ class ReactorThread {
         this.#stopAtMs = (this.#arena.words[H.NOW_MS]! + message.drainMs) | 0
         this.#connections.dismissAll('the target stops')
     }
+  }
+
+  #aborted(slot: Slot, done: boolean): void {
+    slot.dw0 = done ? 0 : 1
+    this.#completer.finish(slot, 0)
   }
 
   #adopt({ socket, local, remote, discoveryOnly }: Extract<ToReactor, { type: 'adopt' }>): void {
@@ -285,7 +288,8 @@ class ReactorThread {
   }
 
   #joined(message: Extract<ToReactor, { type: 'joined' }>): void {
-    const { outcome, slot } = message
+    const { outcome } = message
+    const slot = this.#slots.all[message.slot]!
     const connection = this.#connections.find(message.connection, message.serial)
     if (connection === null || connection.phase !== PHASE.ADMITTING) {
       this.#completer.finish(slot, 0)
@@ -295,11 +299,11 @@ class ReactorThread {
       const nowMs = this.#arena.words[H.NOW_MS]!
       this.#associations.join(connection.queue, message.request, outcome, nowMs)
       connection.phase = PHASE.LIVE
-      this.#slots.dw0[slot] = outcome.cntlid
+      slot.dw0 = outcome.cntlid
       this.#completer.finish(slot, 0)
     } else {
       connection.phase = PHASE.JOINING
-      this.#slots.dw0[slot] = outcome.dw0
+      slot.dw0 = outcome.dw0
       this.#completer.finish(slot, outcome.status)
     }
     this.#connections.stall(connection)

@@ -7,7 +7,7 @@
  * Invariant: every request is answered exactly once, also when the connection goes.
  */
 import type { ToControl, ToReactor } from '../reactor/messages.ts'
-import { SLOT, type Slots } from '../reactor/slots.ts'
+import { SLOT, type Slot, type Slots } from '../reactor/slots.ts'
 import type { Queue } from './queue.ts'
 
 type Request = Extract<ToReactor, { type: 'abort' }>
@@ -33,23 +33,23 @@ export class Aborts {
   /** Somebody's Abort of a command on one of this reactor's queues. */
   request(request: Request, queues: readonly Queue[]): void {
     const slots = this.#slots
-    for (let slot = 0; slot < slots.count; slot++) {
-      if (slots.state[slot] !== SLOT.RECEIVING || slots.cid[slot] !== request.cid) continue
-      const queue = queues[slots.connection[slot]!]
+    for (const slot of slots.all) {
+      if (slot.state !== SLOT.RECEIVING || slot.cid !== request.cid) continue
+      const queue = queues[slot.connection]
       if (queue?.controller?.index !== request.controller || queue.qid !== request.qid) continue
-      if (this.#requests.has(slot)) break
-      this.#requests.set(slot, request)
+      if (this.#requests.has(slot.index)) break
+      this.#requests.set(slot.index, request)
       return
     }
     this.#answer(request, false)
   }
 
   /** True when the slot, whose data have come, is to be aborted; the Abort is then answered. */
-  take(slot: number): boolean {
+  take(slot: Slot): boolean {
     if (this.#requests.size === 0) return false
-    const request = this.#requests.get(slot)
+    const request = this.#requests.get(slot.index)
     if (request === undefined) return false
-    this.#requests.delete(slot)
+    this.#requests.delete(slot.index)
     this.#answer(request, true)
     return true
   }

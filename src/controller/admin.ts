@@ -8,7 +8,7 @@
 import { type Outcome, PENDING, STALL, WANTS_DATA } from '../device/device.ts'
 import type { Arena } from '../reactor/arena.ts'
 import type { Buffers } from '../reactor/buffers.ts'
-import { SLOT, SQE_WORDS, type Slots } from '../reactor/slots.ts'
+import { SLOT, type Slot, SQE_WORDS, type Slots } from '../reactor/slots.ts'
 import { H } from '../shim/abi.ts'
 import { discoveryLog } from '../subsystem/discovery.ts'
 import type { Endpoint, TargetSnapshot } from '../subsystem/subsystem.ts'
@@ -40,7 +40,7 @@ export type AdminParts = {
   readonly target: TargetSnapshot
   readonly aborts: Aborts
   /** Finishes a held slot. */
-  readonly finish: (slot: number, status: number) => void
+  readonly finish: (slot: Slot, status: number) => void
   /** The address that the host of this queue connected to. */
   readonly reached: (queue: Queue) => Endpoint
 }
@@ -52,34 +52,33 @@ export class AdminExecutor implements Executor {
     this.#parts = parts
   }
 
-  start(slot: number, queue: Queue, w: number): Outcome {
-    const { arena, slots, shared } = this.#parts
+  start(slot: Slot, queue: Queue, w: number): Outcome {
+    const { arena, shared } = this.#parts
     const controller = queue.controller
     const admin = controller?.admin
     if (controller === null || admin === null || admin === undefined) return STATUS.COMMAND_SEQUENCE_ERROR
     shared.words[controller.stampWord] = arena.words[H.NOW_MS]!
-    if (slots.opcode[slot] === ADMIN_OPCODE.KEEP_ALIVE) return 0
+    if (slot.opcode === ADMIN_OPCODE.KEEP_ALIVE) return 0
     if (!admin.enabled) return STATUS.COMMAND_SEQUENCE_ERROR
     const outcome = this.#execute(slot, queue, controller, admin, w)
     if (outcome > 0) {
       const nsid = arena.words[w + (SQE.nsid >> 2)]!
-      shared.logError(controller.index, 0, slots.cid[slot]!, outcome, 0, nsid, 0xffff)
+      shared.logError(controller.index, 0, slot.cid, outcome, 0, nsid, 0xffff)
     }
     return outcome
   }
 
   /** The data of Set Features are there. */
-  run(slot: number, queue: Queue): Outcome {
-    const { slots, arena } = this.#parts
-    const at = slots.buffer[slot]!
-    const payload = arena.bytes.slice(at, at + slots.bytes[slot]!)
-    return this.#setFeature(slot, queue.controller!, (slots.sqe.byteOffset + slot * SQE_WORDS * 4), payload)
+  run(slot: Slot, queue: Queue): Outcome {
+    const { arena } = this.#parts
+    const at = slot.buffer
+    const payload = arena.bytes.slice(at, at + slot.bytes)
+    return this.#setFeature(slot, queue.controller!, (slot.index * SQE_WORDS * 4), payload)
   }
 
-  #execute(slot: number, queue: Queue, controller: Controller, admin: AdminState, w: number): Outcome {
-    const slots = this.#parts.slots
-    if (admin.discovery && !DISCOVERY_COMMANDS.has(slots.opcode[slot]!)) return STATUS.INVALID_OPCODE
-    switch (slots.opcode[slot]) {
+  #execute(slot: Slot, queue: Queue, controller: Controller, admin: AdminState, w: number): Outcome {
+    if (admin.discovery && !DISCOVERY_COMMANDS.has(slot.opcode)) return STATUS.INVALID_OPCODE
+    switch (slot.opcode) {
       case ADMIN_OPCODE.IDENTIFY:
         return this.#identify(slot, controller, w)
       case ADMIN_OPCODE.GET_LOG_PAGE:
@@ -97,9 +96,9 @@ export class AdminExecutor implements Executor {
     }
   }
 
-  #identify(slot: number, controller: Controller, w: number): Outcome {
-    const { arena, slots, target } = this.#parts
-    if (slots.bytes[slot] !== IDENTIFY_BYTES) return STATUS.DATA_SGL_LENGTH_INVALID
+  #identify(slot: Slot, controller: Controller, w: number): Outcome {
+    const { arena, target } = this.#parts
+    if (slot.bytes !== IDENTIFY_BYTES) return STATUS.DATA_SGL_LENGTH_INVALID
     const at = this.#answerAt(slot, IDENTIFY_BYTES)
     if (at === STALL) return STALL
     const view = arena.view
@@ -113,8 +112,8 @@ export class AdminExecutor implements Executor {
     )
   }
 
-  #log(slot: number, queue: Queue, controller: Controller, w: number): Outcome {
-    const { arena, slots, shared, target, reached } = this.#parts
+  #log(slot: Slot, queue: Queue, controller: Controller, w: number): Outcome {
+    const { arena, shared, target, reached } = this.#parts
     const view = arena.view
     const sqe = w * 4
     const numd = view.getUint16(sqe + GET_LOG_PAGE.numdl, true)
@@ -130,37 +129,34 @@ export class AdminExecutor implements Executor {
       discovery: () => discoveryLog(target, controller.hostNqn, reached(queue)),
     })
     if (typeof log === 'number') return log
-    if (bytes !== slots.bytes[slot]) return STATUS.DATA_SGL_LENGTH_INVALID
+    if (bytes !== slot.bytes) return STATUS.DATA_SGL_LENGTH_INVALID
     const at = this.#answerAt(slot, bytes)
     if (at === STALL) return STALL
     return cutLog(log, lpo, arena.bytes.subarray(at, at + bytes))
   }
 
-  #startSetFeature(slot: number, controller: Controller, admin: AdminState, w: number): Outcome {
+  #startSetFeature(slot: Slot, controller: Controller, admin: AdminState, w: number): Outcome {
     const { arena, slots, pages } = this.#parts
     const fid = arena.view.getUint8(w * 4 + SET_FEATURES.fid)
     const bytes = featureBytes(admin.features, fid)
-    if (bytes === 0 || slots.bytes[slot] === 0) {
+    if (bytes === 0 || slot.bytes === 0) {
       return this.#setFeature(slot, controller, w * 4, new Uint8Array(0), arena.view)
     }
-    if (slots.bytes[slot] !== bytes || slots.direction[slot] !== FROM_HOST) return STATUS.DATA_SGL_LENGTH_INVALID
+    if (slot.bytes !== bytes || slot.direction !== FROM_HOST) return STATUS.DATA_SGL_LENGTH_INVALID
     const at = pages.take(bytes)
     if (at === -1) return STALL
-    slots.sqe.set(arena.words.subarray(w, w + SQE_WORDS), slot * SQE_WORDS)
-    slots.buffer[slot] = at
-    slots.region[slot] = 0
-    slots.lo[slot] = at
-    slots.hi[slot] = 0
-    slots.readable[slot] = 1
+    slots.sqe.set(arena.words.subarray(w, w + SQE_WORDS), slot.index * SQE_WORDS)
+    slot.own(at)
+    slot.readable = 1
     return WANTS_DATA
   }
 
   /** sqe: byte offset of the entry in view. */
   #setFeature(
-    slot: number, controller: Controller, sqe: number, payload: Uint8Array,
+    slot: Slot, controller: Controller, sqe: number, payload: Uint8Array,
     view = new DataView(this.#parts.slots.sqe.buffer),
   ): number {
-    const { slots, shared } = this.#parts
+    const { shared } = this.#parts
     const admin = controller.admin!
     const row = shared.row(controller.index)
     const answer = setFeature(admin.features, {
@@ -171,14 +167,14 @@ export class AdminExecutor implements Executor {
       payload,
       ioQueues: shared.words[row + ROW.IO_QUEUES]!,
     })
-    slots.dw0[slot] = answer.dw0 | 0
+    slot.dw0 = answer.dw0 | 0
     shared.words[row + ROW.WRITE_THROUGH] = admin.features.writeCacheEnabled ? 0 : 1
     shared.words[row + ROW.GRANTED] = admin.features.ioQueueCount
     return answer.status
   }
 
-  #getFeature(slot: number, admin: AdminState, w: number): Outcome {
-    const { arena, slots } = this.#parts
+  #getFeature(slot: Slot, admin: AdminState, w: number): Outcome {
+    const { arena } = this.#parts
     const view = arena.view
     const sqe = w * 4
     const answer = getFeature(admin.features, {
@@ -187,12 +183,12 @@ export class AdminExecutor implements Executor {
       cdw11: view.getUint32(sqe + GET_FEATURES.cdw11, true),
     })
     if (answer.status !== 0) return answer.status
-    slots.dw0[slot] = answer.dw0 | 0
+    slot.dw0 = answer.dw0 | 0
     if (answer.payload.length === 0) {
-      slots.direction[slot] = 0
+      slot.direction = 0
       return 0
     }
-    const bytes = slots.bytes[slot]!
+    const bytes = slot.bytes
     if (bytes < answer.payload.length) return STATUS.DATA_SGL_LENGTH_INVALID
     const at = this.#answerAt(slot, bytes)
     if (at === STALL) return STALL
@@ -201,29 +197,29 @@ export class AdminExecutor implements Executor {
   }
 
   /** Keeps the request until there is an event to tell. */
-  #holdEvent(slot: number, admin: AdminState): Outcome {
+  #holdEvent(slot: Slot, admin: AdminState): Outcome {
     if (admin.eventCount === EVENT_REQUESTS_MAX) return STATUS.AER_LIMIT_EXCEEDED
-    admin.eventSlots[admin.eventCount++] = slot
-    this.#parts.slots.enter(slot, SLOT.HELD)
+    admin.eventSlots[admin.eventCount++] = slot.index
+    slot.enter(SLOT.HELD)
     return PENDING
   }
 
   /** Of the admin queue, only event requests are ever outstanding; the rest is another reactor's to find. */
-  #abort(slot: number, controller: Controller, admin: AdminState, w: number): Outcome {
+  #abort(slot: Slot, controller: Controller, admin: AdminState, w: number): Outcome {
     const { arena, slots, aborts, finish } = this.#parts
     const qid = arena.view.getUint16(w * 4 + ABORT.sqid, true)
     const cid = arena.view.getUint16(w * 4 + ABORT.abortedCid, true)
     if (qid !== 0) {
-      aborts.forward(slot, controller.index, qid, cid)
+      aborts.forward(slot.index, controller.index, qid, cid)
       return PENDING
     }
-    slots.dw0[slot] = 1
+    slot.dw0 = 1
     for (let k = 0; k < admin.eventCount; k++) {
-      const held = admin.eventSlots[k]!
-      if (slots.cid[held] !== cid) continue
+      const held = slots.all[admin.eventSlots[k]!]!
+      if (held.cid !== cid) continue
       admin.eventSlots.copyWithin(k, k + 1, admin.eventCount)
       admin.eventCount--
-      slots.dw0[slot] = 0
+      slot.dw0 = 0
       finish(held, STATUS.ABORT_REQUESTED)
       break
     }
@@ -231,16 +227,13 @@ export class AdminExecutor implements Executor {
   }
 
   /** Zeroed bytes of the arena for an answer, which the slot then owns; or STALL. */
-  #answerAt(slot: number, bytes: number): number {
-    const { arena, slots, pages } = this.#parts
-    if (slots.direction[slot] !== TO_HOST) slots.direction[slot] = TO_HOST
+  #answerAt(slot: Slot, bytes: number): number {
+    const { arena, pages } = this.#parts
+    if (slot.direction !== TO_HOST) slot.direction = TO_HOST
     const at = pages.take(bytes)
     if (at === -1) return STALL
     arena.bytes.fill(0, at, at + bytes)
-    slots.buffer[slot] = at
-    slots.region[slot] = 0
-    slots.lo[slot] = at
-    slots.hi[slot] = 0
+    slot.own(at)
     return at
   }
 }

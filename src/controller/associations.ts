@@ -7,7 +7,7 @@
  */
 import type { Namespace, NamespaceTable } from '../namespace/namespace.ts'
 import type { JoinOutcome, JoinRequest, ToControl } from '../reactor/messages.ts'
-import { SLOT, type Slots } from '../reactor/slots.ts'
+import { SLOT, type Slot, type Slots } from '../reactor/slots.ts'
 import type { SubsystemSnapshot } from '../subsystem/subsystem.ts'
 import { STATUS } from '../wire/status.ts'
 import { AdminState } from './admin-state.ts'
@@ -27,12 +27,12 @@ export class Associations {
   readonly #post: (message: ToControl) => void
   readonly #reactor: number
   /** Finishes a held slot. */
-  readonly #finish: (slot: number, status: number) => void
+  readonly #finish: (slot: Slot, status: number) => void
 
   constructor(parts: {
     shared: Shared, slots: Slots, subsystems: ReadonlyMap<string, SubsystemSnapshot>,
     tables: ReadonlyMap<string, NamespaceTable>, reactor: number, post: (message: ToControl) => void,
-    finish: (slot: number, status: number) => void,
+    finish: (slot: Slot, status: number) => void,
   }) {
     this.#shared = parts.shared
     this.#slots = parts.slots
@@ -103,8 +103,8 @@ export class Associations {
     this.#shared.words[row + ROW.WRITE_THROUGH] = 0
     this.#shared.words[row + ROW.GRANTED] = admin.features.ioQueueCount
     for (let k = 0; k < count; k++) {
-      const slot = admin.eventSlots[k]!
-      if (this.#slots.state[slot] === SLOT.HELD) this.#finish(slot, STATUS.ABORT_REQUESTED)
+      const slot = this.#slots.all[admin.eventSlots[k]!]!
+      if (slot.state === SLOT.HELD) this.#finish(slot, STATUS.ABORT_REQUESTED)
     }
   }
 }

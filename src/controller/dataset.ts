@@ -10,17 +10,15 @@ import { type Outcome, PENDING, STALL, WANTS_DATA } from '../device/device.ts'
 import type { Namespace } from '../namespace/namespace.ts'
 import type { Arena } from '../reactor/arena.ts'
 import type { Buffers } from '../reactor/buffers.ts'
-import type { Slots } from '../reactor/slots.ts'
+import { lbaOf, type Slot, type Slots } from '../reactor/slots.ts'
 import { DSM_RANGE, DSM_RANGE_BYTES } from '../wire/sqe.ts'
 import { STATUS } from '../wire/status.ts'
 import type { Controller } from './controller.ts'
 
-const TWO_32 = 4294967296
 const HIGH_MAX = 0x1fffff
 
 export class Dataset {
   readonly #arena: Arena
-  readonly #slots: Slots
   readonly #buffers: Buffers
   /** By slot: ranges of its DSM; 0 = none are deallocated. */
   readonly #rangeCount: Uint16Array
@@ -29,41 +27,35 @@ export class Dataset {
 
   constructor(arena: Arena, slots: Slots, buffers: Buffers) {
     this.#arena = arena
-    this.#slots = slots
     this.#buffers = buffers
     this.#rangeCount = new Uint16Array(slots.count)
     this.#flushing = new Array<Controller | null>(slots.count).fill(null)
   }
 
   /** Dataset Management. rangeMax: NR, 0-based. Without deallocate it is advice, and done. */
-  start(slot: number, namespace: Namespace, rangeMax: number, deallocate: boolean): Outcome {
-    const slots = this.#slots
-    if (slots.bytes[slot]! < (rangeMax + 1) * DSM_RANGE_BYTES) return STATUS.DATA_SGL_LENGTH_INVALID
+  start(slot: Slot, namespace: Namespace, rangeMax: number, deallocate: boolean): Outcome {
+    if (slot.bytes < (rangeMax + 1) * DSM_RANGE_BYTES) return STATUS.DATA_SGL_LENGTH_INVALID
     if (deallocate && namespace.readOnly) return STATUS.NAMESPACE_WRITE_PROTECTED
-    const at = this.#buffers.take(slots.bytes[slot]!)
+    const at = this.#buffers.take(slot.bytes)
     if (at === -1) return STALL
-    slots.buffer[slot] = at
-    slots.region[slot] = 0
-    slots.lo[slot] = at
-    slots.hi[slot] = 0
-    slots.readable[slot] = 1
-    slots.progress[slot] = -1
-    this.#rangeCount[slot] = deallocate ? rangeMax + 1 : 0
+    slot.own(at)
+    slot.readable = 1
+    slot.progress = -1
+    this.#rangeCount[slot.index] = deallocate ? rangeMax + 1 : 0
     return WANTS_DATA
   }
 
   /** The next range, or the next namespace; 0 when there is none left. */
-  next(slot: number, namespace: Namespace): Outcome {
-    const slots = this.#slots
-    const count = this.#rangeCount[slot]!
-    if (slots.progress[slot] === -1) {
+  next(slot: Slot, namespace: Namespace): Outcome {
+    const count = this.#rangeCount[slot.index]!
+    if (slot.progress === -1) {
       const status = this.#check(slot, namespace, count)
       if (status !== 0) return status
     }
-    for (let index = slots.progress[slot]! + 1; index < count; index++) {
-      slots.progress[slot] = index
+    for (let index = slot.progress + 1; index < count; index++) {
+      slot.progress = index
       this.#decode(slot, index)
-      if (slots.blockCount[slot] === 0) continue
+      if (slot.blockCount === 0) continue
       const outcome = namespace.device.deallocate(slot)
       if (outcome !== 0) return outcome
     }
@@ -71,41 +63,40 @@ export class Dataset {
   }
 
   /** Flush with NSID FFFFFFFFh: every namespace of the subsystem, one after another. */
-  flushAll(slot: number, controller: Controller): Outcome {
-    this.#flushing[slot] = controller
-    this.#slots.progress[slot] = 0
+  flushAll(slot: Slot, controller: Controller): Outcome {
+    this.#flushing[slot.index] = controller
+    slot.progress = 0
     return this.nextFlush(slot)
   }
 
   /** True while the slot flushes several namespaces. */
-  isFlushing(slot: number): boolean {
-    return this.#flushing[slot] !== null
+  isFlushing(slot: Slot): boolean {
+    return this.#flushing[slot.index] !== null
   }
 
-  nextFlush(slot: number): Outcome {
-    const slots = this.#slots
-    const namespaces = this.#flushing[slot]!.namespaces
-    for (let nsid = slots.progress[slot]! + 1; nsid < namespaces.length; nsid++) {
+  nextFlush(slot: Slot): Outcome {
+    const namespaces = this.#flushing[slot.index]!.namespaces
+    for (let nsid = slot.progress + 1; nsid < namespaces.length; nsid++) {
       const namespace = namespaces[nsid]!
       if (namespace === null) continue
-      slots.progress[slot] = nsid
-      slots.namespace[slot] = namespace.snapshot.counter
+      slot.progress = nsid
+      slot.namespace = namespace.snapshot.counter
       const outcome = namespace.device.flush(slot)
       if (outcome === PENDING) return PENDING
     }
-    this.#flushing[slot] = null
+    this.#flushing[slot.index] = null
     return 0
   }
 
   /** A flush failed, or its host has gone. */
-  endFlush(slot: number): void {
-    this.#flushing[slot] = null
+  endFlush(slot: Slot): void {
+    this.#flushing[slot.index] = null
   }
 
-  #check(slot: number, namespace: Namespace, count: number): number {
+  #check(slot: Slot, namespace: Namespace, count: number): number {
     for (let index = 0; index < count; index++) {
       if (!this.#decode(slot, index)) return STATUS.LBA_OUT_OF_RANGE
-      if (this.#slots.lba[slot]! + this.#slots.blockCount[slot]! > namespace.blockCount) {
+      if (lbaOf(slot) + slot.blockCount > namespace.blockCount) {
         return STATUS.LBA_OUT_OF_RANGE
       }
     }
@@ -113,14 +104,14 @@ export class Dataset {
   }
 
   /** Puts range `index` into lba and blockCount; false when it is beyond every namespace. */
-  #decode(slot: number, index: number): boolean {
-    const slots = this.#slots
+  #decode(slot: Slot, index: number): boolean {
     const words = this.#arena.words
-    const w = (slots.buffer[slot]! + index * DSM_RANGE_BYTES) >> 2
+    const w = (slot.buffer + index * DSM_RANGE_BYTES) >> 2
     const count = words[w + (DSM_RANGE.nlb >> 2)]!
     const high = words[w + (DSM_RANGE.slba >> 2) + 1]! >>> 0
-    slots.lba[slot] = (words[w + (DSM_RANGE.slba >> 2)]! >>> 0) + high * TWO_32
-    slots.blockCount[slot] = count
+    slot.lbaLo = words[w + (DSM_RANGE.slba >> 2)]!
+    slot.lbaHi = high | 0
+    slot.blockCount = count
     return count >= 0 && high <= HIGH_MAX
   }
 }

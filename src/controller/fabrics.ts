@@ -10,7 +10,7 @@ import { type Outcome, PENDING, STALL, WANTS_DATA } from '../device/device.ts'
 import type { Arena } from '../reactor/arena.ts'
 import type { Buffers } from '../reactor/buffers.ts'
 import type { JoinRequest } from '../reactor/messages.ts'
-import { SQE_WORDS, type Slots } from '../reactor/slots.ts'
+import { SQE_WORDS, type Slot } from '../reactor/slots.ts'
 import { CONNECT_DATA_BYTES, FABRICS_TYPE } from '../wire/fabrics.ts'
 import { STATUS } from '../wire/status.ts'
 import { decodeConnect } from './connect.ts'
@@ -24,26 +24,24 @@ const FROM_HOST = 1
 
 export class FabricsExecutor implements Executor {
   readonly #arena: Arena
-  readonly #slots: Slots
   readonly #pages: Buffers
   readonly #properties: Properties
   readonly #queueDepthMax: number
-  readonly #join: (slot: number, queue: Queue, request: JoinRequest) => void
+  readonly #join: (slot: Slot, queue: Queue, request: JoinRequest) => void
 
   /** join: takes the request to the control plane; the slot is finished when its answer is there. */
   constructor(
-    arena: Arena, slots: Slots, pages: Buffers, properties: Properties, queueDepthMax: number,
-    join: (slot: number, queue: Queue, request: JoinRequest) => void,
+    arena: Arena, pages: Buffers, properties: Properties, queueDepthMax: number,
+    join: (slot: Slot, queue: Queue, request: JoinRequest) => void,
   ) {
     this.#arena = arena
-    this.#slots = slots
     this.#pages = pages
     this.#properties = properties
     this.#queueDepthMax = queueDepthMax
     this.#join = join
   }
 
-  start(slot: number, queue: Queue, w: number): Outcome {
+  start(slot: Slot, queue: Queue, w: number): Outcome {
     const words = this.#arena.words
     const type = words[w + 1]! & 0xff
     if (type === FABRICS_TYPE.CONNECT) return this.#connect(slot, queue, w)
@@ -55,8 +53,8 @@ export class FabricsExecutor implements Executor {
     const offset = words[w + 11]!
     if (type === FABRICS_TYPE.PROPERTY_GET) {
       const value = this.#properties.get(controller, offset, size)
-      this.#slots.dw0[slot] = value.low
-      this.#slots.dw1[slot] = value.high
+      slot.dw0 = value.low
+      slot.dw1 = value.high
       return value.status
     }
     if (type === FABRICS_TYPE.PROPERTY_SET) {
@@ -66,32 +64,27 @@ export class FabricsExecutor implements Executor {
   }
 
   /** The data of a Connect are there. */
-  run(slot: number, queue: Queue): Outcome {
-    const slots = this.#slots
-    const at = slots.buffer[slot]!
+  run(slot: Slot, queue: Queue): Outcome {
+    const at = slot.buffer
     if (queue.controller !== null) return STATUS.COMMAND_SEQUENCE_ERROR
     const request = decodeConnect(this.#arena, at + SQE_OFFSET, at, this.#queueDepthMax)
     if ('status' in request) {
-      slots.dw0[slot] = request.dw0
+      slot.dw0 = request.dw0
       return request.status
     }
     this.#join(slot, queue, request)
     return PENDING
   }
 
-  #connect(slot: number, queue: Queue, w: number): Outcome {
-    const slots = this.#slots
+  #connect(slot: Slot, queue: Queue, w: number): Outcome {
     if (queue.controller !== null) return STATUS.COMMAND_SEQUENCE_ERROR
-    if (slots.bytes[slot] !== CONNECT_DATA_BYTES || slots.direction[slot] !== FROM_HOST) {
+    if (slot.bytes !== CONNECT_DATA_BYTES || slot.direction !== FROM_HOST) {
       return STATUS.DATA_SGL_LENGTH_INVALID
     }
     const at = this.#pages.take(CONNECT_DATA_BYTES + SQE_WORDS * 4)
     if (at === -1) return STALL
-    slots.buffer[slot] = at
-    slots.region[slot] = 0
-    slots.lo[slot] = at
-    slots.hi[slot] = 0
-    slots.readable[slot] = 1
+    slot.own(at)
+    slot.readable = 1
     this.#arena.words.copyWithin((at + SQE_OFFSET) >> 2, w, w + SQE_WORDS)
     return WANTS_DATA
   }

@@ -9,7 +9,7 @@
 import { type Outcome, STALL, WANTS_DATA } from '../device/device.ts'
 import type { Namespace } from '../namespace/namespace.ts'
 import type { Arena } from '../reactor/arena.ts'
-import type { Slots } from '../reactor/slots.ts'
+import { lbaOf, type Slot } from '../reactor/slots.ts'
 import { H } from '../shim/abi.ts'
 import { DSM_AD, IO_OPCODE, RW_CONTROL } from '../wire/sqe.ts'
 import { STATUS } from '../wire/status.ts'
@@ -31,7 +31,6 @@ const TWO_32 = 4294967296
 
 export class IoExecutor implements Executor {
   readonly #words: Int32Array
-  readonly #slots: Slots
   readonly #shared: Int32Array
   readonly #counters: Float64Array
   readonly #table: Shared
@@ -41,11 +40,10 @@ export class IoExecutor implements Executor {
 
   /** namespaces: of the whole target on this reactor, by counter index; slots.namespace points into it. */
   constructor(parts: {
-    arena: Arena, slots: Slots, shared: Shared, namespaces: (Namespace | null)[], dataset: Dataset,
+    arena: Arena, shared: Shared, namespaces: (Namespace | null)[], dataset: Dataset,
     transferBytesMax: number,
   }) {
     this.#words = parts.arena.words
-    this.#slots = parts.slots
     this.#shared = parts.shared.words
     this.#counters = parts.shared.counters
     this.#table = parts.shared
@@ -54,7 +52,7 @@ export class IoExecutor implements Executor {
     this.#transferBytesMax = parts.transferBytesMax
   }
 
-  start(slot: number, queue: Queue, w: number): Outcome {
+  start(slot: Slot, queue: Queue, w: number): Outcome {
     const controller = queue.controller
     if (controller === null) return STATUS.COMMAND_SEQUENCE_ERROR
     const outcome = this.#start(slot, controller, w)
@@ -63,8 +61,8 @@ export class IoExecutor implements Executor {
   }
 
   /** The host's data are in place. */
-  run(slot: number, queue: Queue): Outcome {
-    const namespace = this.#namespaces[this.#slots.namespace[slot]!]
+  run(slot: Slot, queue: Queue): Outcome {
+    const namespace = this.#namespaces[slot.namespace]
     const controller = queue.controller
     if (namespace === null || namespace === undefined || controller === null) return STATUS.INVALID_NAMESPACE
     const outcome = this.#run(slot, namespace)
@@ -73,15 +71,14 @@ export class IoExecutor implements Executor {
   }
 
   /** The device's op has completed with result. queue: null when the host has gone. */
-  resume(slot: number, result: number, queue: Queue | null): Outcome {
-    const slots = this.#slots
-    const namespace = this.#namespaces[slots.namespace[slot]!]
+  resume(slot: Slot, result: number, queue: Queue | null): Outcome {
+    const namespace = this.#namespaces[slot.namespace]
     if (namespace === null || namespace === undefined) return STATUS.INVALID_NAMESPACE
     let outcome = namespace.device.resume(slot, result)
     if (this.#dataset.isFlushing(slot)) {
       if (outcome === 0) outcome = this.#dataset.nextFlush(slot)
       if (outcome > 0) this.#dataset.endFlush(slot)
-    } else if (outcome === 0 && slots.opcode[slot] === IO_OPCODE.DATASET_MANAGEMENT) {
+    } else if (outcome === 0 && slot.opcode === IO_OPCODE.DATASET_MANAGEMENT) {
       outcome = this.#dataset.next(slot, namespace)
     }
     if (outcome > 0 && queue !== null && queue.controller !== null) {
@@ -90,18 +87,17 @@ export class IoExecutor implements Executor {
     return outcome
   }
 
-  #start(slot: number, controller: Controller, w: number): Outcome {
+  #start(slot: Slot, controller: Controller, w: number): Outcome {
     const words = this.#words
-    const slots = this.#slots
     if (this.#shared[controller.stateWord] !== CONTROLLER_STATE.READY) return STATUS.COMMAND_SEQUENCE_ERROR
     this.#shared[controller.stampWord] = words[H.NOW_MS]!
     const nsid = words[w + 1]!
-    const opcode = slots.opcode[slot]!
+    const opcode = slot.opcode
     if (opcode === IO_OPCODE.FLUSH && nsid === ALL_NAMESPACES) return this.#dataset.flushAll(slot, controller)
     if (nsid <= 0 || nsid >= controller.namespaces.length) return STATUS.INVALID_NAMESPACE
     const namespace = controller.namespaces[nsid]!
     if (namespace === null) return STATUS.INVALID_NAMESPACE
-    slots.namespace[slot] = namespace.snapshot.counter
+    slot.namespace = namespace.snapshot.counter
     if (opcode === READ) return this.#read(slot, namespace, w)
     if (opcode === WRITE) return this.#write(slot, namespace, controller, w)
     this.#count(namespace, COUNT.OTHERS, 1)
@@ -121,8 +117,8 @@ export class IoExecutor implements Executor {
     }
   }
 
-  #run(slot: number, namespace: Namespace): Outcome {
-    switch (this.#slots.opcode[slot]) {
+  #run(slot: Slot, namespace: Namespace): Outcome {
+    switch (slot.opcode) {
       case WRITE:
         return namespace.device.write(slot)
       case IO_OPCODE.COMPARE:
@@ -132,18 +128,18 @@ export class IoExecutor implements Executor {
     }
   }
 
-  #read(slot: number, namespace: Namespace, w: number): Outcome {
+  #read(slot: Slot, namespace: Namespace, w: number): Outcome {
     const status = this.#range(slot, namespace, w, true)
     if (status !== 0) return status
     const outcome = namespace.device.read(slot)
     if (outcome !== STALL) {
       this.#count(namespace, COUNT.READS, 1)
-      this.#count(namespace, COUNT.READ_BYTES, this.#slots.bytes[slot]!)
+      this.#count(namespace, COUNT.READ_BYTES, slot.bytes)
     }
     return outcome
   }
 
-  #write(slot: number, namespace: Namespace, controller: Controller, w: number): Outcome {
+  #write(slot: Slot, namespace: Namespace, controller: Controller, w: number): Outcome {
     if (namespace.readOnly) return STATUS.NAMESPACE_WRITE_PROTECTED
     const status = this.#range(slot, namespace, w, true)
     if (status !== 0) return status
@@ -151,12 +147,12 @@ export class IoExecutor implements Executor {
     const outcome = namespace.device.place(slot)
     if (outcome === WANTS_DATA) {
       this.#count(namespace, COUNT.WRITES, 1)
-      this.#count(namespace, COUNT.WRITTEN_BYTES, this.#slots.bytes[slot]!)
+      this.#count(namespace, COUNT.WRITTEN_BYTES, slot.bytes)
     }
     return outcome
   }
 
-  #writeZeroes(slot: number, namespace: Namespace, controller: Controller, w: number): Outcome {
+  #writeZeroes(slot: Slot, namespace: Namespace, controller: Controller, w: number): Outcome {
     if (namespace.readOnly) return STATUS.NAMESPACE_WRITE_PROTECTED
     const status = this.#range(slot, namespace, w, false)
     if (status !== 0) return status
@@ -165,27 +161,27 @@ export class IoExecutor implements Executor {
   }
 
   /** FUA, or a write cache that the host switched off. */
-  #durability(slot: number, controller: Controller, w: number): void {
+  #durability(slot: Slot, controller: Controller, w: number): void {
     const through = this.#shared[controller.writeThroughWord]!
-    this.#slots.fua[slot] = (this.#words[w + 12]! & FUA) !== 0 || through !== 0 ? 1 : 0
+    slot.fua = (this.#words[w + 12]! & FUA) !== 0 || through !== 0 ? 1 : 0
   }
 
   /** Decodes SLBA and NLB and checks them; withData: the SGL must be as long as the blocks. */
-  #range(slot: number, namespace: Namespace, w: number, withData: boolean): number {
+  #range(slot: Slot, namespace: Namespace, w: number, withData: boolean): number {
     const words = this.#words
-    const slots = this.#slots
     const high = words[w + 11]! >>> 0
     if (high > LBA_HIGH_MAX) return STATUS.LBA_OUT_OF_RANGE
     const lba = (words[w + 10]! >>> 0) + high * TWO_32
     const blockCount = (words[w + 12]! & 0xffff) + 1
-    slots.lba[slot] = lba
-    slots.blockCount[slot] = blockCount
+    slot.lbaLo = words[w + 10]!
+    slot.lbaHi = high | 0
+    slot.blockCount = blockCount
     if (lba + blockCount > namespace.blockCount) return STATUS.LBA_OUT_OF_RANGE
     if (withData) {
       const bytes = blockCount << namespace.blockShift
       if (bytes > this.#transferBytesMax) return STATUS.INVALID_FIELD
-      if (bytes !== slots.bytes[slot]) return STATUS.DATA_SGL_LENGTH_INVALID
-    } else if (slots.bytes[slot] !== 0) {
+      if (bytes !== slot.bytes) return STATUS.DATA_SGL_LENGTH_INVALID
+    } else if (slot.bytes !== 0) {
       return STATUS.DATA_SGL_LENGTH_INVALID
     }
     return 0
@@ -197,16 +193,15 @@ export class IoExecutor implements Executor {
   }
 
   /** A command that fails is counted, and entered in its controller's error log. */
-  #failed(slot: number, queue: Queue, controller: Controller, status: number): void {
-    const slots = this.#slots
-    const namespace = this.#namespaces[slots.namespace[slot]!]
+  #failed(slot: Slot, queue: Queue, controller: Controller, status: number): void {
+    const namespace = this.#namespaces[slot.namespace]
     if (namespace !== null && namespace !== undefined) {
       const media = status === STATUS.WRITE_FAULT || status === STATUS.UNRECOVERED_READ_ERROR
       this.#count(namespace, COUNT.ERRORS, 1)
       if (media) this.#count(namespace, COUNT.MEDIA_ERRORS, 1)
     }
     this.#table.logError(
-      controller.index, queue.qid, slots.cid[slot]!, status, slots.lba[slot]!, namespace?.nsid ?? 0, 0xffff,
+      controller.index, queue.qid, slot.cid, status, lbaOf(slot), namespace?.nsid ?? 0, 0xffff,
     )
   }
 }

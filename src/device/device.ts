@@ -8,6 +8,7 @@
  *
  * Invariant: at most one op of a slot is outstanding.
  */
+import type { Slot } from '../reactor/slots.ts'
 
 /** An op is outstanding; resume() will tell. */
 export const PENDING = -1
@@ -22,21 +23,21 @@ export type Outcome = number
 export interface Device {
   readonly kind: 'memory' | 'null' | 'file' | 'block'
   /** Sets the place that the payload is sent from, fills it. */
-  read(slot: number): Outcome
+  read(slot: Slot): Outcome
   /** Sets the place that the host's data goes to: WANTS_DATA or STALL. */
-  place(slot: number): Outcome
+  place(slot: Slot): Outcome
   /** The data are in place: puts them into the blocks; with fua, onto the medium. */
-  write(slot: number): Outcome
+  write(slot: Slot): Outcome
   /** Everything that was acknowledged, onto the medium. */
-  flush(slot: number): Outcome
+  flush(slot: Slot): Outcome
   /** Zeroes the slot's blocks. deallocate: space may be given back. */
-  zero(slot: number, deallocate: boolean): Outcome
+  zero(slot: Slot, deallocate: boolean): Outcome
   /** Gives back the slot's blocks, which read as zero afterwards. */
-  deallocate(slot: number): Outcome
+  deallocate(slot: Slot): Outcome
   /** Sets the place for the data to compare with: WANTS_DATA or STALL. */
-  placeCompare(slot: number): Outcome
+  placeCompare(slot: Slot): Outcome
   /** The data are in place: success when the blocks hold the same, else Compare Failure. */
-  compare(slot: number): Outcome
+  compare(slot: Slot): Outcome
   /** The slot's op completed with result (>= 0, or -errno). */
-  resume(slot: number, result: number): Outcome
+  resume(slot: Slot, result: number): Outcome
 }

@@ -10,7 +10,7 @@
 import { OP } from '../shim/abi.ts'
 import type { Buffers } from '../reactor/buffers.ts'
 import type { Work } from '../reactor/work.ts'
-import type { Slots } from '../reactor/slots.ts'
+import { lbaOf, type Slot } from '../reactor/slots.ts'
 import type { DeviceSnapshot } from '../subsystem/subsystem.ts'
 import { STATUS } from '../wire/status.ts'
 import { type Device, type Outcome, PENDING, STALL, WANTS_DATA } from './device.ts'
@@ -24,7 +24,6 @@ type FileSnapshot = Extract<DeviceSnapshot, { kind: 'file' | 'block' }>
 
 export class FileDevice implements Device {
   readonly kind: 'file' | 'block'
-  readonly #slots: Slots
   readonly #work: Work
   readonly #buffers: Buffers
   readonly #snapshot: FileSnapshot
@@ -35,11 +34,10 @@ export class FileDevice implements Device {
 
   /** zeroAt: arena offset of zeroBytes bytes that nobody writes. failed: told of each errno of the device. */
   constructor(
-    slots: Slots, work: Work, buffers: Buffers, snapshot: FileSnapshot, blockBytes: number,
+    work: Work, buffers: Buffers, snapshot: FileSnapshot, blockBytes: number,
     zeroAt: number, zeroBytes: number, failed: (errno: number, operation: string) => void,
   ) {
     this.kind = snapshot.kind
-    this.#slots = slots
     this.#work = work
     this.#buffers = buffers
     this.#snapshot = snapshot
@@ -49,128 +47,119 @@ export class FileDevice implements Device {
     this.#failed = failed
   }
 
-  read(slot: number): Outcome {
-    const bytes = this.#slots.bytes[slot]!
+  read(slot: Slot): Outcome {
+    const bytes = slot.bytes
     if (!this.#takeBuffer(slot, bytes)) return STALL
-    this.#transfer(slot, OP.READ, STEP.READ, this.#slots.buffer[slot]!, bytes)
+    this.#transfer(slot, OP.READ, STEP.READ, slot.buffer, bytes)
     return PENDING
   }
 
-  place(slot: number): Outcome {
-    return this.#takeBuffer(slot, this.#slots.bytes[slot]!) ? WANTS_DATA : STALL
+  place(slot: Slot): Outcome {
+    return this.#takeBuffer(slot, slot.bytes) ? WANTS_DATA : STALL
   }
 
-  write(slot: number): Outcome {
-    this.#transfer(slot, OP.WRITE, STEP.WRITE, this.#slots.buffer[slot]!, this.#slots.bytes[slot]!)
+  write(slot: Slot): Outcome {
+    this.#transfer(slot, OP.WRITE, STEP.WRITE, slot.buffer, slot.bytes)
     return PENDING
   }
 
-  flush(slot: number): Outcome {
-    this.#slots.step[slot] = STEP.SYNC
-    this.#work.file(OP.SYNC, slot, this.#snapshot.file, 0, 0, 0, 0, 0)
+  flush(slot: Slot): Outcome {
+    slot.step = STEP.SYNC
+    this.#work.file(OP.SYNC, slot.index, this.#snapshot.file, 0, 0, 0, 0, 0)
     return PENDING
   }
 
-  zero(slot: number, deallocate: boolean): Outcome {
+  zero(slot: Slot, deallocate: boolean): Outcome {
     const { zero, discard } = this.#snapshot
     if (deallocate && discard) return this.#range(slot, OP.DISCARD, STEP.DISCARD)
     if (zero) return this.#range(slot, OP.ZERO, STEP.ZERO)
-    this.#slots.progress[slot] = 0
+    slot.progress = 0
     return this.#fill(slot)
   }
 
-  deallocate(slot: number): Outcome {
+  deallocate(slot: Slot): Outcome {
     return this.#snapshot.discard ? this.#range(slot, OP.DISCARD, STEP.DISCARD) : 0
   }
 
-  placeCompare(slot: number): Outcome {
+  placeCompare(slot: Slot): Outcome {
     return this.#takeBuffer(slot, 2 * this.#half(slot)) ? WANTS_DATA : STALL
   }
 
-  compare(slot: number): Outcome {
-    const slots = this.#slots
-    const at = slots.buffer[slot]! + this.#half(slot)
-    this.#transfer(slot, OP.READ, STEP.COMPARE_READ, at, slots.bytes[slot]!)
+  compare(slot: Slot): Outcome {
+    const at = slot.buffer + this.#half(slot)
+    this.#transfer(slot, OP.READ, STEP.COMPARE_READ, at, slot.bytes)
     return PENDING
   }
 
-  resume(slot: number, result: number): Outcome {
-    const slots = this.#slots
-    const step = slots.step[slot]!
+  resume(slot: Slot, result: number): Outcome {
+    const step = slot.step
     if (result < 0) return this.#failure(slot, step, -result)
     if (step === STEP.COMPARE_READ) {
-      const at = slots.buffer[slot]!
-      slots.step[slot] = STEP.COMPARE
-      this.#work.compare(slot, at, slots.bytes[slot]!, 0, at + this.#half(slot), 0)
+      const at = slot.buffer
+      slot.step = STEP.COMPARE
+      this.#work.compare(slot.index, at, slot.bytes, 0, at + this.#half(slot), 0)
       return PENDING
     }
     if (step === STEP.COMPARE) return result === 0 ? 0 : STATUS.COMPARE_FAILURE
     if (step === STEP.FILL) return this.#fill(slot)
-    if ((step === STEP.ZERO || step === STEP.DISCARD) && slots.fua[slot] === 1) return this.flush(slot)
+    if ((step === STEP.ZERO || step === STEP.DISCARD) && slot.fua === 1) return this.flush(slot)
     return 0
   }
 
-  #failure(slot: number, step: number, errno: number): Outcome {
+  #failure(slot: Slot, step: number, errno: number): Outcome {
     if (step === STEP.ZERO && errno === 95) {
-      this.#slots.progress[slot] = 0
+      slot.progress = 0
       return this.#fill(slot)
     }
     this.#failed(errno, OPERATIONS[step]!)
     return mediaStatusOfErrno(errno, step !== STEP.READ && step !== STEP.COMPARE_READ)
   }
 
-  #takeBuffer(slot: number, bytes: number): boolean {
-    const slots = this.#slots
+  #takeBuffer(slot: Slot, bytes: number): boolean {
     const at = this.#buffers.take(bytes)
     if (at === -1) return false
-    slots.buffer[slot] = at
-    slots.region[slot] = 0
-    slots.lo[slot] = at
-    slots.hi[slot] = 0
+    slot.own(at)
     return true
   }
 
   /** READ or WRITE of the slot's blocks at an arena offset. */
-  #transfer(slot: number, code: number, step: number, at: number, bytes: number): void {
-    const slots = this.#slots
-    const position = slots.lba[slot]! * this.#blockBytes
-    slots.step[slot] = step
+  #transfer(slot: Slot, code: number, step: number, at: number, bytes: number): void {
+    const position = lbaOf(slot) * this.#blockBytes
+    slot.step = step
     this.#work.file(
-      code, slot, this.#snapshot.file, slots.fua[slot] === 1 ? OP.FUA : 0, at, bytes,
+      code, slot.index, this.#snapshot.file, slot.fua === 1 ? OP.FUA : 0, at, bytes,
       position | 0, (position / TWO_32) | 0,
     )
   }
 
-  #range(slot: number, code: number, step: number): Outcome {
-    const slots = this.#slots
-    const position = slots.lba[slot]! * this.#blockBytes
-    const bytes = slots.blockCount[slot]! * this.#blockBytes
-    slots.step[slot] = step
+  #range(slot: Slot, code: number, step: number): Outcome {
+    const position = lbaOf(slot) * this.#blockBytes
+    const bytes = slot.blockCount * this.#blockBytes
+    slot.step = step
     this.#work.fileRange(
-      code, slot, this.#snapshot.file, 0,
+      code, slot.index, this.#snapshot.file, 0,
       position | 0, (position / TWO_32) | 0, bytes | 0, (bytes / TWO_32) | 0,
     )
     return PENDING
   }
 
   /** Writes the next piece of zeroes; 0 when all blocks have been written. */
-  #fill(slot: number): Outcome {
-    const slots = this.#slots
-    const done = slots.progress[slot]!
-    const bytes = Math.min(this.#zeroBytes, slots.blockCount[slot]! * this.#blockBytes - done)
+  #fill(slot: Slot): Outcome {
+    const done = slot.progress
+    const bytes = Math.min(this.#zeroBytes, slot.blockCount * this.#blockBytes - done)
     if (bytes <= 0) return 0
-    const position = slots.lba[slot]! * this.#blockBytes + done
-    slots.progress[slot] = done + bytes
-    slots.step[slot] = STEP.FILL
+    const position = lbaOf(slot) * this.#blockBytes + done
+    slot.progress = done + bytes
+    slot.step = STEP.FILL
     this.#work.file(
-      OP.WRITE, slot, this.#snapshot.file, slots.fua[slot] === 1 ? OP.FUA : 0, this.#zeroAt, bytes,
+      OP.WRITE, slot.index, this.#snapshot.file, slot.fua === 1 ? OP.FUA : 0, this.#zeroAt, bytes,
       position | 0, (position / TWO_32) | 0,
     )
     return PENDING
   }
 
   /** Half of a compare buffer: the data, rounded up to what O_DIRECT aligns to. */
-  #half(slot: number): number {
-    return (this.#slots.bytes[slot]! + 4095) & ~4095
+  #half(slot: Slot): number {
+    return (slot.bytes + 4095) & ~4095
   }
 }

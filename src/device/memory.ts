@@ -7,7 +7,7 @@
  */
 import type { Buffers } from '../reactor/buffers.ts'
 import type { Work } from '../reactor/work.ts'
-import type { Slots } from '../reactor/slots.ts'
+import { lbaOf, type Slot } from '../reactor/slots.ts'
 import { STATUS } from '../wire/status.ts'
 import { type Device, type Outcome, PENDING, STALL, WANTS_DATA } from './device.ts'
 import { statusOfErrno } from './errno.ts'
@@ -16,83 +16,74 @@ const TWO_32 = 4294967296
 
 export class MemoryDevice implements Device {
   readonly kind = 'memory'
-  readonly #slots: Slots
   readonly #work: Work
   readonly #buffers: Buffers
   readonly #region: number
   readonly #blockBytes: number
 
-  constructor(slots: Slots, work: Work, buffers: Buffers, region: number, blockBytes: number) {
-    this.#slots = slots
+  constructor(work: Work, buffers: Buffers, region: number, blockBytes: number) {
     this.#work = work
     this.#buffers = buffers
     this.#region = region
     this.#blockBytes = blockBytes
   }
 
-  read(slot: number): Outcome {
+  read(slot: Slot): Outcome {
     this.#aim(slot)
     return 0
   }
 
-  place(slot: number): Outcome {
+  place(slot: Slot): Outcome {
     this.#aim(slot)
     return WANTS_DATA
   }
 
-  write(_slot: number): Outcome {
+  write(_slot: Slot): Outcome {
     return 0
   }
 
-  flush(_slot: number): Outcome {
+  flush(_slot: Slot): Outcome {
     return 0
   }
 
-  zero(slot: number, _deallocate: boolean): Outcome {
+  zero(slot: Slot, _deallocate: boolean): Outcome {
     return this.deallocate(slot)
   }
 
-  deallocate(slot: number): Outcome {
+  deallocate(slot: Slot): Outcome {
     this.#aim(slot)
-    const slots = this.#slots
-    const bytes = slots.blockCount[slot]! * this.#blockBytes
+    const bytes = slot.blockCount * this.#blockBytes
     this.#work.memoryZero(
-      slot, this.#region, slots.lo[slot]!, slots.hi[slot]!, bytes | 0, (bytes / TWO_32) | 0,
+      slot.index, this.#region, slot.lo, slot.hi, bytes | 0, (bytes / TWO_32) | 0,
     )
     return PENDING
   }
 
-  placeCompare(slot: number): Outcome {
-    const slots = this.#slots
-    const at = this.#buffers.take(slots.bytes[slot]!)
+  placeCompare(slot: Slot): Outcome {
+    const at = this.#buffers.take(slot.bytes)
     if (at === -1) return STALL
-    slots.buffer[slot] = at
-    slots.region[slot] = 0
-    slots.lo[slot] = at
-    slots.hi[slot] = 0
+    slot.own(at)
     return WANTS_DATA
   }
 
-  compare(slot: number): Outcome {
-    const slots = this.#slots
-    const position = slots.lba[slot]! * this.#blockBytes
+  compare(slot: Slot): Outcome {
+    const position = lbaOf(slot) * this.#blockBytes
     this.#work.compare(
-      slot, slots.buffer[slot]!, slots.bytes[slot]!, this.#region, position | 0, (position / TWO_32) | 0,
+      slot.index, slot.buffer, slot.bytes, this.#region, position | 0, (position / TWO_32) | 0,
     )
     return PENDING
   }
 
-  resume(_slot: number, result: number): Outcome {
+  resume(_slot: Slot, result: number): Outcome {
     if (result < 0) return statusOfErrno(-result)
     return result === 0 ? 0 : STATUS.COMPARE_FAILURE
   }
 
   /** The slot's place becomes its blocks. */
-  #aim(slot: number): void {
-    const slots = this.#slots
-    const position = slots.lba[slot]! * this.#blockBytes
-    slots.region[slot] = this.#region
-    slots.lo[slot] = position | 0
-    slots.hi[slot] = (position / TWO_32) | 0
+  #aim(slot: Slot): void {
+    const position = lbaOf(slot) * this.#blockBytes
+    slot.region = this.#region
+    slot.lo = position | 0
+    slot.hi = (position / TWO_32) | 0
   }
 }

@@ -3,7 +3,6 @@
  * reactor-thread calls it once for each namespace, before the first turn.
  */
 import type { Buffers } from '../reactor/buffers.ts'
-import type { Slots } from '../reactor/slots.ts'
 import type { Work } from '../reactor/work.ts'
 import type { NamespaceSnapshot } from '../subsystem/subsystem.ts'
 import type { Device } from './device.ts'
@@ -13,7 +12,6 @@ import { NullDevice } from './null.ts'
 
 /** What devices of one reactor share. zeroAt: zeroes that nobody writes; sinkAt: bytes that nobody reads. */
 export type DeviceParts = {
-  readonly slots: Slots
   readonly work: Work
   readonly buffers: Buffers
   readonly zeroAt: number
@@ -26,14 +24,14 @@ export type DeviceParts = {
 export function openDevice(
   parts: DeviceParts, namespace: NamespaceSnapshot, failed: (errno: number, operation: string) => void,
 ): Device {
-  const { slots, work, buffers, zeroAt, sinkAt, transferBytes } = parts
+  const { work, buffers, zeroAt, sinkAt, transferBytes } = parts
   const { device, blockBytes } = namespace
   switch (device.kind) {
     case 'memory':
-      return new MemoryDevice(slots, work, buffers, device.region, blockBytes)
+      return new MemoryDevice(work, buffers, device.region, blockBytes)
     case 'null':
-      return new NullDevice(slots, work, buffers, zeroAt, sinkAt)
+      return new NullDevice(work, buffers, zeroAt, sinkAt)
     default:
-      return new FileDevice(slots, work, buffers, device, blockBytes, zeroAt, transferBytes, failed)
+      return new FileDevice(work, buffers, device, blockBytes, zeroAt, transferBytes, failed)
   }
 }

@@ -17,7 +17,7 @@ import { SGL_ID } from '../wire/sqe.ts'
 import { STATUS } from '../wire/status.ts'
 import { type Completer, FROM_HOST, TO_HOST } from './complete.ts'
 import type { Queue } from '../controller/queue.ts'
-import type { Slots } from '../reactor/slots.ts'
+import type { Slot, Slots } from '../reactor/slots.ts'
 import type { Transfers } from './transfer.ts'
 
 export { STALL }
@@ -81,11 +81,11 @@ export class Admission {
     if (dataBytes !== (inCapsule ? sglLength : 0)) return MISMATCH
     if (dataBytes > this.#inCapsuleBytes && dataBytes > this.#capsuleLimit(queue, opcode)) return TOO_LONG
     const slot = slots.take(queue.connection)
-    if (slot === -1) return STALL
-    slots.cid[slot] = words[w]! >>> 16
-    slots.opcode[slot] = opcode
-    slots.bytes[slot] = sglLength
-    slots.direction[slot] = sglLength === 0 ? 0 : opcode & 3
+    if (slot === null) return STALL
+    slot.cid = words[w]! >>> 16
+    slot.opcode = opcode
+    slot.bytes = sglLength
+    slot.direction = sglLength === 0 ? 0 : opcode & 3
     let outcome: Outcome = this.#check(slot, w, opcode, dataBytes)
     if (outcome === 0) {
       if (digestFailed) outcome = STATUS.TRANSIENT_TRANSPORT_ERROR
@@ -101,7 +101,7 @@ export class Admission {
         return ADMITTED
       }
       this.place(slot, 0, dataAt, dataBytes)
-      slots.received[slot] = dataBytes
+      slot.received = dataBytes
       outcome = this.executor(queue, opcode).run(slot, queue)
     }
     if (outcome >= 0) this.#completer.finish(slot, outcome)
@@ -109,24 +109,22 @@ export class Admission {
   }
 
   /** Puts bytes from the arena (sourceAt) into the slot's place, offset bytes into its data. */
-  place(slot: number, offset: number, sourceAt: number, bytes: number): void {
-    const slots = this.#slots
-    const region = slots.region[slot]!
-    if (slots.readable[slot] === 1) {
-      this.#arena.bytes.copyWithin(slots.lo[slot]! + offset, sourceAt, sourceAt + bytes)
+  place(slot: Slot, offset: number, sourceAt: number, bytes: number): void {
+    const region = slot.region
+    if (slot.readable === 1) {
+      this.#arena.bytes.copyWithin(slot.lo + offset, sourceAt, sourceAt + bytes)
       return
     }
-    const lo = (slots.lo[slot]! >>> 0) + offset
-    this.#work.copy(region, lo | 0, slots.hi[slot]! + (lo >= 4294967296 ? 1 : 0), sourceAt, bytes)
+    const lo = (slot.lo >>> 0) + offset
+    this.#work.copy(region, lo | 0, slot.hi + (lo >= 4294967296 ? 1 : 0), sourceAt, bytes)
   }
 
   /** All data of a command that was asked for have arrived. */
-  complete(slot: number, queue: Queue): void {
-    const slots = this.#slots
+  complete(slot: Slot, queue: Queue): void {
     if (this.#aborts.take(slot)) this.#completer.finish(slot, STATUS.ABORT_REQUESTED)
-    else if (slots.digestFailed[slot] === 1) this.#completer.finish(slot, STATUS.TRANSIENT_TRANSPORT_ERROR)
+    else if (slot.digestFailed === 1) this.#completer.finish(slot, STATUS.TRANSIENT_TRANSPORT_ERROR)
     else {
-      const outcome = this.executor(queue, slots.opcode[slot]!).run(slot, queue)
+      const outcome = this.executor(queue, slot.opcode).run(slot, queue)
       if (outcome >= 0) this.#completer.finish(slot, outcome)
     }
   }
@@ -137,25 +135,24 @@ export class Admission {
   }
 
   /** 0, or the status of what is wrong with the entry before anybody looks at the command. */
-  #check(slot: number, w: number, opcode: number, dataBytes: number): number {
+  #check(slot: Slot, w: number, opcode: number, dataBytes: number): number {
     const words = this.#arena.words
-    const slots = this.#slots
     const flags = (words[w]! >>> 8) & 0xff
     if ((flags & FUSE_MASK) !== 0) return STATUS.INVALID_FIELD
     if (flags >>> PSDT_SHIFT !== 1) return STATUS.INVALID_FIELD
-    if (opcode === FABRICS_OPCODE && slots.bytes[slot] !== 0) slots.direction[slot] = words[w + 1]! & 3
+    if (opcode === FABRICS_OPCODE && slot.bytes !== 0) slot.direction = words[w + 1]! & 3
     const id = words[w + SGL_ID_WORD]! >>> 24
     if (id === SGL_ID.IN_CAPSULE) {
       if ((words[w + SGL_ADDRESS_WORD]! | words[w + SGL_ADDRESS_WORD + 1]!) !== 0) {
         return STATUS.SGL_OFFSET_INVALID
       }
-      if (dataBytes !== 0 && slots.direction[slot] !== FROM_HOST) return STATUS.SGL_DESCRIPTOR_TYPE_INVALID
+      if (dataBytes !== 0 && slot.direction !== FROM_HOST) return STATUS.SGL_DESCRIPTOR_TYPE_INVALID
     } else if (id !== SGL_ID.TRANSPORT) {
       return STATUS.SGL_DESCRIPTOR_TYPE_INVALID
     }
-    const direction = slots.direction[slot]!
+    const direction = slot.direction
     if (direction === (FROM_HOST | TO_HOST)) return STATUS.INVALID_OPCODE
-    if (slots.bytes[slot]! >>> 0 > this.#transferBytesMax) return STATUS.INVALID_FIELD
+    if (slot.bytes >>> 0 > this.#transferBytesMax) return STATUS.INVALID_FIELD
     return 0
   }
 

@@ -6,7 +6,7 @@
  */
 import { assert } from '../assert.ts'
 import type { Buffers } from '../reactor/buffers.ts'
-import { SLOT, type Slots } from '../reactor/slots.ts'
+import { SLOT, type Slot, type Slots } from '../reactor/slots.ts'
 import type { Transport } from './transport.ts'
 
 /** Whether answers may still be sent on a connection, and who holds how many slots. */
@@ -45,17 +45,16 @@ export class Completer {
   }
 
   /** The command is done with this status (wire/status.ts): answers, unless its host has gone. */
-  finish(slot: number, status: number): void {
-    const slots = this.#slots
+  finish(slot: Slot, status: number): void {
     assert(status >= 0, 'a command finishes with a status')
-    slots.status[slot] = status
+    slot.status = status
     this.completedCount++
-    if (!this.#occupancy.sends(slots.connection[slot]!)) {
+    if (!this.#occupancy.sends(slot.connection)) {
       this.free(slot)
       return
     }
-    slots.enter(slot, SLOT.SENDING)
-    if (status === 0 && slots.direction[slot] === TO_HOST && slots.bytes[slot] !== 0) {
+    slot.enter(SLOT.SENDING)
+    if (status === 0 && slot.direction === TO_HOST && slot.bytes !== 0) {
       this.#transport.sendData(slot)
     } else {
       this.#transport.respond(slot)
@@ -63,19 +62,18 @@ export class Completer {
   }
 
   /** The answer has left, or never will: the buffer and the slot go back. */
-  free(slot: number): void {
+  free(slot: Slot): void {
     const slots = this.#slots
     this.giveBuffer(slot)
-    const connection = slots.connection[slot]!
+    const connection = slot.connection
     slots.free(slot)
     this.#occupancy.freed(connection)
   }
 
-  giveBuffer(slot: number): void {
-    const slots = this.#slots
-    const at = slots.buffer[slot]!
+  giveBuffer(slot: Slot): void {
+    const at = slot.buffer
     if (at === -1) return
-    slots.buffer[slot] = -1
+    slot.buffer = -1
     if (at >= this.#adminAt) this.#adminBuffers.give(at)
     else this.#buffers.give(at)
   }

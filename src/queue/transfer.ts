@@ -9,7 +9,7 @@
  * Invariant: a tag is open from its R2T to its last byte; asked = received when a command's last tag closes.
  */
 import { assert } from '../assert.ts'
-import { SLOT, type Slots } from '../reactor/slots.ts'
+import { SLOT, type Slot, type Slots } from '../reactor/slots.ts'
 import type { Transport } from './transport.ts'
 
 const CLOSED = -1
@@ -22,14 +22,11 @@ export class Transfers {
   readonly count: number
   freeCount: number
   /** Slot of an open tag, -1 = closed. */
-  readonly slot: Int32Array
+  readonly #slotIndex: Int32Array
   /** Offset of the next byte that must come, and of the end, within the command's data. */
   readonly next: Int32Array
   readonly end: Int32Array
   readonly #free: Int32Array
-  /** By slot: bytes asked for so far, and tags that are open. */
-  readonly #asked: Int32Array
-  readonly #open: Int32Array
 
   constructor(
     slots: Slots, transport: Transport, count: number, transferBytes: number, commandTransfers: number,
@@ -42,49 +39,51 @@ export class Transfers {
     this.#commandTransfers = commandTransfers
     this.count = count
     this.freeCount = count
-    this.slot = new Int32Array(count).fill(CLOSED)
+    this.#slotIndex = new Int32Array(count).fill(CLOSED)
     this.next = new Int32Array(count)
     this.end = new Int32Array(count)
     this.#free = new Int32Array(count)
     for (let k = 0; k < count; k++) this.#free[k] = count - 1 - k
-    this.#asked = new Int32Array(slots.count)
-    this.#open = new Int32Array(slots.count)
   }
 
   /** Asks for all of the slot's data. transfersMax: R2Ts that the host allows at a time, 1 or more. */
-  begin(slot: number, transfersMax: number): void {
-    this.#slots.enter(slot, SLOT.RECEIVING)
-    this.#asked[slot] = 0
-    this.#open[slot] = 0
+  begin(slot: Slot, transfersMax: number): void {
+    slot.enter(SLOT.RECEIVING)
     this.#ask(slot, transfersMax)
+  }
+
+  /** The command that an open tag belongs to. */
+  slotOf(tag: number): Slot {
+    return this.#slots.all[this.#slotIndex[tag]!]!
   }
 
   /** True when the tag is open and belongs to this connection and command. Nothing of it is trusted. */
   matches(tag: number, connection: number, cid: number): boolean {
     if (tag >= this.count) return false
-    const slot = this.slot[tag]!
-    return slot !== CLOSED && this.#slots.connection[slot] === connection && this.#slots.cid[slot] === cid
+    if (this.#slotIndex[tag] === CLOSED) return false
+    const slot = this.slotOf(tag)
+    return slot.connection === connection && slot.cid === cid
   }
 
   /** bytes of the tag's data have arrived. True when it was the last of the tag. */
   arrived(tag: number, bytes: number): boolean {
-    const slot = this.slot[tag]!
+    const slot = this.slotOf(tag)
     const next = this.next[tag]! + bytes
     assert(next <= this.end[tag]!, 'no more arrives than was asked for')
     this.next[tag] = next
-    this.#slots.received[slot] = this.#slots.received[slot]! + bytes
+    slot.received += bytes
     return next === this.end[tag]
   }
 
   /** Closes a tag whose data are complete, and asks for more. True when the command has all its data. */
   close(tag: number, transfersMax: number): boolean {
-    const slot = this.slot[tag]!
+    const slot = this.slotOf(tag)
     this.#release(tag)
-    this.#open[slot] = this.#open[slot]! - 1
-    if (this.#asked[slot]! < this.#slots.bytes[slot]!) this.#ask(slot, transfersMax)
-    if (this.#open[slot] !== 0) return false
-    assert(this.#slots.received[slot] === this.#slots.bytes[slot], 'what was asked for has been received')
-    this.#slots.enter(slot, SLOT.EXECUTING)
+    slot.open -= 1
+    if (slot.asked < slot.bytes) this.#ask(slot, transfersMax)
+    if (slot.open !== 0) return false
+    assert(slot.received === slot.bytes, 'what was asked for has been received')
+    slot.enter(SLOT.EXECUTING)
     return true
   }
 
@@ -92,31 +91,31 @@ export class Transfers {
   forget(connection: number): void {
     if (this.freeCount === this.count) return
     for (let tag = 0; tag < this.count; tag++) {
-      const slot = this.slot[tag]!
-      if (slot !== CLOSED && this.#slots.connection[slot] === connection) this.#release(tag)
+      if (this.#slotIndex[tag] === CLOSED) continue
+      if (this.slotOf(tag).connection === connection) this.#release(tag)
     }
   }
 
   #release(tag: number): void {
-    this.slot[tag] = CLOSED
+    this.#slotIndex[tag] = CLOSED
     this.#free[this.freeCount++] = tag
   }
 
-  #ask(slot: number, transfersMax: number): void {
-    const bytes = this.#slots.bytes[slot]!
+  #ask(slot: Slot, transfersMax: number): void {
+    const bytes = slot.bytes
     const openMax = Math.min(transfersMax, this.#commandTransfers)
     const piece = openMax === 1 ? bytes : this.#transferBytes
-    let asked = this.#asked[slot]!
-    while (asked < bytes && this.#open[slot]! < openMax) {
+    let asked = slot.asked
+    while (asked < bytes && slot.open < openMax) {
       const length = Math.min(piece, bytes - asked)
       const tag = this.#free[--this.freeCount]!
-      this.slot[tag] = slot
+      this.#slotIndex[tag] = slot.index
       this.next[tag] = asked
       this.end[tag] = asked + length
       this.#transport.requestData(slot, tag, asked, length)
       asked += length
-      this.#open[slot] = this.#open[slot]! + 1
+      slot.open += 1
     }
-    this.#asked[slot] = asked
+    slot.asked = asked
   }
 }

@@ -1,11 +1,14 @@
 /**
- * Command slots: every command between its capsule and the last byte of its answer is an index into these
- * parallel arrays. One pool per reactor, sized by limits.ts before serving. Allocation-free.
+ * Command slots: every command between its capsule and the last byte of its answer is one of these objects.
+ * One pool per reactor, made before serving and never grown; a slot's index is its token for the shim.
  *
  *   FREE ─admit─▶ EXECUTING ─▶ SENDING ─▶ FREE          EXECUTING: a controller or a device has it
  *                  │   ▲  │                              RECEIVING: its data is asked for by R2T
- *                  ▼   │  └──────────▶ FREE              HELD: answered when something happens (AER, a message)
+ *                  ▼   │  └──────────▶ FREE              HELD: answered when something happens (an event)
  *              RECEIVING HELD ◀▶ EXECUTING              a slot whose connection has gone skips SENDING
+ *
+ * Objects and not parallel arrays: the payload of each turn washes the first-level cache out, so what counts is
+ * how many cache lines a command touches. Every field is an int32, so that V8 boxes none.
  *
  * Invariant: a slot holds at most one buffer, and gives it back exactly when it becomes FREE.
  */
@@ -14,122 +17,136 @@ import { assert } from '../assert.ts'
 export const SLOT = { FREE: 0, EXECUTING: 1, RECEIVING: 2, HELD: 3, SENDING: 4 } as const
 const NAMES = ['free', 'executing', 'receiving', 'held', 'sending']
 /** Bit s of EDGES[t] is set where the edge t -> s is legal. */
-const EDGES = [
+const EDGES = Int32Array.of(
   1 << SLOT.EXECUTING,
   (1 << SLOT.FREE) | (1 << SLOT.RECEIVING) | (1 << SLOT.HELD) | (1 << SLOT.SENDING),
   (1 << SLOT.FREE) | (1 << SLOT.EXECUTING) | (1 << SLOT.SENDING),
   (1 << SLOT.FREE) | (1 << SLOT.EXECUTING) | (1 << SLOT.SENDING),
   1 << SLOT.FREE,
-]
+)
 export const SQE_WORDS = 16
+const COUNT_MAX = 65535
+
+export class Slot {
+  readonly index: number
+  state: number = SLOT.FREE
+  /** Connection index, -1 when its connection has gone. */
+  connection = -1
+  cid = 0
+  opcode = 0
+  /** Length of the command's data in bytes (SGL length), and which way: 0 none, 1 to us, 2 to the host. */
+  bytes = 0
+  direction = 0
+  /** Where the payload is: a place (region 0 = arena). */
+  region = 0
+  lo = 0
+  hi = 0
+  /** CQE: status (wire/status.ts), dword 0 and 1. */
+  status = 0
+  dw0 = 0
+  dw1 = 0
+  /** First block, in two words, and blocks. */
+  lbaLo = 0
+  lbaHi = 0
+  blockCount = 0
+  /** Index of the namespace in the reactor's table, -1 = none. */
+  namespace = -1
+  /** 1 = onto the medium before it is answered. */
+  fua = 0
+  /** Arena offset of the buffer that the slot owns, -1 = none. */
+  buffer = -1
+  /** Bytes of host data that have arrived; equals bytes when the command may run. */
+  received = 0
+  /** 1 when its host data failed the data digest. */
+  digestFailed = 0
+  /** 1 when TypeScript reads its host data, so that they must be in place before the next turn. */
+  readable = 0
+  /** What the executing command is doing, and how far it is: see device and controller/io.ts. */
+  step = 0
+  progress = 0
+  /** Bytes asked for by R2T so far, and R2Ts that are open: see queue/transfer.ts. */
+  asked = 0
+  open = 0
+
+  constructor(index: number) {
+    this.index = index
+  }
+
+  enter(next: number): void {
+    assert((EDGES[this.state]! & (1 << next)) !== 0, 'slot takes a legal edge')
+    this.state = next
+  }
+
+  /** The payload is in the arena. */
+  placeInArena(at: number): void {
+    this.region = 0
+    this.lo = at
+    this.hi = 0
+  }
+
+  /** The slot owns this buffer from now on, and its payload is there. */
+  own(at: number): void {
+    this.buffer = at
+    this.placeInArena(at)
+  }
+
+  describe(): string {
+    return `slot ${this.index} ${NAMES[this.state]} connection ${this.connection} cid ${this.cid}`
+  }
+}
 
 export class Slots {
   readonly count: number
+  readonly all: readonly Slot[]
   freeCount: number
-  readonly state: Uint8Array
-  /** Connection index, -1 when its connection has gone. */
-  readonly connection: Int32Array
-  readonly cid: Uint16Array
-  readonly opcode: Uint8Array
-  /** Length of the command's data in bytes (SGL length), and which way: 0 none, 1 to us, 2 to the host. */
-  readonly bytes: Int32Array
-  readonly direction: Uint8Array
-  /** Bytes of host data that have arrived; equals bytes when the command may run. */
-  readonly received: Int32Array
-  /** Where the payload is: a place (region 0 = arena). */
-  readonly region: Int32Array
-  readonly lo: Int32Array
-  readonly hi: Int32Array
-  /** Arena offset of the buffer that the slot owns, -1 = none; which pool it came from. */
-  readonly buffer: Int32Array
-  /** CQE: status (wire/status.ts), dword 0 and 1. */
-  readonly status: Uint16Array
-  readonly dw0: Int32Array
-  readonly dw1: Int32Array
-  /** 1 when its host data failed the data digest. */
-  readonly digestFailed: Uint8Array
-  /** 1 when TypeScript reads its host data, so that they must be in place before the next turn. */
-  readonly readable: Uint8Array
-  /** First block, and blocks. A safe integer. */
-  readonly lba: Float64Array
-  readonly blockCount: Int32Array
-  /** Index of the namespace in the reactor's table, -1 = none. */
-  readonly namespace: Int32Array
-  /** What the executing command is doing, and how far it is: see device and controller/io.ts. */
-  readonly step: Int32Array
-  readonly progress: Float64Array
-  readonly fua: Uint8Array
-  /** The submission queue entry, 16 words a slot. Filled for all but reads and writes of the fast path. */
+  /** The submission queue entries of commands that need them later: 16 words a slot. */
   readonly sqe: Int32Array
   readonly #free: Int32Array
 
   constructor(count: number) {
-    assert(count > 0 && count <= 65535, 'slot indices fit 16 bits')
+    assert(count > 0 && count <= COUNT_MAX, 'slot indices fit 16 bits')
     this.count = count
     this.freeCount = count
-    this.state = new Uint8Array(count)
-    this.connection = new Int32Array(count).fill(-1)
-    this.cid = new Uint16Array(count)
-    this.opcode = new Uint8Array(count)
-    this.bytes = new Int32Array(count)
-    this.direction = new Uint8Array(count)
-    this.received = new Int32Array(count)
-    this.region = new Int32Array(count)
-    this.lo = new Int32Array(count)
-    this.hi = new Int32Array(count)
-    this.buffer = new Int32Array(count).fill(-1)
-    this.status = new Uint16Array(count)
-    this.dw0 = new Int32Array(count)
-    this.dw1 = new Int32Array(count)
-    this.digestFailed = new Uint8Array(count)
-    this.readable = new Uint8Array(count)
-    this.lba = new Float64Array(count)
-    this.blockCount = new Int32Array(count)
-    this.namespace = new Int32Array(count)
-    this.step = new Int32Array(count)
-    this.progress = new Float64Array(count)
-    this.fua = new Uint8Array(count)
+    this.all = Array.from({ length: count }, (_, index) => new Slot(index))
     this.sqe = new Int32Array(count * SQE_WORDS)
-    this.#free = new Int32Array(count)
-    for (let k = 0; k < count; k++) this.#free[k] = count - 1 - k
+    this.#free = Int32Array.from({ length: count }, (_, index) => count - 1 - index)
   }
 
-  /** A slot in state EXECUTING with everything but sqe reset, or -1 when all are taken. */
-  take(connection: number): number {
-    if (this.freeCount === 0) return -1
-    const slot = this.#free[--this.freeCount]!
-    assert(this.state[slot] === SLOT.FREE, 'a free slot is FREE')
-    this.state[slot] = SLOT.EXECUTING
-    this.connection[slot] = connection
-    this.bytes[slot] = 0
-    this.direction[slot] = 0
-    this.received[slot] = 0
-    this.status[slot] = 0
-    this.dw0[slot] = 0
-    this.dw1[slot] = 0
-    this.digestFailed[slot] = 0
-    this.readable[slot] = 0
-    this.step[slot] = 0
-    this.fua[slot] = 0
-    this.lba[slot] = 0
-    this.namespace[slot] = -1
+  /** A slot in state EXECUTING with everything but its place reset, or null when all are taken. */
+  take(connection: number): Slot | null {
+    if (this.freeCount === 0) return null
+    const slot = this.all[this.#free[--this.freeCount]!]!
+    assert(slot.state === SLOT.FREE, 'a free slot is FREE')
+    slot.state = SLOT.EXECUTING
+    slot.connection = connection
+    slot.status = 0
+    slot.dw0 = 0
+    slot.dw1 = 0
+    slot.lbaLo = 0
+    slot.lbaHi = 0
+    slot.namespace = -1
+    slot.fua = 0
+    slot.received = 0
+    slot.digestFailed = 0
+    slot.readable = 0
+    slot.step = 0
+    slot.asked = 0
+    slot.open = 0
     return slot
   }
 
-  enter(slot: number, next: number): void {
-    assert((EDGES[this.state[slot]!]! & (1 << next)) !== 0, 'slot takes a legal edge')
-    this.state[slot] = next
-  }
-
   /** Back to the pool. The owner has given its buffer back already. */
-  free(slot: number): void {
-    assert(this.buffer[slot] === -1, 'a slot gives its buffer back before it is freed')
-    this.enter(slot, SLOT.FREE)
-    this.connection[slot] = -1
-    this.#free[this.freeCount++] = slot
+  free(slot: Slot): void {
+    assert(slot.buffer === -1, 'a slot gives its buffer back before it is freed')
+    slot.enter(SLOT.FREE)
+    slot.connection = -1
+    this.#free[this.freeCount++] = slot.index
   }
+}
 
-  describe(slot: number): string {
-    return `slot ${slot} ${NAMES[this.state[slot]!]} connection ${this.connection[slot]} cid ${this.cid[slot]}`
-  }
+const TWO_32 = 4294967296
+
+/** The slot's first block: a safe integer once it was checked against its namespace. */
+export function lbaOf(slot: Slot): number {
+  return (slot.lbaLo >>> 0) + slot.lbaHi * TWO_32
 }

@@ -96,7 +96,7 @@ export class Connections implements Occupancy {
     const parts = this.#parts!
     const connection = this.all[index]!
     for (let word = parts.sender.nextReleased(connection); word !== -1; ) {
-      if (word > 0) parts.completer.free(word - 1)
+      if (word > 0) parts.completer.free(parts.slots.all[word - 1]!)
       word = parts.sender.nextReleased(connection)
     }
     parts.sender.rewind(connection)
@@ -200,14 +200,14 @@ export class Connections implements Occupancy {
   #closed(connection: Connection): void {
     const { slots, sender, completer, transfers, associations, terminator, aborts } = this.#parts!
     for (let word = sender.nextDropped(connection); word !== -1; ) {
-      if (word > 0) completer.free(word - 1)
+      if (word > 0) completer.free(slots.all[word - 1]!)
       word = sender.nextDropped(connection)
     }
     transfers.forget(connection.index)
-    for (let slot = 0; slot < slots.count; slot++) {
-      if (slots.state[slot] === SLOT.FREE || slots.connection[slot] !== connection.index) continue
-      if (slots.state[slot] === SLOT.EXECUTING) {
-        slots.connection[slot] = -1
+    for (const slot of slots.all) {
+      if (slot.state === SLOT.FREE || slot.connection !== connection.index) continue
+      if (slot.state === SLOT.EXECUTING) {
+        slot.connection = -1
         continue
       }
       aborts.take(slot)

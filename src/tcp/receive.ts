@@ -12,7 +12,6 @@ import type { Arena } from '../reactor/arena.ts'
 import type { Work } from '../reactor/work.ts'
 import { C, STATE } from '../shim/abi.ts'
 import { type Admission, ADMITTED, MISMATCH, STALL } from '../queue/admit.ts'
-import type { Slots } from '../reactor/slots.ts'
 import type { Transfers } from '../queue/transfer.ts'
 import {
   ADMIN_IN_CAPSULE_BYTES, CAPSULE_CMD, CAPSULE_CMD_BYTES, CH, CH_BYTES, DIGEST_BYTES, FES, H2C_DATA, IC_BYTES,
@@ -34,7 +33,6 @@ export class Receiver {
   readonly #arena: Arena
   readonly #words: Int32Array
   readonly #work: Work
-  readonly #slots: Slots
   readonly #transfers: Transfers
   readonly #admission: Admission
   readonly #digests: Digests
@@ -49,14 +47,13 @@ export class Receiver {
   readonly #alignedAt: number
 
   constructor(parts: {
-    arena: Arena, work: Work, slots: Slots, transfers: Transfers, admission: Admission, digests: Digests,
+    arena: Arena, work: Work, transfers: Transfers, admission: Admission, digests: Digests,
     handshake: Handshake, terminator: Terminator, sender: Sender, stalled: (connection: Connection) => void,
     rxBytes: number, inCapsuleBytes: number, connectionSlots: number, alignedAt: number,
   }) {
     this.#arena = parts.arena
     this.#words = parts.arena.words
     this.#work = parts.work
-    this.#slots = parts.slots
     this.#transfers = parts.transfers
     this.#admission = parts.admission
     this.#digests = parts.digests
@@ -211,15 +208,14 @@ export class Receiver {
   }
 
   #open(connection: Connection, tag: number, offset: number, bytes: number): void {
-    const slots = this.#slots
-    const slot = this.#transfers.slot[tag]!
-    const lo = (slots.lo[slot]! >>> 0) + offset
+    const slot = this.#transfers.slotOf(tag)
+    const lo = (slot.lo >>> 0) + offset
     connection.payloadTag = tag
     connection.payloadBytes = bytes
     connection.payloadLength = bytes
-    connection.payloadRegion = slots.region[slot]!
+    connection.payloadRegion = slot.region
     connection.payloadLo = lo | 0
-    connection.payloadHi = slots.hi[slot]! + (lo >= 4294967296 ? 1 : 0)
+    connection.payloadHi = slot.hi + (lo >= 4294967296 ? 1 : 0)
     connection.payloadStartLo = connection.payloadLo
     connection.payloadStartHi = connection.payloadHi
   }
@@ -230,7 +226,7 @@ export class Receiver {
       if (available <= 0) return WAIT
       if (this.#work.copyRoom() < 1) return this.#wait(connection)
       const bytes = Math.min(available, connection.payloadBytes)
-      const slot = this.#transfers.slot[connection.payloadTag]!
+      const slot = this.#transfers.slotOf(connection.payloadTag)
       this.#admission.place(slot, this.#transfers.next[connection.payloadTag]! +
         connection.payloadLength - connection.payloadBytes, at, bytes)
       this.#advance(connection, bytes)
@@ -244,11 +240,11 @@ export class Receiver {
         connection.payloadRegion, connection.payloadStartLo, connection.payloadStartHi,
         connection.payloadLength, at,
       )
-      if (!matches) this.#slots.digestFailed[this.#transfers.slot[connection.payloadTag]!] = 1
+      if (!matches) this.#transfers.slotOf(connection.payloadTag).digestFailed = 1
     }
     const tag = connection.payloadTag
     connection.payloadTag = -1
-    const slot = this.#transfers.slot[tag]!
+    const slot = this.#transfers.slotOf(tag)
     if (this.#transfers.arrived(tag, connection.payloadLength) &&
       this.#transfers.close(tag, connection.transfersMax)) {
       this.#admission.complete(slot, connection.queue)

@@ -10,7 +10,7 @@
 import { assert } from '../assert.ts'
 import type { Arena } from '../reactor/arena.ts'
 import { C, FLAG, H, T } from '../shim/abi.ts'
-import type { Slots } from '../reactor/slots.ts'
+import type { Slot } from '../reactor/slots.ts'
 import type { Transport } from '../queue/transport.ts'
 import { PDU_FLAG, PDU_TYPE, SHORT_HEADER_BYTES } from '../wire/pdu.ts'
 import { type Connection, PHASE } from './connection.ts'
@@ -20,14 +20,12 @@ const SUCCESS_FLAG = PDU_FLAG.SUCCESS << 8
 
 export class Sender implements Transport {
   readonly #words: Int32Array
-  readonly #slots: Slots
   readonly #connections: Connection[]
   readonly #txMask: number
   readonly #touchedWord: number
 
-  constructor(arena: Arena, slots: Slots, connections: Connection[], txEntries: number) {
+  constructor(arena: Arena, connections: Connection[], txEntries: number) {
     this.#words = arena.words
-    this.#slots = slots
     this.#connections = connections
     this.#txMask = txEntries - 1
     this.#touchedWord = arena.touchedAt >> 2
@@ -45,45 +43,43 @@ export class Sender implements Transport {
   }
 
   /** CapsuleResp. */
-  respond(slot: number): void {
-    const slots = this.#slots
-    const connection = this.#connections[slots.connection[slot]!]!
-    this.#response(connection, slot, slots.dw0[slot]!, slots.dw1[slot]!, slots.status[slot]!)
+  respond(slot: Slot): void {
+    const connection = this.#connections[slot.connection]!
+    this.#response(connection, slot, slot.dw0, slot.dw1, slot.status)
   }
 
   /** C2HData with all of the payload; the SUCCESS flag replaces the CapsuleResp where that is allowed. */
-  sendData(slot: number): void {
+  sendData(slot: Slot): void {
     const words = this.#words
-    const slots = this.#slots
-    const connection = this.#connections[slots.connection[slot]!]!
-    const bytes = slots.bytes[slot]!
-    const dw0 = slots.dw0[slot]!
-    const success = connection.queue.flowControlOff && dw0 === 0 && slots.dw1[slot] === 0
+    const connection = this.#connections[slot.connection]!
+    const bytes = slot.bytes
+    const dw0 = slot.dw0
+    const success = connection.queue.flowControlOff && dw0 === 0 && slot.dw1 === 0
     const e = this.#entry(connection)
     words[e + T.FLAGS] = connection.dataTxFlags
     words[e + T.HEADER_BYTES] = SHORT_HEADER_BYTES
     words[e + T.PAD_BYTES] = connection.dataPadBytes
-    words[e + T.REGION] = slots.region[slot]!
-    words[e + T.LO] = slots.lo[slot]!
-    words[e + T.HI] = slots.hi[slot]!
+    words[e + T.REGION] = slot.region
+    words[e + T.LO] = slot.lo
+    words[e + T.HI] = slot.hi
     words[e + T.BYTES] = bytes
     words[e + T.HEADER] = success ? connection.dataWord0 | SUCCESS_FLAG : connection.dataWord0
     words[e + T.HEADER + 1] = connection.dataOverheadBytes + bytes
-    words[e + T.HEADER + 2] = slots.cid[slot]!
+    words[e + T.HEADER + 2] = slot.cid
     words[e + T.HEADER + 3] = 0
     words[e + T.HEADER + 4] = bytes
     words[e + T.HEADER + 5] = 0
-    words[e + SLOT_WORD] = success ? slot + 1 : 0
+    words[e + SLOT_WORD] = success ? slot.index + 1 : 0
     if (success) connection.queue.advance()
-    else this.#response(connection, slot, dw0, slots.dw1[slot]!, 0)
+    else this.#response(connection, slot, dw0, slot.dw1, 0)
   }
 
   /** R2T. */
-  requestData(slot: number, tag: number, offset: number, bytes: number): void {
+  requestData(slot: Slot, tag: number, offset: number, bytes: number): void {
     const words = this.#words
-    const connection = this.#connections[this.#slots.connection[slot]!]!
+    const connection = this.#connections[slot.connection]!
     const e = this.#header(connection, PDU_TYPE.R2T)
-    words[e + T.HEADER + 2] = this.#slots.cid[slot]! | (tag << 16)
+    words[e + T.HEADER + 2] = slot.cid | (tag << 16)
     words[e + T.HEADER + 3] = offset
     words[e + T.HEADER + 4] = bytes
     words[e + T.HEADER + 5] = 0
@@ -146,7 +142,7 @@ export class Sender implements Transport {
     return this.#words[e + SLOT_WORD]!
   }
 
-  #response(connection: Connection, slot: number, dw0: number, dw1: number, status: number): void {
+  #response(connection: Connection, slot: Slot, dw0: number, dw1: number, status: number): void {
     const words = this.#words
     const queue = connection.queue
     const head = queue.advance()
@@ -154,8 +150,8 @@ export class Sender implements Transport {
     words[e + T.HEADER + 2] = dw0
     words[e + T.HEADER + 3] = dw1
     words[e + T.HEADER + 4] = queue.flowControlOff ? queue.takeOffHead() : head
-    words[e + T.HEADER + 5] = this.#slots.cid[slot]! | (status << 17)
-    words[e + SLOT_WORD] = slot + 1
+    words[e + T.HEADER + 5] = slot.cid | (status << 17)
+    words[e + SLOT_WORD] = slot.index + 1
   }
 
   /** An entry with the 24-byte header of a PDU without data; returns its word index. */
