@@ -7,6 +7,9 @@
 import { HOST_ID, HOST_NQN, type Subsystem, type Target } from './target.ts'
 import type { VirtualMachine } from './vm.ts'
 
+/** A starved guest sees round trips of seconds, and its kernel complains at half of this. */
+export const KEEP_ALIVE_S = 30
+
 const NAMESPACES_WAIT_S = 60
 const STATE_WAIT_S = 120
 
@@ -18,6 +21,7 @@ export type ConnectOptions = {
   readonly dataDigest?: boolean
   /** Queues for writes beside the two that are then for reads. */
   readonly writeQueues?: number
+  readonly keepAliveS?: number
 }
 
 /** controller is such as nvme0; devices maps a nsid to such as /dev/nvme0n1. */
@@ -42,8 +46,8 @@ export class Host {
       `--trsvcid=${options.port ?? this.target.port}`, `--nqn=${nqn}`,
       `--hostnqn=${options.hostNqn ?? HOST_NQN}`, `--hostid=${options.hostId ?? HOST_ID}`,
       '--nr-io-queues=2', `--nr-write-queues=${options.writeQueues ?? 0}`,
-      // A starved guest sees round trips of seconds: 15 s is the least that is not a nuisance.
-      '--keep-alive-tmo=15', '--ctrl-loss-tmo=240', '--reconnect-delay=1',
+      `--keep-alive-tmo=${options.keepAliveS ?? KEEP_ALIVE_S}`,
+      '--ctrl-loss-tmo=240', '--reconnect-delay=1',
     ]
     if (options.headerDigest === true) words.push('--hdr-digest')
     if (options.dataDigest === true) words.push('--data-digest')

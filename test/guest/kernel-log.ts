@@ -44,7 +44,9 @@ export const RECONNECTION: readonly RegExp[] = [
   /nvme nvme\d+: (?:Failed to configure AEN|failed to set APST)/,
   /nvme nvme\d+: Connect command failed, (?:err|error)/,
   /nvme nvme\d+: Reading CAP failed|nvme nvme\d+: Device not ready/,
+  /nvme nvme\d+: long keepalive RTT/,
   /block nvme\d+n\d+: no usable path - requeuing I\/O/,
+  /nvme_ns_head_submit_bio: \d+ callbacks suppressed/,
 ]
 
 export class KernelLog {

@@ -7,7 +7,7 @@
  * Prints 'ok NAME' or 'not ok NAME: WHY' for each check and closes with 'N passed, N failed'.
  * Invariant: whatever happens, qemu and the daemon are ended by pid before this program ends.
  */
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { cpSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -226,7 +226,10 @@ async function main(): Promise<number> {
   const images = mkdtempSync(join(cache, 'run-'))
   const initramfs = await packInitramfs(kernel, directory)
   const suite = new Suite(options, kernel, initramfs, await counterKhz(), directory, images)
-  process.on('exit', () => suite.destroy())
+  process.on('exit', () => {
+    suite.destroy()
+    for (const at of [directory, images]) rmSync(at, { recursive: true, force: true })
+  })
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.on(signal, () => process.exit(130))
   }
@@ -234,12 +237,7 @@ async function main(): Promise<number> {
     await suite.run()
   } finally {
     suite.destroy()
-    for (const name of readdirSync(images)) {
-      if (name.endsWith('.img')) rmSync(join(images, name))
-    }
     if (suite.failed > 0) keepRecords(cache, directory, images)
-    rmSync(directory, { recursive: true, force: true })
-    rmSync(images, { recursive: true, force: true })
   }
   console.log(`${suite.passed} passed, ${suite.failed} failed`)
   return suite.failed === 0 && suite.passed > 0 ? 0 : 1
@@ -249,9 +247,9 @@ async function main(): Promise<number> {
 function keepRecords(cache: string, directory: string, images: string): void {
   const kept = join(cache, 'last-failure')
   rmSync(kept, { recursive: true, force: true })
-  const noSocket = (source: string): boolean => !source.endsWith('/port')
-  cpSync(directory, kept, { recursive: true, filter: noSocket })
-  cpSync(images, join(kept, 'weft'), { recursive: true })
+  const isRecord = (source: string): boolean => !/\/(?:port|.*\.img|.*\.cpio)$/.test(source)
+  cpSync(directory, kept, { recursive: true, filter: isRecord })
+  cpSync(images, join(kept, 'weft'), { recursive: true, filter: isRecord })
   console.log(`# logs: ${kept}`)
 }
 

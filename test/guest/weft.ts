@@ -15,6 +15,8 @@ import { MACHINE_ADDRESS } from './vm.ts'
 const LOOPBACK = '127.0.0.1'
 const READY_TIMEOUT_MS = 60_000
 const EXIT_TIMEOUT_MS = 30_000
+/** How many of the daemon's last lines a failure quotes. */
+const LINES_KEPT = 5
 const PROGRAM = join(import.meta.dirname, '../../src/main.ts')
 
 /** How the daemon ended: its exit status, or null and the signal. */
@@ -133,9 +135,10 @@ export class Weft {
       if (stream === null) continue
       createInterface({ input: stream }).on('line', (line) => {
         if (!this.#log.writableEnded) this.#log.write(`${line}\n`)
-        this.#lastLines.push(line)
-        if (this.#lastLines.length > 6) this.#lastLines.shift()
-        if (eventOf(line) === 'ready') ready()
+        const { event, message } = readLine(line)
+        this.#lastLines.push(message)
+        if (this.#lastLines.length > LINES_KEPT) this.#lastLines.shift()
+        if (event === 'ready') ready()
       })
     }
   }
@@ -145,12 +148,16 @@ export class Weft {
   }
 }
 
-function eventOf(line: string): string | null {
+/** One line of the log; a line that is not JSON is a message as it stands. */
+function readLine(line: string): { readonly event: string | null; readonly message: string } {
   try {
-    const parsed = JSON.parse(line) as { event?: unknown }
-    return typeof parsed.event === 'string' ? parsed.event : null
+    const { event, message } = JSON.parse(line) as { event?: unknown; message?: unknown }
+    return {
+      event: typeof event === 'string' ? event : null,
+      message: typeof message === 'string' ? message : line,
+    }
   } catch {
-    return null
+    return { event: null, message: line }
   }
 }
 

@@ -5,7 +5,7 @@
  * Invariant: a command that complains on standard error, or shows what cannot be, has failed.
  */
 import { type Bench, type Check, expect } from '../check.ts'
-import { type Connection, deviceOf } from '../host.ts'
+import { type Connection, deviceOf, KEEP_ALIVE_S } from '../host.ts'
 import { MAIN } from '../target.ts'
 
 /** Feature number → what it must be to make sense. Dword 0, hexadecimal in nvme-cli's answer. */
@@ -13,10 +13,15 @@ const FEATURES: readonly [number, string, (value: number) => boolean][] = [
   [0x06, 'volatile write cache', (value) => value <= 1],
   [0x07, 'number of queues', (value) => (value & 0xffff) >= 1 && value >>> 16 >= 1],
   [0x0b, 'asynchronous events', () => true],
-  [0x0f, 'keep-alive timer, ms', (value) => value === 15_000],
+  [0x0f, 'keep-alive timer, ms', (value) => value === KEEP_ALIVE_S * 1000],
   [0x16, 'host behaviour', () => true],
   [0x81, 'host identifier', () => true],
 ]
+
+/** Features with a structure. Over fabrics the host identifier is the long one (EXHID). */
+const FEATURE_DATA: Readonly<Record<number, string>> = {
+  0x16: '--data-len=512', 0x81: '--data-len=16 --cdw11=1',
+}
 
 export const FIELD_CHECKS: readonly Check[] = [
   connected('nvme list shows every namespace', async (bench, connection) => {
@@ -73,7 +78,8 @@ export const FIELD_CHECKS: readonly Check[] = [
     expect(/afi\s*:/.test(firmware), `no afi: ${firmware}`)
   }),
   connected('nvme effects-log knows the I/O commands', async (bench, { controller }) => {
-    const effects = await decoded(bench, `nvme effects-log /dev/${controller}`)
+    // Without a command set nvme-cli looks for registers to map, finds none, and prints nothing.
+    const effects = await decoded(bench, `nvme effects-log /dev/${controller} --csi=0`)
     for (const command of ['Flush', 'Write', 'Read']) {
       expect(effects.includes(command), `${command} is not in: ${effects}`)
     }
@@ -82,9 +88,8 @@ export const FIELD_CHECKS: readonly Check[] = [
     ...connected('nvme get-feature decodes', async (bench, { controller }) => {
       for (const [number, name, makesSense] of FEATURES) {
         const fid = `0x${number.toString(16)}`
-        const size = number === 0x81 ? ' --data-len=16' : number === 0x16 ? ' --data-len=512' : ''
         const said = await decoded(bench,
-          `nvme get-feature /dev/${controller} --feature-id=${fid}${size}`)
+          `nvme get-feature /dev/${controller} --feature-id=${fid} ${FEATURE_DATA[number] ?? ''}`)
         const value = /Current value:\s*(0x[0-9a-f]+|\d+)/.exec(said)?.[1]
         expect(value !== undefined && makesSense(Number(value)), `${name}: ${said.trim()}`)
       }

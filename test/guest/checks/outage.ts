@@ -16,6 +16,8 @@ import type { Weft } from '../weft.ts'
 /** The file namespaces: what they acknowledged outlives the daemon. */
 const FILES: readonly (readonly [nsid: number, blockBytes: number])[] = [[3, 512], [4, 4096]]
 const OUTAGE_MS = 3_000
+/** Silence is noticed after this; less would be a nuisance on a starved machine. */
+const KEEP_ALIVE_S = 15
 const RECONNECT_TIMEOUT_S = 120
 
 export const OUTAGE_CHECKS: readonly Check[] = [
@@ -81,7 +83,7 @@ function relayed(name: string, misbehave: (relay: Relay) => void): Check {
     run: async (bench) => {
       const relay = await Relay.open(bench.host.target.port)
       try {
-        await bench.host.within(MAIN, { port: relay.port }, (connection) =>
+        await bench.host.within(MAIN, { port: relay.port, keepAliveS: KEEP_ALIVE_S }, (connection) =>
           underLoad(bench, connection, 0, async () => misbehave(relay)))
       } finally {
         await relay.close()
