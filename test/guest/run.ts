@@ -43,7 +43,6 @@ type Options = {
   readonly only: string
   readonly kernel: KernelSeries
   readonly target: 'weft' | 'kernel'
-  readonly weftFlags: readonly string[]
 }
 
 class Suite {
@@ -126,7 +125,7 @@ class Suite {
     if (this.#options.target === 'kernel') {
       return { vm, host: new Host(vm, await serveFromKernel(vm)), weft: null }
     }
-    const weft = await Weft.prepare(this.#images, this.#options.weftFlags)
+    const weft = await Weft.prepare(this.#images)
     this.#weft = weft
     await weft.start()
     return { vm, host: new Host(vm, weft.target), weft }
@@ -198,20 +197,19 @@ function seconds(ms: number): string {
 }
 
 function readOptions(): Options {
-  const { values, positionals } = parseArgs({
+  const { values } = parseArgs({
     options: {
       only: { type: 'string', default: '' },
       kernel: { type: 'string', default: '6.1' },
       target: { type: 'string', default: 'weft' },
     },
-    allowPositionals: true,
   })
   const kernel = KERNEL_SERIES.find((at) => at === values.kernel)
   if (kernel === undefined) throw new Error(`--kernel is one of ${KERNEL_SERIES.join(', ')}`)
   if (values.target !== 'weft' && values.target !== 'kernel') {
     throw new Error('--target is weft or kernel')
   }
-  return { only: values.only, kernel, target: values.target, weftFlags: positionals }
+  return { only: values.only, kernel, target: values.target }
 }
 
 async function main(): Promise<number> {

@@ -22,37 +22,28 @@ const PROGRAM = join(import.meta.dirname, '../../src/main.ts')
 /** How the daemon ended: its exit status, or null and the signal. */
 export type Ending = { readonly status: number | null; readonly signal: string | null }
 
+/** Settings of the configuration file beside what is served. */
+export type Settings = { readonly reactors?: number; readonly engine?: 'uring' | 'epoll' }
+
 export class Weft {
   readonly port: number
   readonly discoveryPort: number
   readonly #directory: string
   readonly #log: WriteStream
-  readonly #extra: readonly string[]
   #child: ChildProcess | null = null
   #lastLines: string[] = []
   #fault: string | null = null
 
-  private constructor(
-    directory: string, port: number, discoveryPort: number, extra: readonly string[],
-  ) {
+  private constructor(directory: string, port: number, discoveryPort: number) {
     this.#directory = directory
     this.port = port
     this.discoveryPort = discoveryPort
-    this.#extra = extra
     this.#log = createWriteStream(join(directory, 'weft.log'))
   }
 
   /** Prepares a daemon that keeps its configuration, images and log in directory. */
-  static async prepare(directory: string, extra: readonly string[] = []): Promise<Weft> {
-    const weft = new Weft(directory, await freePort(), await freePort(), extra)
-    const subsystems = SUBSYSTEMS.map((at) => subsystemConfig(at, directory))
-    const config = {
-      listeners: [{ address: LOOPBACK, port: weft.port }],
-      discovery: [{ address: LOOPBACK, port: weft.discoveryPort }],
-      subsystems,
-    }
-    writeFileSync(join(directory, 'weft.json'), JSON.stringify(config, null, 2))
-    return weft
+  static async prepare(directory: string): Promise<Weft> {
+    return new Weft(directory, await freePort(), await freePort())
   }
 
   get target(): Target {
@@ -75,9 +66,15 @@ export class Weft {
   }
 
   /** Starts the daemon and resolves when it says that it is ready. */
-  async start(): Promise<void> {
+  async start(settings: Settings = {}): Promise<void> {
     const config = join(this.#directory, 'weft.json')
-    const child = spawn(process.execPath, [PROGRAM, 'serve', '--config', config, ...this.#extra],
+    writeFileSync(config, JSON.stringify({
+      ...settings,
+      listeners: [{ address: LOOPBACK, port: this.port }],
+      discovery: [{ address: LOOPBACK, port: this.discoveryPort }],
+      subsystems: SUBSYSTEMS.map((at) => subsystemConfig(at, this.#directory)),
+    }, null, 2))
+    const child = spawn(process.execPath, [PROGRAM, 'serve', '--config', config],
       { stdio: ['ignore', 'pipe', 'pipe'] })
     this.#child = child
     this.#lastLines = []

@@ -11,6 +11,7 @@ import { runMixedJobs } from '../fio.ts'
 import { type ConnectOptions, deviceOf } from '../host.ts'
 import { Relay } from '../relay.ts'
 import { MAIN, type Namespace, SECOND } from '../target.ts'
+import type { Settings } from '../weft.ts'
 
 const MEGABYTES = 24
 const PIECE_BYTES_MAX = 3_000
@@ -43,6 +44,8 @@ export const VERIFY_CHECKS: readonly Check[] = [
       }))
     },
   },
+  settingsCheck('two reactors', { reactors: 2 }),
+  settingsCheck('the epoll engine', { engine: 'epoll' }),
   {
     name: 'fio verifies through a relay that cuts PDUs in pieces',
     weftOnly: true,
@@ -70,5 +73,28 @@ function verifyCheck(name: string, options: ConnectOptions, namespace: Namespace
         megabytes: MEGABYTES,
       })
     }),
+  }
+}
+
+/** The daemon is started with other settings, and with its usual ones again in the end. */
+function settingsCheck(name: string, settings: Settings): Check {
+  return {
+    name: `fio verifies with ${name}, both digests`,
+    weftOnly: true,
+    run: async ({ vm, host, weft }) => {
+      expect(weft !== null, 'this check needs weft')
+      await weft.stop('SIGTERM')
+      await weft.start(settings)
+      const options = { headerDigest: true, dataDigest: true, writeQueues: 2 }
+      try {
+        await host.within(MAIN, options, (connection) => Promise.all([1, 3].map((nsid) =>
+          runMixedJobs(vm, {
+            device: deviceOf(connection, nsid), blockBytes: 512, megabytes: MEGABYTES / 2,
+          }))).then(() => {}))
+      } finally {
+        if (weft.running) await weft.stop('SIGTERM')
+        await weft.start()
+      }
+    },
   }
 }
