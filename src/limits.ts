@@ -40,13 +40,16 @@ export type Limits = Sizing & {
 }
 
 const PAGE_BYTES = 4096
-/** C2HData and CapsuleResp, or R2Ts and CapsuleResp: never more than this at a time. */
-const TX_ENTRIES_A_SLOT = 4
+/** C2HData and CapsuleResp, or two R2Ts: a command never has more in the ring at a time. */
+export const TX_ENTRIES_A_SLOT = 2
 const SLOTS_A_REACTOR = 16384
+/** Buffers hold at least so many of the largest transfers: two are reserved, a Compare takes two. */
+const TRANSFERS_MIN = 8
 
 /** 0-based values of the specification are decoded already. */
 export function limitsOf(sizing: Sizing): Limits {
-  const connectionSlots = Math.min(2048, powerOfTwo(Math.max(128, sizing.queueDepth)))
+  // Hosts send the next command as soon as they see an answer, before we know that it has left.
+  const connectionSlots = powerOfTwo(2 * Math.max(128, sizing.queueDepth))
   const capsuleBytes = Math.max(sizing.inCapsuleBytes, 8192) + 256
   return {
     ...sizing,
@@ -55,12 +58,12 @@ export function limitsOf(sizing: Sizing): Limits {
     copiesMax: 8192,
     opsMax: SLOTS_A_REACTOR,
     socketBufferBytes: 4 * 1024 * 1024,
-    bufferBytes: roundUp(sizing.bufferBytes, PAGE_BYTES),
+    bufferBytes: roundUp(Math.max(sizing.bufferBytes, TRANSFERS_MIN * sizing.maxTransferBytes), PAGE_BYTES),
     adminBufferBytes: 8 * 1024 * 1024,
     slots: SLOTS_A_REACTOR,
     connectionSlots,
-    transfers: SLOTS_A_REACTOR * (TX_ENTRIES_A_SLOT - 1),
-    commandTransfers: TX_ENTRIES_A_SLOT - 1,
+    transfers: SLOTS_A_REACTOR * TX_ENTRIES_A_SLOT,
+    commandTransfers: TX_ENTRIES_A_SLOT,
     transferBytes: 64 * 1024,
     controllers: 1024,
     namespaces: 1024,

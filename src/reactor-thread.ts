@@ -129,6 +129,7 @@ class ReactorThread {
     const admission = new Admission({
       arena, slots, work, completer, transfers, fabrics, admin, io: this.#io, aborts: this.#aborts,
       inCapsuleBytes: limits.inCapsuleBytes, transferBytesMax: limits.maxTransferBytes,
+      keepPages: buffers.pages >> 3,
     })
     const terminator = new Terminator(arena, pages, sender, limits.connections)
     const receiver = new Receiver({
@@ -136,10 +137,10 @@ class ReactorThread {
       digests: new Digests(arena, shim),
       handshake: new Handshake(arena, sender, reserve(pages, PAGE_BYTES), HANDSHAKE_MS),
       stalled: connections.stall, rxBytes: limits.rxBytes, inCapsuleBytes: limits.inCapsuleBytes,
-      connectionSlots: limits.connectionSlots, alignedAt: reserve(pages, PAGE_BYTES),
+      alignedAt: reserve(pages, PAGE_BYTES),
     })
     connections.assemble({
-      slots, sender, receiver, terminator, completer, transfers, associations, gone: this.#gone,
+      slots, sender, receiver, terminator, completer, transfers, admission, associations, gone: this.#gone,
       aborts: this.#aborts,
     })
     this.#keepAlive = new KeepAlive(shared, associations.controllers, (controller, reason) => {

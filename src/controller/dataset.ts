@@ -36,12 +36,17 @@ export class Dataset {
   start(slot: Slot, namespace: Namespace, rangeMax: number, deallocate: boolean): Outcome {
     if (slot.bytes < (rangeMax + 1) * DSM_RANGE_BYTES) return STATUS.DATA_SGL_LENGTH_INVALID
     if (deallocate && namespace.readOnly) return STATUS.NAMESPACE_WRITE_PROTECTED
-    const at = this.#buffers.take(slot.bytes)
-    if (at === -1) return STALL
-    slot.own(at)
     slot.readable = 1
     slot.progress = -1
     this.#rangeCount[slot.index] = deallocate ? rangeMax + 1 : 0
+    return this.place(slot)
+  }
+
+  /** Where the ranges go: WANTS_DATA or STALL. */
+  place(slot: Slot): Outcome {
+    const at = this.#buffers.take(slot.bytes, slot.keepPages)
+    if (at === -1) return STALL
+    slot.own(at)
     return WANTS_DATA
   }
 

@@ -5,6 +5,12 @@ import type { Slot } from '../reactor/slots.ts'
 import type { Outcome } from '../device/device.ts'
 import type { Queue } from './queue.ts'
 
+/** An executor whose commands may have to wait for a buffer. */
+export interface RepeatableExecutor extends Executor {
+  /** Asks again for what start() did not get. STALL, or what start() would have said. */
+  again(slot: Slot): Outcome
+}
+
 export interface Executor {
   /**
    * w: word index of the submission queue entry, valid during the call. The slot has cid, opcode, bytes and

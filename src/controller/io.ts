@@ -6,7 +6,7 @@
  *
  * Invariant: a device sees a slot only after lba + blockCount <= the namespace's blocks was checked.
  */
-import { type Outcome, STALL, WANTS_DATA } from '../device/device.ts'
+import type { Outcome } from '../device/device.ts'
 import type { Namespace } from '../namespace/namespace.ts'
 import type { Arena } from '../reactor/arena.ts'
 import { lbaOf, type Slot } from '../reactor/slots.ts'
@@ -15,7 +15,7 @@ import { DSM_AD, IO_OPCODE, RW_CONTROL } from '../wire/sqe.ts'
 import { STATUS } from '../wire/status.ts'
 import type { Controller } from './controller.ts'
 import type { Dataset } from './dataset.ts'
-import type { Executor } from './executor.ts'
+import type { RepeatableExecutor } from './executor.ts'
 import type { Queue } from './queue.ts'
 import { CONTROLLER_STATE, COUNT, type Shared } from './shared.ts'
 
@@ -29,7 +29,7 @@ const DEAC = RW_CONTROL.DEAC << 16
 const LBA_HIGH_MAX = 0x1fffff
 const TWO_32 = 4294967296
 
-export class IoExecutor implements Executor {
+export class IoExecutor implements RepeatableExecutor {
   readonly #words: Int32Array
   readonly #shared: Int32Array
   readonly #counters: Float64Array
@@ -58,6 +58,22 @@ export class IoExecutor implements Executor {
     const outcome = this.#start(slot, controller, w)
     if (outcome > 0) this.#failed(slot, queue, controller, outcome)
     return outcome
+  }
+
+  /** A buffer may be free now. The entry was checked when the command came. */
+  again(slot: Slot): Outcome {
+    const namespace = this.#namespaces[slot.namespace]
+    if (namespace === null || namespace === undefined) return STATUS.INVALID_NAMESPACE
+    switch (slot.opcode) {
+      case READ:
+        return namespace.device.read(slot)
+      case WRITE:
+        return namespace.device.place(slot)
+      case IO_OPCODE.COMPARE:
+        return namespace.device.placeCompare(slot)
+      default:
+        return this.#dataset.place(slot)
+    }
   }
 
   /** The host's data are in place. */
@@ -120,6 +136,8 @@ export class IoExecutor implements Executor {
   #run(slot: Slot, namespace: Namespace): Outcome {
     switch (slot.opcode) {
       case WRITE:
+        this.#count(namespace, COUNT.WRITES, 1)
+        this.#count(namespace, COUNT.WRITTEN_BYTES, slot.bytes)
         return namespace.device.write(slot)
       case IO_OPCODE.COMPARE:
         return namespace.device.compare(slot)
@@ -131,12 +149,9 @@ export class IoExecutor implements Executor {
   #read(slot: Slot, namespace: Namespace, w: number): Outcome {
     const status = this.#range(slot, namespace, w, true)
     if (status !== 0) return status
-    const outcome = namespace.device.read(slot)
-    if (outcome !== STALL) {
-      this.#count(namespace, COUNT.READS, 1)
-      this.#count(namespace, COUNT.READ_BYTES, slot.bytes)
-    }
-    return outcome
+    this.#count(namespace, COUNT.READS, 1)
+    this.#count(namespace, COUNT.READ_BYTES, slot.bytes)
+    return namespace.device.read(slot)
   }
 
   #write(slot: Slot, namespace: Namespace, controller: Controller, w: number): Outcome {
@@ -144,12 +159,7 @@ export class IoExecutor implements Executor {
     const status = this.#range(slot, namespace, w, true)
     if (status !== 0) return status
     this.#durability(slot, controller, w)
-    const outcome = namespace.device.place(slot)
-    if (outcome === WANTS_DATA) {
-      this.#count(namespace, COUNT.WRITES, 1)
-      this.#count(namespace, COUNT.WRITTEN_BYTES, slot.bytes)
-    }
-    return outcome
+    return namespace.device.place(slot)
   }
 
   #writeZeroes(slot: Slot, namespace: Namespace, controller: Controller, w: number): Outcome {

@@ -116,7 +116,7 @@ export class FileDevice implements Device {
   }
 
   #takeBuffer(slot: Slot, bytes: number): boolean {
-    const at = this.#buffers.take(bytes)
+    const at = this.#buffers.take(bytes, slot.keepPages)
     if (at === -1) return false
     slot.own(at)
     return true

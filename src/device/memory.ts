@@ -60,7 +60,7 @@ export class MemoryDevice implements Device {
   }
 
   placeCompare(slot: Slot): Outcome {
-    const at = this.#buffers.take(slot.bytes)
+    const at = this.#buffers.take(slot.bytes, slot.keepPages)
     if (at === -1) return STALL
     slot.own(at)
     return WANTS_DATA

@@ -51,7 +51,7 @@ export class NullDevice implements Device {
   }
 
   placeCompare(slot: Slot): Outcome {
-    const at = this.#buffers.take(slot.bytes)
+    const at = this.#buffers.take(slot.bytes, slot.keepPages)
     if (at === -1) return STALL
     slot.buffer = at
     this.#aim(slot, at)

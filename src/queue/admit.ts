@@ -5,10 +5,12 @@
  *   opcode bits 1:0  00 none │ 01 host → controller │ 10 controller → host │ 11 never     (7Fh: of FCTYPE)
  *   SGL1 id          01h in the capsule, offset 0 │ 5Ah by the transport │ anything else is refused
  *
+ * A command without a buffer waits outside of the ring (wait.ts), since the data that would free one may be
+ * behind it in the same stream. Only in-capsule data wait in the ring, for buffers kept for them.
  * Invariant: a STALL has changed nothing; the same capsule is admitted again later.
  */
 import type { Aborts } from '../controller/abort.ts'
-import type { Executor } from '../controller/executor.ts'
+import type { Executor, RepeatableExecutor } from '../controller/executor.ts'
 import { type Outcome, STALL, WANTS_DATA } from '../device/device.ts'
 import type { Arena } from '../reactor/arena.ts'
 import type { Work } from '../reactor/work.ts'
@@ -17,8 +19,9 @@ import { SGL_ID } from '../wire/sqe.ts'
 import { STATUS } from '../wire/status.ts'
 import { type Completer, FROM_HOST, TO_HOST } from './complete.ts'
 import type { Queue } from '../controller/queue.ts'
-import type { Slot, Slots } from '../reactor/slots.ts'
+import { SLOT, type Slot, type Slots } from '../reactor/slots.ts'
 import type { Transfers } from './transfer.ts'
+import { Waiters } from './wait.ts'
 
 export { STALL }
 /** The command has a slot, or an answer. */
@@ -43,15 +46,19 @@ export class Admission {
   readonly #transfers: Transfers
   readonly #fabrics: Executor
   readonly #admin: Executor
-  readonly #io: Executor
+  readonly #io: RepeatableExecutor
+  readonly #waiters: Waiters
   readonly #aborts: Aborts
   readonly #inCapsuleBytes: number
   readonly #transferBytesMax: number
+  readonly #keepPages: number
 
   constructor(parts: {
     arena: Arena, slots: Slots, work: Work, completer: Completer, transfers: Transfers,
-    fabrics: Executor, admin: Executor, io: Executor, aborts: Aborts,
+    fabrics: Executor, admin: Executor, io: RepeatableExecutor, aborts: Aborts,
     inCapsuleBytes: number, transferBytesMax: number,
+    /** Buffer pages that only in-capsule data may take. */
+    keepPages: number,
   }) {
     this.#arena = parts.arena
     this.#slots = parts.slots
@@ -61,9 +68,11 @@ export class Admission {
     this.#fabrics = parts.fabrics
     this.#admin = parts.admin
     this.#io = parts.io
+    this.#waiters = new Waiters(parts.slots.count)
     this.#aborts = parts.aborts
     this.#inCapsuleBytes = parts.inCapsuleBytes
     this.#transferBytesMax = parts.transferBytesMax
+    this.#keepPages = parts.keepPages
   }
 
   /**
@@ -80,18 +89,24 @@ export class Admission {
     const inCapsule = words[w + SGL_ID_WORD]! >>> 24 === SGL_ID.IN_CAPSULE
     if (dataBytes !== (inCapsule ? sglLength : 0)) return MISMATCH
     if (dataBytes > this.#inCapsuleBytes && dataBytes > this.#capsuleLimit(queue, opcode)) return TOO_LONG
+    const exhausted = slots.exhausted
     const slot = slots.take(queue.connection)
-    if (slot === null) return STALL
     slot.cid = words[w]! >>> 16
     slot.opcode = opcode
     slot.bytes = sglLength
     slot.direction = sglLength === 0 ? 0 : opcode & 3
+    slot.keepPages = inCapsule ? 0 : this.#keepPages
     let outcome: Outcome = this.#check(slot, w, opcode, dataBytes)
     if (outcome === 0) {
       if (digestFailed) outcome = STATUS.TRANSIENT_TRANSPORT_ERROR
+      else if (exhausted) outcome = STATUS.COMMAND_INTERRUPTED
       else outcome = this.executor(queue, opcode).start(slot, queue, w)
     }
     if (outcome === STALL) {
+      if (dataBytes === 0 && this.executor(queue, opcode) === this.#io) {
+        this.#waiters.push(slot, transfersMax)
+        return ADMITTED
+      }
       slots.free(slot)
       return STALL
     }
@@ -106,6 +121,23 @@ export class Admission {
     }
     if (outcome >= 0) this.#completer.finish(slot, outcome)
     return ADMITTED
+  }
+
+  /** Buffers were given back: goes on with the commands that wait for one, in their order. */
+  retry(): void {
+    for (let slot = this.#waiters.first(); slot !== null; slot = this.#waiters.first()) {
+      const outcome = this.#io.again(slot)
+      if (outcome === STALL) return
+      const transfersMax = this.#waiters.shift()
+      slot.enter(SLOT.EXECUTING)
+      if (outcome === WANTS_DATA) this.#transfers.begin(slot, transfersMax)
+      else if (outcome >= 0) this.#completer.finish(slot, outcome)
+    }
+  }
+
+  /** The connection has gone, and its slots are being freed. */
+  forget(connection: number): void {
+    this.#waiters.forget(connection)
   }
 
   /** Puts bytes from the arena (sourceAt) into the slot's place, offset bytes into its data. */

@@ -53,12 +53,14 @@ export class Completer {
       this.free(slot)
       return
     }
-    slot.enter(SLOT.SENDING)
     if (status === 0 && slot.direction === TO_HOST && slot.bytes !== 0) {
       this.#transport.sendData(slot)
     } else {
       this.#transport.respond(slot)
     }
+    // Most answers hold nothing that has to outlive them: the next command finds this slot warm.
+    if (slot.buffer === -1) this.free(slot)
+    else slot.enter(SLOT.SENDING)
   }
 
   /** The answer has left, or never will: the buffer and the slot go back. */

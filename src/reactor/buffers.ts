@@ -50,12 +50,15 @@ export class Buffers {
     return this.#pages
   }
 
-  /** Arena offset of a buffer of at least `bytes` bytes (page-aligned), or -1 when there is none. */
-  take(bytes: number): number {
+  /**
+   * Arena offset of a buffer of at least `bytes` bytes (page-aligned), or -1 when there is none that leaves
+   * keepPages pages free.
+   */
+  take(bytes: number, keepPages = 0): number {
     const wanted = bytes <= PAGE_BYTES ? 0 : 32 - Math.clz32((bytes - 1) >> PAGE_SHIFT)
     let order = wanted
     while (order < this.#orders && this.#first[order] === NONE) order++
-    if (order >= this.#orders) return -1
+    if (order >= this.#orders || this.freePages - (1 << wanted) < keepPages) return -1
     const page = this.#first[order]!
     this.#unlink(page, order)
     while (order > wanted) {

@@ -55,6 +55,8 @@ export class Slot {
   fua = 0
   /** Arena offset of the buffer that the slot owns, -1 = none. */
   buffer = -1
+  /** Buffer pages that it may not take: they are kept for data that are in a capsule. */
+  keepPages = 0
   /** Bytes of host data that have arrived; equals bytes when the command may run. */
   received = 0
   /** 1 when its host data failed the data digest. */
@@ -112,9 +114,14 @@ export class Slots {
     this.#free = Int32Array.from({ length: count }, (_, index) => count - 1 - index)
   }
 
-  /** A slot in state EXECUTING with everything but its place reset, or null when all are taken. */
-  take(connection: number): Slot | null {
-    if (this.freeCount === 0) return null
+  /** True when the next slot is the last: it is kept for saying so. */
+  get exhausted(): boolean {
+    return this.freeCount === 1
+  }
+
+  /** A slot in state EXECUTING with everything but its place reset. */
+  take(connection: number): Slot {
+    assert(this.freeCount > 0, 'there is a slot left')
     const slot = this.all[this.#free[--this.freeCount]!]!
     assert(slot.state === SLOT.FREE, 'a free slot is FREE')
     slot.state = SLOT.EXECUTING

@@ -54,6 +54,8 @@ export class Connection {
 
   /** Entries of the send ring whose slots have been given back. */
   releasedCount = 0
+  /** Entries in the ring that hold a slot until they have left. */
+  heldCount = 0
   /** Slots that it holds. */
   slotCount = 0
   /** 1 while it waits for a slot or a buffer, and is in the list of those. */
@@ -89,6 +91,7 @@ export class Connection {
     this.reason = ''
     this.releasedCount = words[this.control + C.TX_HEAD]!
     this.slotCount = 0
+    this.heldCount = 0
     this.stalled = 0
     this.payloadTag = -1
     this.payloadBytes = 0

@@ -10,6 +10,7 @@ import type { Arena } from '../reactor/arena.ts'
 import { SLOT, type Slots } from '../reactor/slots.ts'
 import type { Aborts } from '../controller/abort.ts'
 import type { Associations } from '../controller/associations.ts'
+import type { Admission } from '../queue/admit.ts'
 import type { Completer, Occupancy } from '../queue/complete.ts'
 import type { Transfers } from '../queue/transfer.ts'
 import { C, H, STATE } from '../shim/abi.ts'
@@ -35,6 +36,7 @@ export type ConnectionParts = {
   readonly terminator: Terminator
   readonly completer: Completer
   readonly transfers: Transfers
+  readonly admission: Admission
   readonly associations: Associations
   readonly aborts: Aborts
   /** The connection has gone: reason '' = the host closed it. */
@@ -95,9 +97,9 @@ export class Connections implements Occupancy {
   ready(index: number): void {
     const parts = this.#parts!
     const connection = this.all[index]!
-    for (let word = parts.sender.nextReleased(connection); word !== -1; ) {
-      if (word > 0) parts.completer.free(parts.slots.all[word - 1]!)
-      word = parts.sender.nextReleased(connection)
+    for (let slot = parts.sender.nextReleased(connection); slot !== -1; ) {
+      parts.completer.free(parts.slots.all[slot]!)
+      slot = parts.sender.nextReleased(connection)
     }
     parts.sender.rewind(connection)
     const state = this.#arena.words[connection.control + C.STATE]
@@ -125,6 +127,7 @@ export class Connections implements Occupancy {
 
   /** Looks again at those that waited. */
   retry(): void {
+    this.#parts!.admission.retry()
     if (this.#stalled.length === 0) return
     const waiting = this.#stalled
     this.#stalled = this.#retrying
@@ -198,12 +201,13 @@ export class Connections implements Occupancy {
 
   /** Nothing is in flight any more: everything that the connection held goes back. */
   #closed(connection: Connection): void {
-    const { slots, sender, completer, transfers, associations, terminator, aborts } = this.#parts!
-    for (let word = sender.nextDropped(connection); word !== -1; ) {
-      if (word > 0) completer.free(slots.all[word - 1]!)
-      word = sender.nextDropped(connection)
+    const { slots, sender, completer, transfers, associations, terminator, aborts, admission } = this.#parts!
+    for (let slot = sender.nextDropped(connection); slot !== -1; ) {
+      completer.free(slots.all[slot]!)
+      slot = sender.nextDropped(connection)
     }
     transfers.forget(connection.index)
+    admission.forget(connection.index)
     for (const slot of slots.all) {
       if (slot.state === SLOT.FREE || slot.connection !== connection.index) continue
       if (slot.state === SLOT.EXECUTING) {

@@ -42,14 +42,13 @@ export class Receiver {
   readonly #stalled: (connection: Connection) => void
   readonly #rxMask: number
   readonly #capsuleDataMax: number
-  readonly #connectionSlots: number
   /** Arena offset of an aligned copy of a header that the ring holds unaligned. */
   readonly #alignedAt: number
 
   constructor(parts: {
     arena: Arena, work: Work, transfers: Transfers, admission: Admission, digests: Digests,
     handshake: Handshake, terminator: Terminator, sender: Sender, stalled: (connection: Connection) => void,
-    rxBytes: number, inCapsuleBytes: number, connectionSlots: number, alignedAt: number,
+    rxBytes: number, inCapsuleBytes: number, alignedAt: number,
   }) {
     this.#arena = parts.arena
     this.#words = parts.arena.words
@@ -63,7 +62,6 @@ export class Receiver {
     this.#stalled = parts.stalled
     this.#rxMask = parts.rxBytes - 1
     this.#capsuleDataMax = Math.max(parts.inCapsuleBytes, ADMIN_IN_CAPSULE_BYTES)
-    this.#connectionSlots = parts.connectionSlots
     this.#alignedAt = parts.alignedAt
   }
 
@@ -135,7 +133,7 @@ export class Receiver {
       return this.#fail(connection, FES.HEADER_DIGEST_ERROR, this.#digests.at(at + CAPSULE_CMD_BYTES), at, available)
     }
     if (connection.phase === PHASE.ADMITTING) return WAIT
-    if (connection.slotCount >= this.#connectionSlots || this.#work.copyRoom() < 1) {
+    if (this.#work.copyRoom() < 1 || !this.#sender.hasRoom(connection)) {
       return this.#wait(connection)
     }
     const dataBytes = hasData ? plen - pdo - connection.dataDigestBytes : 0

@@ -4,10 +4,11 @@
  *
  *   entry, 16 words: │ flags, header bytes, pad, place, bytes, digest │ header 8 .. 14 │ 15: slot + 1 │
  *
- * The last word is ours: the slot that is given back when the entry has left (0 = none).
- * Invariant: a connection never holds more slots than a quarter of its ring, so that entries always fit.
+ * The last word is ours: the slot whose buffer is given back when the entry has left, + 1 (0 = none).
+ * Invariant: entries in the ring + TX_ENTRIES_A_SLOT for each slot of the connection <= its size.
  */
 import { assert } from '../assert.ts'
+import { TX_ENTRIES_A_SLOT } from '../limits.ts'
 import type { Arena } from '../reactor/arena.ts'
 import { C, FLAG, H, T } from '../shim/abi.ts'
 import type { Slot } from '../reactor/slots.ts'
@@ -69,7 +70,7 @@ export class Sender implements Transport {
     words[e + T.HEADER + 3] = 0
     words[e + T.HEADER + 4] = bytes
     words[e + T.HEADER + 5] = 0
-    words[e + SLOT_WORD] = success ? slot.index + 1 : 0
+    words[e + SLOT_WORD] = success ? this.#holds(connection, slot) : 0
     if (success) connection.queue.advance()
     else this.#response(connection, slot, dw0, slot.dw1, 0)
   }
@@ -115,12 +116,15 @@ export class Sender implements Transport {
     this.touch(connection)
   }
 
-  /** The slot of the next entry that has left, 0 for an entry without one, -1 when there is none left. */
+  /** Index of the next slot whose answer has left, or -1. Call until it says -1. */
   nextReleased(connection: Connection): number {
-    if (connection.releasedCount === this.#words[connection.control + C.TX_HEAD]) return -1
-    const e = connection.txWord + ((connection.releasedCount & this.#txMask) << 4)
-    connection.releasedCount = (connection.releasedCount + 1) | 0
-    return this.#words[e + SLOT_WORD]!
+    return this.#nextHeld(connection, this.#words[connection.control + C.TX_HEAD]!)
+  }
+
+  /** Whether the ring has room for all that one more slot may send. */
+  hasRoom(connection: Connection): boolean {
+    const used = (this.#words[connection.control + C.TX_TAIL]! - connection.releasedCount) | 0
+    return used + (connection.slotCount + 1) * TX_ENTRIES_A_SLOT <= this.#txMask
   }
 
   /** An empty ring starts over: the same few cache lines, and few pages for a connection that idles. */
@@ -134,12 +138,31 @@ export class Sender implements Transport {
     connection.releasedCount = 0
   }
 
-  /** The slot of the next entry that will never leave, as above. For a CLOSED connection. */
+  /** Index of the next slot whose answer will never leave, or -1. For a CLOSED connection. */
   nextDropped(connection: Connection): number {
-    if (connection.releasedCount === this.#words[connection.control + C.TX_TAIL]) return -1
-    const e = connection.txWord + ((connection.releasedCount & this.#txMask) << 4)
-    connection.releasedCount = (connection.releasedCount + 1) | 0
-    return this.#words[e + SLOT_WORD]!
+    return this.#nextHeld(connection, this.#words[connection.control + C.TX_TAIL]!)
+  }
+
+  /** Looks at the entries up to end only while there are some that hold a slot: each is a cold line. */
+  #nextHeld(connection: Connection, end: number): number {
+    while (connection.heldCount !== 0 && connection.releasedCount !== end) {
+      const e = connection.txWord + ((connection.releasedCount & this.#txMask) << 4)
+      connection.releasedCount = (connection.releasedCount + 1) | 0
+      const word = this.#words[e + SLOT_WORD]!
+      if (word !== 0) {
+        connection.heldCount--
+        return word - 1
+      }
+    }
+    connection.releasedCount = end
+    return -1
+  }
+
+  /** The slot word of a command's last entry. */
+  #holds(connection: Connection, slot: Slot): number {
+    if (slot.buffer === -1) return 0
+    connection.heldCount++
+    return slot.index + 1
   }
 
   #response(connection: Connection, slot: Slot, dw0: number, dw1: number, status: number): void {
@@ -151,7 +174,7 @@ export class Sender implements Transport {
     words[e + T.HEADER + 3] = dw1
     words[e + T.HEADER + 4] = queue.flowControlOff ? queue.takeOffHead() : head
     words[e + T.HEADER + 5] = slot.cid | (status << 17)
-    words[e + SLOT_WORD] = slot.index + 1
+    words[e + SLOT_WORD] = this.#holds(connection, slot)
   }
 
   /** An entry with the 24-byte header of a PDU without data; returns its word index. */
