@@ -6,7 +6,7 @@
  */
 import { spawn } from 'node:child_process'
 
-/** status is the exit status, or 128 plus nothing better when a signal ended the program. */
+/** status is the exit status, or 128 when a signal ended the program. */
 export type Outcome = { readonly status: number; readonly stdout: string; readonly stderr: string }
 
 export type CommandOptions = {

@@ -52,8 +52,9 @@ async function unpackKernel(work: string, series: KernelSeries): Promise<void> {
   if (version === undefined) throw new Error(`the kernel package for ${series} has no modules`)
   await requireCommand('depmod', ['-b', work, version])
   writeFileSync(join(work, 'version'), `${version}\n`)
-  rmSync(unpacked, { recursive: true })
-  rmSync(archive)
+  for (const at of [unpacked, archive, join(work, 'apt')]) {
+    rmSync(at, { recursive: true, force: true })
+  }
 }
 
 /** Resolves with the path of the package. apt checks its signature and sum. */

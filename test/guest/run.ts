@@ -75,6 +75,7 @@ class Suite {
     const until = Date.now() + SUITE_TIMEOUT_MS
     const chosen = CHECKS.filter((at) => at.name.includes(this.#options.only) &&
       !(this.#options.target === 'kernel' && at.weftOnly === true))
+    if (chosen.length === 0) throw new Error(`no check has '${this.#options.only}' in its name`)
     let bench: Bench | null = null
     for (const check of chosen) {
       const began = Date.now()
