@@ -43,6 +43,9 @@ export type DaemonConfig = {
   limits?: Record<string, number | string>
 }
 
+/** What each reactor says of itself on SIGUSR2. */
+export type ReactorStatistics = { collections: number; commands: number; slotsInUse: number }
+
 /** One JSON line of the daemon's output. */
 export type LogLine = Record<string, unknown>
 
@@ -145,6 +148,20 @@ export class Daemon {
     if (this.exited) return
     this.child.kill('SIGKILL')
     await this.exit()
+  }
+
+  /** What the reactors count, asked for and answered now. */
+  async statistics(): Promise<ReactorStatistics[]> {
+    const reports = (): LogLine[] => this.lines.filter((line) => line['event'] === 'statistics')
+    const seen = reports().length
+    this.signal('SIGUSR2')
+    await this.line(() => reports().length > seen, 'it wrote its statistics')
+    return reports().at(-1)?.['reactors'] as ReactorStatistics[]
+  }
+
+  /** Command slots that no reactor has given back yet. */
+  async slotsInUse(): Promise<number> {
+    return (await this.statistics()).reduce((sum, one) => sum + one.slotsInUse, 0)
   }
 
   /** Resident memory in bytes, as the kernel counts it. */

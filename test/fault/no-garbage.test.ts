@@ -15,10 +15,7 @@ const LOAD = `${ROOT}/.weft/build/load`
 const WARM_UP = 1_000_000
 const COMMANDS = 5_000_000
 
-type ReactorStatistics = { collections: number; commands: number }
-
 let daemon: Daemon
-let reports = 0
 
 beforeAll(async () => {
   execFileSync('make', ['-s', '-C', `${ROOT}/bench/native`], { stdio: 'pipe' })
@@ -40,14 +37,8 @@ async function load(commands: number, op: string): Promise<{ commands: number; f
   return JSON.parse(said.trim().split('\n').at(-1) ?? '{}')
 }
 
-async function statistics(): Promise<ReactorStatistics> {
-  const seen = reports
-  daemon.signal('SIGUSR2')
-  const isReport = (line: Record<string, unknown>): boolean => line['event'] === 'statistics'
-  await daemon.line(() => daemon.lines.filter(isReport).length > seen, 'statistics')
-  const all = daemon.lines.filter(isReport)
-  reports = all.length
-  const reactors = all.at(-1)?.['reactors'] as ReactorStatistics[]
+async function totals(): Promise<{ collections: number; commands: number }> {
+  const reactors = await daemon.statistics()
   return {
     collections: reactors.reduce((sum, one) => sum + one.collections, 0),
     commands: reactors.reduce((sum, one) => sum + one.commands, 0),
@@ -56,10 +47,10 @@ async function statistics(): Promise<ReactorStatistics> {
 
 test('mixed reads and writes of 4 KiB', { timeout: 240_000 }, async () => {
   await load(WARM_UP, 'mix')
-  const before = await statistics()
+  const before = await totals()
   const result = await load(COMMANDS, 'mix')
   expect([result.commands, result.failed]).toEqual([COMMANDS, 0])
-  const after = await statistics()
+  const after = await totals()
   expect(after.commands - before.commands).toBeGreaterThanOrEqual(COMMANDS)
   expect(after.collections - before.collections).toBe(0)
 })

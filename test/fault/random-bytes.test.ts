@@ -1,7 +1,7 @@
 /**
  * A host that sends nonsense: PDUs with flipped bits, cut, doubled, out of order, or plain noise,
- * in every state of a connection. The target may answer as it likes; it may not end, not hang, and not
- * harm the host beside it. A seed that fails goes into SEEDS.
+ * in every state of a connection. The target may answer as it likes; it may not end, not hang,
+ * and not harm the host beside it. A seed that fails goes into SEEDS.
  */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import {
@@ -114,6 +114,7 @@ describe.each(SEEDS)('seed %i', (seed) => {
       expect(back.data.equals(send)).toBe(true)
     }
     await witness.admin.must(keepAlive())
-    expect(daemon.exited).toBe(false)
+    await closeWires()
+    await expect.poll(() => daemon.slotsInUse(), { timeout: 10_000 }).toBe(0)
   })
 })

@@ -1,6 +1,7 @@
 /**
  * Hosts come and go without pause, on two reactors, in the middle of everything: enabled or not,
- * with I/O under way, by reset, by Disconnect, by shutdown. Nothing is lost and nothing is left over.
+ * with I/O under way, by reset, by Disconnect, by shutdown. Nothing is lost and nothing is left
+ * over.
  */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { disconnect, keepAlive, read, write } from '../command-bytes.ts'
@@ -73,5 +74,7 @@ describe.each(['uring', 'epoll'] as const)('%s', (engine) => {
       await witness.admin.must(keepAlive())
     }
     await all
+    await closeWires()
+    await expect.poll(() => daemon.slotsInUse(), { timeout: 10_000 }).toBe(0)
   })
 })
