@@ -2,7 +2,7 @@
  * The guest suite: a real Linux host in a virtual machine against weft on this machine.
  * npm run test:guest → run → machine, kernel, initramfs, vm, weft, checks/*.
  *
- *   node test/guest/run.ts [--only WORDS] [--kernel 6.1|6.12] [--target weft|kernel]
+ *   node test/guest/run.ts [--only REGEXP] [--kernel 6.1|6.12] [--target weft|kernel]
  *
  * Prints 'ok NAME' or 'not ok NAME: WHY' for each check and closes with 'N passed, N failed'.
  * Invariant: whatever happens, qemu and the daemon are ended by pid before this program ends.
@@ -40,7 +40,7 @@ const SUITE_TIMEOUT_MS = 45 * 60_000
 const BOOTS_MAX = 4
 
 type Options = {
-  readonly only: string
+  readonly only: RegExp
   readonly kernel: KernelSeries
   readonly target: 'weft' | 'kernel'
 }
@@ -73,9 +73,9 @@ class Suite {
 
   async run(): Promise<void> {
     const until = Date.now() + SUITE_TIMEOUT_MS
-    const chosen = CHECKS.filter((at) => at.name.includes(this.#options.only) &&
+    const chosen = CHECKS.filter((at) => this.#options.only.test(at.name) &&
       !(this.#options.target === 'kernel' && at.weftOnly === true))
-    if (chosen.length === 0) throw new Error(`no check has '${this.#options.only}' in its name`)
+    if (chosen.length === 0) throw new Error(`no check's name matches ${this.#options.only}`)
     let bench: Bench | null = null
     for (const check of chosen) {
       const began = Date.now()
@@ -210,7 +210,7 @@ function readOptions(): Options {
   if (values.target !== 'weft' && values.target !== 'kernel') {
     throw new Error('--target is weft or kernel')
   }
-  return { only: values.only, kernel, target: values.target }
+  return { only: new RegExp(values.only), kernel, target: values.target }
 }
 
 async function main(): Promise<number> {
