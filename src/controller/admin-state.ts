@@ -19,8 +19,8 @@ export class AdminState {
   readonly connection: number
   cc = 0
   csts = 0
-  /** What the host sees when the I/O queues have gone. */
-  #emptiedCsts = 0
+  /** What the host sees when the I/O queues have gone; -1 = nobody waits for that. */
+  #emptiedCsts = -1
   /** Slots of the Asynchronous Event Requests that are held. */
   readonly eventSlots = new Int32Array(EVENT_REQUESTS_MAX)
   eventCount = 0
@@ -44,17 +44,21 @@ export class AdminState {
   configure(next: number): number {
     const previous = this.cc
     this.cc = next
+    const enable = takeBits(next, CC.en)
+    const changed = enable !== takeBits(previous, CC.en)
+    // A reset ends everything, so it goes before a shutdown that comes with it.
+    if (changed && enable === 0) {
+      this.#emptiedCsts = 0
+      return CHANGE.DISABLED
+    }
     if (takeBits(next, CC.shn) !== 0 && takeBits(previous, CC.shn) === 0) {
       this.csts = (this.csts & CSTS_MASK.RDY) | CSTS_MASK.SHST_OCCURRING
       this.#emptiedCsts = (this.csts & CSTS_MASK.RDY) | CSTS_MASK.SHST_COMPLETE
       return CHANGE.SHUT_DOWN
     }
-    const enable = takeBits(next, CC.en)
-    if (enable === takeBits(previous, CC.en)) return CHANGE.NONE
-    if (enable === 0) {
-      this.#emptiedCsts = 0
-      return CHANGE.DISABLED
-    }
+    if (!changed) return CHANGE.NONE
+    // The host did not wait for RDY to go: what was asked for before concerns it no more.
+    this.#emptiedCsts = -1
     const acceptable = this.#acceptable(next)
     this.csts = acceptable ? CSTS_MASK.RDY : CSTS_MASK.CFS
     return acceptable ? CHANGE.ENABLED : CHANGE.FATAL
@@ -62,7 +66,9 @@ export class AdminState {
 
   /** The I/O queues have gone. */
   emptied(): void {
+    if (this.#emptiedCsts === -1) return
     this.csts = this.#emptiedCsts
+    this.#emptiedCsts = -1
   }
 
   #acceptable(cc: number): boolean {
