@@ -40,6 +40,8 @@ export class KeepAlive {
       if (admin === null) continue
       if (paused !== 0) admin.windowMs = (admin.windowMs + paused) | 0
       const limit = this.#limit(controller, admin)
+      // A limit that comes later, when the host disables the controller, counts from then on.
+      if (limit === 0) admin.windowMs = nowMs
       if (limit === 0 || ((nowMs - admin.windowMs) | 0) < limit) continue
       const stamp = this.#shared.words[controller.stampWord]!
       if (((stamp - admin.windowMs) | 0) > 0) {
