@@ -15,7 +15,7 @@ const MS_A_MINUTE = 60000
 export function errorsOf(shared: Shared, controller: Controller): ErrorEntry[] {
   const { words } = shared
   const row = shared.row(controller.index)
-  const total = words[row + ROW.ERRORS]!
+  const total = words[row + ROW.ERRORS]! >>> 0
   const entries: ErrorEntry[] = []
   for (let count = total; count > Math.max(0, total - ERROR_ENTRIES); count--) {
     const at = row + ROW.ENTRIES + ((count - 1) % ERROR_ENTRIES) * ERROR_ENTRY.WORDS
@@ -49,6 +49,6 @@ export function healthOf(shared: Shared, controller: Controller, nowMs: number):
     busyMinutes: 0,
     powerOnHours: Math.floor(minutes / 60),
     mediaErrors: total(COUNT.MEDIA_ERRORS),
-    errors: shared.words[row + ROW.ERRORS]!,
+    errors: shared.words[row + ROW.ERRORS]! >>> 0,
   }
 }

@@ -86,8 +86,9 @@ export class Shared {
     controller: number, qid: number, cid: number, status: number, lba: number, nsid: number, location: number,
   ): void {
     const row = this.row(controller)
-    const count = Atomics.add(this.words, row + ROW.ERRORS, 1) + 1
-    const at = row + ROW.ENTRIES + ((count - 1) % ERROR_ENTRIES) * ERROR_ENTRY.WORDS
+    // Unsigned: a host can make 2^31 errors within an hour.
+    const count = (Atomics.add(this.words, row + ROW.ERRORS, 1) + 1) >>> 0
+    const at = row + ROW.ENTRIES + (((count - 1) >>> 0) % ERROR_ENTRIES) * ERROR_ENTRY.WORDS
     this.words[at + ERROR_ENTRY.COUNT] = count
     this.words[at + ERROR_ENTRY.QID_CID] = qid | (cid << 16)
     this.words[at + ERROR_ENTRY.STATUS] = status
