@@ -56,6 +56,7 @@ class Suite {
   #weft: Weft | null = null
   #log: KernelLog | null = null
   #boots = 0
+  #complaints = 0
   passed = 0
   failed = 0
 
@@ -78,11 +79,12 @@ class Suite {
     if (chosen.length === 0) throw new Error(`no check's name matches ${this.#options.only}`)
     let bench: Bench | null = null
     for (const check of chosen) {
-      const began = Date.now()
+      let began = Date.now()
       let reason: string | null
       try {
         if (began > until) throw new Error(`not run: ${SUITE_TIMEOUT_MS / 60_000} minutes are over`)
         bench ??= await this.#setUp()
+        began = Date.now()
         reason = await this.#judge(check, bench)
       } catch (error) {
         reason = (error as Error).message
@@ -91,6 +93,8 @@ class Suite {
       if (reason !== null && bench !== null && !(await this.#tidy(bench))) bench = null
     }
     if (bench?.weft != null) await this.#endWeft(bench.weft)
+    this.#report('the kernel log has no complaint from nvme',
+      this.#complaints === 0 ? null : `${this.#complaints}, see above`, 0)
   }
 
   /** Ends everything this suite started, without waiting. */
@@ -138,6 +142,7 @@ class Suite {
     const reason = await within(CHECK_TIMEOUT_MS, check.run(bench))
     const fault = bench.weft?.takeFault() ?? null
     const complaints = await this.#log?.complaints(check.expected ?? []) ?? []
+    this.#complaints += complaints.length
     const said = complaints.length === 0 ? null
       : `the kernel complains: ${complaints.slice(0, 4).join(' / ')}`
     const reasons = [fault, reason, said].filter((at) => at !== null)
@@ -236,20 +241,21 @@ async function main(): Promise<number> {
     await suite.run()
   } finally {
     suite.destroy()
-    if (suite.failed > 0) keepRecords(cache, directory, images)
+    const kept = keepRecords(cache, directory, images)
+    if (suite.failed > 0) console.log(`# logs: ${kept}`)
   }
   console.log(`${suite.passed} passed, ${suite.failed} failed`)
   return suite.failed === 0 && suite.passed > 0 ? 0 : 1
 }
 
-/** Consoles, kernel log and the daemon's log of the last run that failed. */
-function keepRecords(cache: string, directory: string, images: string): void {
-  const kept = join(cache, 'last-failure')
+/** Keeps the consoles and the daemon's log of this run, and returns where. */
+function keepRecords(cache: string, directory: string, images: string): string {
+  const kept = join(cache, 'last-run')
   rmSync(kept, { recursive: true, force: true })
   const isRecord = (source: string): boolean => !/\/(?:port|.*\.img|.*\.cpio)$/.test(source)
   cpSync(directory, kept, { recursive: true, filter: isRecord })
   cpSync(images, join(kept, 'weft'), { recursive: true, filter: isRecord })
-  console.log(`# logs: ${kept}`)
+  return kept
 }
 
 try {
