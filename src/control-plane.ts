@@ -33,11 +33,13 @@ export class ControlPlane {
   readonly #load: number[]
   /** By controller: the reactor that waits for its I/O queues to go. */
   readonly #emptying = new Map<number, number>()
-  /** Devices that have failed since they last worked, so that each is told once. */
+  /** What devices have failed at, so that each is told once. */
   readonly #failing = new Set<string>()
   #statistics: Message<'statistics'>[] = []
-  #stopped = 0
-  #allStopped: () => void = () => {}
+  /** Milliseconds of the system's monotonic clock, as H.NOW_MS counts them. */
+  readonly #startedMs = Number(process.hrtime.bigint() / 1_000_000n) | 0
+  #endedCount = 0
+  #allEnded: () => void = () => {}
   #stopping = false
 
   constructor(parts: ControlPlaneParts) {
@@ -49,7 +51,7 @@ export class ControlPlane {
         worker.on('error', (error) => resolve(new Error(`reactor ${index} died: ${error.message}`)))
         worker.on('exit', () => {
           if (!this.#stopping) resolve(new Error(`reactor ${index} ended unexpectedly`))
-          else this.#ended()
+          this.#ended()
         })
       }
     })
@@ -63,7 +65,9 @@ export class ControlPlane {
   /** Ends the reactors: hosts have drainMs to go, and all of it takes stopMs at most. */
   async stop(drainMs: number, stopMs: number): Promise<void> {
     this.#stopping = true
-    const done = new Promise<void>((resolve) => { this.#allStopped = resolve })
+    const done = new Promise<void>((resolve) => { this.#allEnded = resolve })
+    // One that has died before ends no second time.
+    if (this.#endedCount === this.#parts.reactors.length) return
     const overdue = setTimeout(() => {
       this.#parts.log.warning('A reactor did not stop in time and is ended.')
       for (const { worker } of this.#parts.reactors) void worker.terminate()
@@ -142,6 +146,7 @@ export class ControlPlane {
     if (!outcome.admitted) log.refused({ ...facts, reason })
     else if (request.qid === 0) {
       shared.clear(outcome.controller)
+      shared.words[shared.row(outcome.controller) + ROW.STARTED] = this.#startedMs
       log.hostConnected({ ...facts, controller: outcome.cntlid, keepAliveMs: request.keepAliveMs })
     }
     if (outcome.admitted) this.#countQueues(outcome.controller)
@@ -244,8 +249,8 @@ export class ControlPlane {
   }
 
   #ended(): void {
-    this.#stopped++
-    if (this.#stopped === this.#parts.reactors.length) this.#allStopped()
+    this.#endedCount++
+    if (this.#endedCount === this.#parts.reactors.length) this.#allEnded()
   }
 }
 
