@@ -85,9 +85,9 @@ export function shimLimits(limits: Limits): ShimLimits {
 }
 
 function powerOfTwo(value: number): number {
-  return 2 ** Math.ceil(Math.log2(value))
+  return 1 << (32 - Math.clz32(value - 1))
 }
 
 function roundUp(value: number, unit: number): number {
-  return Math.ceil(value / unit) * unit
+  return (Math.ceil(value / unit) * unit) | 0
 }

@@ -9,6 +9,7 @@
  * but Connect, Abort, and the end of a controller's queues.
  */
 import { readFileSync } from 'node:fs'
+import { setFlagsFromString } from 'node:v8'
 import { Worker } from 'node:worker_threads'
 import type { Config } from './config/config.ts'
 import { StartError } from './config/start-error.ts'
@@ -27,6 +28,14 @@ import { type Limits, limitsOf } from './limits.ts'
 /** How long hosts may take to go once they were told to, in ms. The whole stop stays below 5 s. */
 const DRAIN_MS = 1000
 const STOP_MS = 4000
+/**
+ * For the reactors' heaps: a young generation that a start does not fill, and no collection of it just because
+ * time went by; and inlining of the whole way of a command. docs/adr/0005 has what each is worth.
+ */
+const V8_FLAGS = [
+  '--min-semi-space-size=16', '--no-minor-gc-task',
+  '--max-inlined-bytecode-size=4000', '--max-inlined-bytecode-size-cumulative=12000',
+]
 /** Makes the target write a line with the counters of its reactors to the log. */
 const STATISTICS_SIGNAL = 'SIGUSR2'
 const ENGINE_NAMES = ['auto', 'io_uring', 'epoll', 'iocp']
@@ -112,6 +121,7 @@ async function assemble(
     granted: (controller) => shared.words[shared.row(controller) + ROW.GRANTED]!,
   })
   const cpus = processorsOf(config, shim)
+  for (const flag of V8_FLAGS) setFlagsFromString(flag)
   const reactors = await Promise.all(cpus.map((cpu, reactor) => startReactor({
     reactor, reactorCount: config.reactors, cpu, poll: config.poll, limits, sharedRegion, target,
   })))

@@ -20,7 +20,7 @@ export class Namespace {
   constructor(snapshot: NamespaceSnapshot, device: Device, counterAt: number) {
     this.snapshot = snapshot
     this.nsid = snapshot.nsid
-    this.blockShift = Math.log2(snapshot.blockBytes)
+    this.blockShift = 31 - Math.clz32(snapshot.blockBytes)
     this.blockCount = snapshot.blockCount
     this.readOnly = snapshot.readOnly
     this.device = device

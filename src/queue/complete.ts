@@ -6,8 +6,11 @@
  */
 import { assert } from '../assert.ts'
 import type { Buffers } from '../reactor/buffers.ts'
-import { SLOT, type Slot, type Slots } from '../reactor/slots.ts'
+import { SLOT as SLOT_, type Slot, type Slots } from '../reactor/slots.ts'
 import type { Transport } from './transport.ts'
+
+// V8 folds the constants of a module, but not those that it imports: docs/adr/0005.
+const SLOT = SLOT_
 
 /** Whether answers may still be sent on a connection, and who holds how many slots. */
 export interface Occupancy {

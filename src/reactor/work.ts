@@ -8,8 +8,13 @@
  * Invariant: copies <= copiesMax a turn; opsOutstanding <= opsMax always. Callers ask for room first.
  */
 import { assert } from '../assert.ts'
-import { H, O, OP } from '../shim/abi.ts'
+import { H as H_, O as O_, OP as OP_ } from '../shim/abi.ts'
 import type { Arena } from './arena.ts'
+
+// V8 folds the constants of a module, but not those that it imports: docs/adr/0005.
+const H = H_
+const O = O_
+const OP = OP_
 
 const COPY_WORDS = 8
 const OP_WORDS = 16

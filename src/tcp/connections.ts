@@ -7,22 +7,31 @@
  * Invariant: an index is released only when no slot names it and nothing of it is in flight.
  */
 import type { Arena } from '../reactor/arena.ts'
-import { SLOT, type Slots } from '../reactor/slots.ts'
+import { SLOT as SLOT_, type Slots } from '../reactor/slots.ts'
 import type { Aborts } from '../controller/abort.ts'
 import type { Associations } from '../controller/associations.ts'
 import type { Admission } from '../queue/admit.ts'
 import type { Completer, Occupancy } from '../queue/complete.ts'
 import type { Transfers } from '../queue/transfer.ts'
-import { C, H, STATE } from '../shim/abi.ts'
+import { C as C_, H as H_, STATE as STATE_ } from '../shim/abi.ts'
 import { errnoName, type Shim } from '../shim/shim.ts'
 import type { Endpoint } from '../subsystem/subsystem.ts'
-import { Connection, PHASE } from './connection.ts'
+import { Connection, PHASE as PHASE_ } from './connection.ts'
 import type { Receiver } from './receive.ts'
 import type { Sender } from './send.ts'
 import type { Terminator } from './terminate.ts'
 
+// V8 folds the constants of a module, but not those that it imports: docs/adr/0005.
+const SLOT = SLOT_
+const C = C_
+const H = H_
+const STATE = STATE_
+const PHASE = PHASE_
+
 /** How long a host may take from TCP to ICReq; then again to Connect. */
 export const HANDSHAKE_MS = 10000
+/** The same when the host itself asked for the end of its queues, and waits for it. */
+const DROP_MS = 20
 const GREETING_LATE = 'no ICReq came in time after the connection was opened'
 const JOINING_LATE = 'no Connect came in time after the handshake'
 /** ECONNRESET, EPIPE: the host went without saying goodbye. */
@@ -166,7 +175,7 @@ export class Connections implements Occupancy {
     for (const connection of this.all) {
       const queue = connection.queue
       if (connection.phase === PHASE.FREE || queue.controller?.index !== controller) continue
-      if (admin || queue.qid !== 0) this.#parts!.terminator.dismiss(connection, reason)
+      if (admin || queue.qid !== 0) this.#parts!.terminator.dismiss(connection, reason, DROP_MS)
     }
   }
 

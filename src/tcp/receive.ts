@@ -10,18 +10,42 @@
  */
 import type { Arena } from '../reactor/arena.ts'
 import type { Work } from '../reactor/work.ts'
-import { C, STATE } from '../shim/abi.ts'
-import { type Admission, ADMITTED, MISMATCH, STALL } from '../queue/admit.ts'
+import { C as C_, STATE as STATE_ } from '../shim/abi.ts'
+import {
+  type Admission, ADMITTED as ADMITTED_, MISMATCH as MISMATCH_, STALL as STALL_,
+} from '../queue/admit.ts'
 import type { Transfers } from '../queue/transfer.ts'
 import {
-  ADMIN_IN_CAPSULE_BYTES, CAPSULE_CMD, CAPSULE_CMD_BYTES, CH, CH_BYTES, DIGEST_BYTES, FES, H2C_DATA, IC_BYTES,
-  PDU_FLAG, PDU_TYPE, SHORT_HEADER_BYTES, TERM_REQ_COPY_BYTES_MAX,
+  ADMIN_IN_CAPSULE_BYTES as ADMIN_IN_CAPSULE_BYTES_, CAPSULE_CMD as CAPSULE_CMD_,
+  CAPSULE_CMD_BYTES as CAPSULE_CMD_BYTES_, CH as CH_, CH_BYTES as CH_BYTES_, DIGEST_BYTES as DIGEST_BYTES_, FES as FES_, H2C_DATA as H2C_DATA_, IC_BYTES as IC_BYTES_, PDU_FLAG as PDU_FLAG_,
+  PDU_TYPE as PDU_TYPE_, SHORT_HEADER_BYTES as SHORT_HEADER_BYTES_, TERM_REQ_COPY_BYTES_MAX as TERM_REQ_COPY_BYTES_MAX_,
 } from '../wire/pdu.ts'
-import { type Connection, PHASE } from './connection.ts'
+import { type Connection, PHASE as PHASE_ } from './connection.ts'
 import type { Digests } from './digest.ts'
 import type { Handshake } from './handshake.ts'
 import type { Terminator } from './terminate.ts'
 import type { Sender } from './send.ts'
+
+// V8 folds the constants of a module, but not those that it imports: docs/adr/0005.
+const C = C_
+const STATE = STATE_
+const ADMITTED = ADMITTED_
+const MISMATCH = MISMATCH_
+const STALL = STALL_
+const ADMIN_IN_CAPSULE_BYTES = ADMIN_IN_CAPSULE_BYTES_
+const CAPSULE_CMD = CAPSULE_CMD_
+const CAPSULE_CMD_BYTES = CAPSULE_CMD_BYTES_
+const CH = CH_
+const CH_BYTES = CH_BYTES_
+const DIGEST_BYTES = DIGEST_BYTES_
+const FES = FES_
+const H2C_DATA = H2C_DATA_
+const IC_BYTES = IC_BYTES_
+const PDU_FLAG = PDU_FLAG_
+const PDU_TYPE = PDU_TYPE_
+const SHORT_HEADER_BYTES = SHORT_HEADER_BYTES_
+const TERM_REQ_COPY_BYTES_MAX = TERM_REQ_COPY_BYTES_MAX_
+const PHASE = PHASE_
 
 /** A payload rest at least this long is received directly into its place. */
 const PLACE_BYTES_MIN = 2048

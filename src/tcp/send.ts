@@ -8,13 +8,26 @@
  * Invariant: entries in the ring + TX_ENTRIES_A_SLOT for each slot of the connection <= its size.
  */
 import { assert } from '../assert.ts'
-import { TX_ENTRIES_A_SLOT } from '../limits.ts'
+import { TX_ENTRIES_A_SLOT as TX_ENTRIES_A_SLOT_ } from '../limits.ts'
 import type { Arena } from '../reactor/arena.ts'
-import { C, FLAG, H, T } from '../shim/abi.ts'
+import { C as C_, FLAG as FLAG_, H as H_, T as T_ } from '../shim/abi.ts'
 import type { Slot } from '../reactor/slots.ts'
 import type { Transport } from '../queue/transport.ts'
-import { PDU_FLAG, PDU_TYPE, SHORT_HEADER_BYTES } from '../wire/pdu.ts'
-import { type Connection, PHASE } from './connection.ts'
+import {
+  PDU_FLAG as PDU_FLAG_, PDU_TYPE as PDU_TYPE_, SHORT_HEADER_BYTES as SHORT_HEADER_BYTES_,
+} from '../wire/pdu.ts'
+import { type Connection, PHASE as PHASE_ } from './connection.ts'
+
+// V8 folds the constants of a module, but not those that it imports: docs/adr/0005.
+const TX_ENTRIES_A_SLOT = TX_ENTRIES_A_SLOT_
+const C = C_
+const FLAG = FLAG_
+const H = H_
+const T = T_
+const PDU_FLAG = PDU_FLAG_
+const PDU_TYPE = PDU_TYPE_
+const SHORT_HEADER_BYTES = SHORT_HEADER_BYTES_
+const PHASE = PHASE_
 
 const SLOT_WORD = 15
 const SUCCESS_FLAG = PDU_FLAG.SUCCESS << 8

@@ -64,8 +64,8 @@ export class Terminator {
   }
 
   /** Ends a connection without an error of the host's: what is queued is sent, then no more. */
-  dismiss(connection: Connection, reason: string): void {
-    if (connection.phase < PHASE.TERMINATING) this.#begin(connection, reason)
+  dismiss(connection: Connection, reason: string, lingerMs = LINGER_MS): void {
+    if (connection.phase < PHASE.TERMINATING) this.#begin(connection, reason, lingerMs)
   }
 
   /** The connection has gone: its page is free again. */
@@ -76,10 +76,10 @@ export class Terminator {
     this.#pageAt[connection.index] = -1
   }
 
-  #begin(connection: Connection, reason: string): void {
+  #begin(connection: Connection, reason: string, lingerMs = LINGER_MS): void {
     connection.phase = PHASE.TERMINATING
     connection.reason = reason
-    connection.deadlineMs = (this.#arena.words[H.NOW_MS]! + LINGER_MS) | 0
+    connection.deadlineMs = (this.#arena.words[H.NOW_MS]! + lingerMs) | 0
     this.#sender.finish(connection)
   }
 
