@@ -6,6 +6,7 @@
  *
  * Invariant: a NQN that leaves here ends with a NUL within its 256 bytes and has 1 to 223 bytes.
  */
+import { isUtf8 } from 'node:buffer'
 import type { Arena } from '../reactor/arena.ts'
 import type { JoinRequest } from '../reactor/messages.ts'
 import {
@@ -62,10 +63,12 @@ function badData(ipo: number): Refusal {
   return { status: STATUS.CONNECT_INVALID_PARAMETERS, dw0: inData(ipo) }
 }
 
-/** The NQN at an arena offset, or null when it is empty, too long, or not ended. */
+/** The NQN at an arena offset, or null when it is empty, too long, not ended, or not UTF-8. */
 function readNqn(arena: Arena, at: number): string | null {
   const field = arena.bytes.subarray(at, at + NQN_BYTES)
   const bytes = field.indexOf(0)
   if (bytes < 1 || bytes > NQN_BYTES_MAX) return null
-  return new TextDecoder().decode(field.slice(0, bytes))
+  const name = field.slice(0, bytes)
+  // Two names that differ in a byte must not become one: no byte is replaced, none left out.
+  return isUtf8(name) ? new TextDecoder('utf-8', { ignoreBOM: true }).decode(name) : null
 }
