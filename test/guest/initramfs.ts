@@ -82,7 +82,7 @@ mount -t tmpfs tmpfs /root/tmp
 mkdir /root/run/share /root/dev/shm
 mount -t tmpfs tmpfs /root/dev/shm
 mount -t 9p -o trans=virtio,version=9p2000.L,msize=262144,cache=none share /root/run/share
-mount --bind "/root${kernel.tree}/lib/modules" /root/usr/lib/modules
+mount --bind "/lower${kernel.tree}/lib/modules" /root/usr/lib/modules
 ip link set lo up
 ip link set eth0 up
 ip address add 10.0.2.15/24 dev eth0

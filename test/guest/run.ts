@@ -124,7 +124,7 @@ class Suite {
       kernelWords: this.#options.target === 'kernel' ? KERNEL_TARGET_WORDS : [],
     })
     this.#vm = vm
-    await vm.require('modprobe nvme-tcp; busybox dmesg -c > /dev/null')
+    await vm.require('modprobe nvme-tcp && busybox dmesg -c > /dev/null')
     this.#log = new KernelLog(vm)
     console.log(`# Linux ${this.#kernel.version} is up after ${seconds(Date.now() - began)} s`)
     if (this.#options.target === 'kernel') {
