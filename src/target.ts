@@ -38,6 +38,8 @@ const V8_FLAGS = [
 ]
 /** Makes the target write a line with the counters of its reactors to the log. */
 const STATISTICS_SIGNAL = 'SIGUSR2'
+const NO_RING = 'This kernel does not permit io_uring, so weft uses epoll, which is slower for files. '
+  + 'To permit it: sysctl kernel.io_uring_disabled=0, or a container profile that allows it.'
 const ENGINE_NAMES = ['auto', 'io_uring', 'epoll', 'iocp']
 const ENGINES = { auto: ENGINE.AUTO, uring: ENGINE.URING, epoll: ENGINE.EPOLL }
 
@@ -125,6 +127,8 @@ async function assemble(
   const reactors = await Promise.all(cpus.map((cpu, reactor) => startReactor({
     reactor, reactorCount: config.reactors, cpu, poll: config.poll, limits, sharedRegion, target,
   })))
+  if (config.engine === 'auto' && reactors[0]!.engine === ENGINE.EPOLL) log.warning(NO_RING)
+  for (const { note } of facts) if (note !== '') log.warning(`${note}.`)
   const plane = new ControlPlane({ shim, access, shared, log, reactors, listeners })
   const tell = (): void => plane.logStatistics()
   process.on(STATISTICS_SIGNAL, tell)
