@@ -33,7 +33,7 @@ export function bannerText(
     '',
     'From a Linux host, as root:',
     '  modprobe nvme-tcp',
-    ...connectLines(config.subsystems, io),
+    ...connectCommands(config.subsystems, io).map((each) => `  ${each}`),
     ...volatileLines(serving.namespaces),
     '',
     'To serve a file or a device:',
@@ -68,12 +68,14 @@ function engineLine({ engine, reactors, cpus }: Serving): string {
 }
 
 /** One command for each subsystem, over the first listener. */
-function connectLines(subsystems: readonly SubsystemConfig[], io: readonly Endpoint[]): string[] {
+export function connectCommands(
+  subsystems: readonly SubsystemConfig[], io: readonly Endpoint[],
+): string[] {
   const first = io[0]
   if (first === undefined) return []
   const address = reachable(first.address)
   return subsystems.map(({ nqn }) =>
-    `  nvme connect -t tcp -a ${address} -s ${first.port} -n ${nqn}`)
+    `nvme connect -t tcp -a ${address} -s ${first.port} -n ${nqn}`)
 }
 
 /** For a wildcard an address of this machine that others can reach, where it has one. */

@@ -8,7 +8,7 @@ import type { Config } from '../config/config.ts'
 import { StartError } from '../config/start-error.ts'
 import type { Log } from '../control/log.ts'
 import type { Target } from '../target.ts'
-import { bannerText } from './banner.ts'
+import { bannerText, connectCommands } from './banner.ts'
 import type { Serving } from './banner.ts'
 import { VERSION } from './version.ts'
 
@@ -44,7 +44,8 @@ export async function serve(config: Config, parts: ServeParts): Promise<number> 
     const target = await Promise.race([starting, asked.signal])
     if (typeof target === 'string') return stopStarting(starting, target, parts)
     parts.print?.(bannerText(config, target, VERSION, parts.command))
-    log.ready({ engine: target.engine, reactors: target.reactors })
+    const connect = connectCommands(config.subsystems, target.listeners)
+    log.ready({ engine: target.engine, reactors: target.reactors, connect })
     const reason = await Promise.race([asked.signal, target.failed])
     if (typeof reason !== 'string') log.failure(`The target failed: ${reason.message}`)
     return await stopTarget(target, reason, parts)

@@ -41,7 +41,12 @@ export type Log = {
     readonly service?: 'nvm' | 'discovery'
   }): void
   /** Everything listens, hosts may connect. */
-  ready(facts?: { readonly engine: string; readonly reactors: number }): void
+  ready(facts?: {
+    readonly engine: string
+    readonly reactors: number
+    /** What a host types, one command for each subsystem. */
+    readonly connect?: readonly string[]
+  }): void
   hostConnected(facts: HostFacts & {
     readonly controller: number
     readonly queues?: number
