@@ -17,7 +17,7 @@ export type FioOptions = {
   readonly megabytes: number
 }
 
-/** Arguments all jobs share: depth 32, past the page cache, CRC32C, the first fault ends the job. */
+/** What all jobs share: depth 32, past the page cache, CRC32C, the first fault ends the job. */
 const COMMON = '--ioengine=libaio --direct=1 --iodepth=32 --verify=crc32c --verify_fatal=1 ' +
   '--verify_state_save=0 --randrepeat=1 --output-format=terse'
 

@@ -34,7 +34,7 @@ const CHECKS: readonly Check[] = [
 ]
 
 /** A check takes at most this long, whatever its steps allow. */
-const CHECK_TIMEOUT_MS = 600_000
+const CHECK_TIMEOUT_MS = 900_000
 /** After this, what is left is not run: a target that hangs must not take the day. */
 const SUITE_TIMEOUT_MS = 45 * 60_000
 const BOOTS_MAX = 4
@@ -45,38 +45,39 @@ type Options = {
   readonly target: 'weft' | 'kernel'
 }
 
+/** What is prepared once, before the first boot. */
+type Ground = {
+  readonly options: Options
+  readonly kernel: Kernel
+  readonly initramfs: string
+  readonly counterKhz: number | null
+  /** For the guest: its share, its sockets, its console. */
+  readonly directory: string
+  /** For the daemon: its images and its log. */
+  readonly images: string
+}
+
 class Suite {
-  readonly #options: Options
-  readonly #kernel: Kernel
-  readonly #initramfs: string
-  readonly #counterKhz: number | null
-  readonly #directory: string
-  readonly #images: string
+  readonly #ground: Ground
   #vm: VirtualMachine | null = null
   #weft: Weft | null = null
   #log: KernelLog | null = null
   #boots = 0
   #complaints = 0
+  #late = false
   passed = 0
   failed = 0
 
-  constructor(
-    options: Options, kernel: Kernel, initramfs: string, khz: number | null,
-    directory: string, images: string,
-  ) {
-    this.#options = options
-    this.#kernel = kernel
-    this.#initramfs = initramfs
-    this.#counterKhz = khz
-    this.#directory = directory
-    this.#images = images
+  constructor(ground: Ground) {
+    this.#ground = ground
   }
 
   async run(): Promise<void> {
     const until = Date.now() + SUITE_TIMEOUT_MS
-    const chosen = CHECKS.filter((at) => this.#options.only.test(at.name) &&
-      !(this.#options.target === 'kernel' && at.weftOnly === true))
-    if (chosen.length === 0) throw new Error(`no check's name matches ${this.#options.only}`)
+    const { only, target } = this.#ground.options
+    const chosen = CHECKS.filter((at) => only.test(at.name) &&
+      !(target === 'kernel' && at.weftOnly === true))
+    if (chosen.length === 0) throw new Error(`no check's name matches ${only}`)
     let bench: Bench | null = null
     for (const check of chosen) {
       let began = Date.now()
@@ -100,13 +101,7 @@ class Suite {
   /** Ends everything this suite started, without waiting. */
   destroy(): void {
     this.#weft?.destroy()
-    if (this.#vm?.pid !== undefined) {
-      try {
-        process.kill(this.#vm.pid, 'SIGKILL')
-      } catch {
-        // It has ended already.
-      }
-    }
+    this.#vm?.destroy()
   }
 
   /** A freshly booted guest and a running target. */
@@ -116,21 +111,22 @@ class Suite {
     this.#weft = null
     if (this.#boots === BOOTS_MAX) throw new Error(`not run: the guest hung ${BOOTS_MAX} times`)
     this.#boots += 1
-    const directory = join(this.#directory, String(this.#boots))
+    const { options, kernel, initramfs, counterKhz, images } = this.#ground
+    const directory = join(this.#ground.directory, String(this.#boots))
     mkdirSync(directory)
     const began = Date.now()
     const vm = await VirtualMachine.boot({
-      kernel: this.#kernel, initramfs: this.#initramfs, directory, counterKhz: this.#counterKhz,
-      kernelWords: this.#options.target === 'kernel' ? KERNEL_TARGET_WORDS : [],
+      kernel, initramfs, directory, counterKhz,
+      kernelWords: options.target === 'kernel' ? KERNEL_TARGET_WORDS : [],
     })
     this.#vm = vm
     await vm.require('modprobe nvme-tcp && busybox dmesg -c > /dev/null')
     this.#log = new KernelLog(vm)
-    console.log(`# Linux ${this.#kernel.version} is up after ${seconds(Date.now() - began)} s`)
-    if (this.#options.target === 'kernel') {
+    console.log(`# Linux ${kernel.version} is up after ${seconds(Date.now() - began)} s`)
+    if (options.target === 'kernel') {
       return { vm, host: new Host(vm, await serveFromKernel(vm)), weft: null }
     }
-    const weft = await Weft.prepare(this.#images)
+    const weft = await Weft.prepare(images)
     this.#weft = weft
     await weft.start()
     return { vm, host: new Host(vm, weft.target), weft }
@@ -139,7 +135,7 @@ class Suite {
   /** Runs one check. Resolves with why it failed, or null. */
   async #judge(check: Check, bench: Bench): Promise<string | null> {
     if (bench.weft?.running === false) await bench.weft.start()
-    const reason = await within(CHECK_TIMEOUT_MS, check.run(bench))
+    const reason = await this.#inTime(check.run(bench))
     const fault = bench.weft?.takeFault() ?? null
     const complaints = await this.#log?.complaints(check.expected ?? []) ?? []
     this.#complaints += complaints.length
@@ -149,15 +145,33 @@ class Suite {
     return reasons.length === 0 ? null : reasons.join('; ')
   }
 
+  /** Resolves with null, or with the reason for a rejection or for running out of time. */
+  async #inTime(work: Promise<void>): Promise<string | null> {
+    let timer: NodeJS.Timeout | undefined
+    const late = new Promise<string>((resolve) => {
+      timer = setTimeout(() => {
+        this.#late = true
+        resolve(`no end after ${CHECK_TIMEOUT_MS / 1000} s`)
+      }, CHECK_TIMEOUT_MS)
+    })
+    const done = work.then(() => null, (error: Error) => error.message)
+    const reason = await Promise.race([done, late])
+    clearTimeout(timer)
+    return reason
+  }
+
   /** After a failure: nothing may be left mounted or connected. False: the guest is beyond that. */
   async #tidy(bench: Bench): Promise<boolean> {
     try {
+      // A check that is late still runs: only a guest that is gone ends it.
+      if (this.#late) throw new Error('late')
       await bench.vm.require('rm -f /run/io-goes-on; busybox umount -f /mnt/weft 2> /dev/null; ' +
         'nvme disconnect-all; ! ls /sys/class/nvme/nvme* > /dev/null 2>&1', 60_000)
       await this.#log?.complaints([])
       return true
     } catch {
-      console.log('# the guest is stuck and is booted anew')
+      this.#late = false
+      console.log(`# the guest is stuck and is booted anew; its console: ${bench.vm.consoleTail()}`)
       return false
     }
   }
@@ -184,18 +198,6 @@ class Suite {
       console.log(`not ok ${name}: ${reason.replaceAll('\n', ' / ')} # ${seconds(elapsedMs)} s`)
     }
   }
-}
-
-/** Resolves with null, or with the reason for a rejection or for running out of time. */
-async function within(ms: number, work: Promise<void>): Promise<string | null> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<string>((resolve) => {
-    timer = setTimeout(() => resolve(`no end after ${ms / 1000} s`), ms)
-  })
-  const done = work.then(() => null, (error: Error) => error.message)
-  const reason = await Promise.race([done, late])
-  clearTimeout(timer)
-  return reason
 }
 
 function seconds(ms: number): string {
@@ -229,7 +231,8 @@ async function main(): Promise<number> {
   const directory = mkdtempSync(join(tmpdir(), 'weft-guest-'))
   const images = mkdtempSync(join(cache, 'run-'))
   const initramfs = await packInitramfs(kernel, directory)
-  const suite = new Suite(options, kernel, initramfs, await counterKhz(), directory, images)
+  const suite = new Suite(
+    { options, kernel, initramfs, counterKhz: await counterKhz(), directory, images })
   process.on('exit', () => {
     suite.destroy()
     for (const at of [directory, images]) rmSync(at, { recursive: true, force: true })

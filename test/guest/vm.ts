@@ -131,8 +131,9 @@ export class VirtualMachine {
     return readFileSync(path, 'latin1').trim().split('\n').slice(-8).join(' / ') || '(nothing)'
   }
 
-  get pid(): number | undefined {
-    return this.#child.pid
+  /** Ends qemu without waiting for it. May be called at any time. */
+  destroy(): void {
+    this.#child.kill('SIGKILL')
   }
 
   /** Ends qemu. What the guest had in memory is lost, which nobody needs any more. */

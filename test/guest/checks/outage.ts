@@ -83,7 +83,8 @@ function relayed(name: string, misbehave: (relay: Relay) => void): Check {
     run: async (bench) => {
       const relay = await Relay.open(bench.host.target.port)
       try {
-        await bench.host.within(MAIN, { port: relay.port, keepAliveS: KEEP_ALIVE_S }, (connection) =>
+        const options = { port: relay.port, keepAliveS: KEEP_ALIVE_S }
+        await bench.host.within(MAIN, options, (connection) =>
           underLoad(bench, connection, 0, async () => misbehave(relay)))
       } finally {
         await relay.close()
