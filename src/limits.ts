@@ -3,7 +3,7 @@
  * target prints the sum at start; each term names its owner.
  *
  * Invariants: a slot has at most one op outstanding, so opsMax = slots; a connection's send ring holds
- * TX_ENTRIES_A_SLOT entries for each of its slots, so an answer always has room.
+ * TX_ENTRIES_A_SLOT entries for each of its slots, and no command is admitted without.
  */
 import type { ShimLimits } from './shim/shim.ts'
 
@@ -40,7 +40,7 @@ export type Limits = Sizing & {
 }
 
 const PAGE_BYTES = 4096
-/** C2HData and CapsuleResp, or two R2Ts: a command never has more in the ring at a time. */
+/** C2HData and CapsuleResp, or R2T and CapsuleResp; a host that takes several R2Ts has fewer commands. */
 export const TX_ENTRIES_A_SLOT = 2
 const SLOTS_A_REACTOR = 16384
 /** Buffers hold at least so many of the largest transfers: two are reserved, a Compare takes two. */

@@ -140,7 +140,8 @@ export class Admission {
       if (outcome === STALL) return
       const transfersMax = this.#waiters.shift()
       slot.enter(SLOT.EXECUTING)
-      if (outcome === WANTS_DATA) this.#transfers.begin(slot, transfersMax)
+      if (outcome === WANTS_DATA && this.#completer.answers(slot)) this.#transfers.begin(slot, transfersMax)
+      else if (outcome === WANTS_DATA) this.#completer.free(slot)
       else if (outcome >= 0) this.#completer.finish(slot, outcome)
     }
   }

@@ -66,6 +66,11 @@ export class Completer {
     else slot.enter(SLOT.SENDING)
   }
 
+  /** False when its host has gone or is being sent away: it is asked for nothing, and told nothing. */
+  answers(slot: Slot): boolean {
+    return this.#occupancy.sends(slot.connection)
+  }
+
   /** The answer has left, or never will: the buffer and the slot go back. */
   free(slot: Slot): void {
     const slots = this.#slots

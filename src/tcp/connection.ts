@@ -7,6 +7,7 @@
  *
  * Invariant: phase only moves right but for a refused Connect; nothing is queued from TERMINATING on.
  */
+import { TX_ENTRIES_A_SLOT } from '../limits.ts'
 import type { Arena } from '../reactor/arena.ts'
 import { C, TX, WORDS } from '../shim/abi.ts'
 import { DIGEST_BYTES, PDU_FLAG, PDU_TYPE, SHORT_HEADER_BYTES } from '../wire/pdu.ts'
@@ -43,6 +44,8 @@ export class Connection {
   dataDigestBytes = 0
   /** R2Ts that the host allows at a time for one command. */
   transfersMax = 1
+  /** Entries of the send ring that a command takes, but for R2Ts after its first ones. */
+  slotEntries = TX_ENTRIES_A_SLOT
   /** What the host's alignment and the digests make of our headers. */
   dataWord0 = 0
   dataPadBytes = 0
@@ -105,6 +108,8 @@ export class Connection {
     this.headerDigestBytes = headerDigest ? DIGEST_BYTES : 0
     this.dataDigestBytes = dataDigest ? DIGEST_BYTES : 0
     this.transfersMax = transfersMax
+    // A CapsuleResp, and C2HData or the R2Ts that are open at a time.
+    this.slotEntries = 1 + Math.min(transfersMax, TX_ENTRIES_A_SLOT)
     const headerBytes = SHORT_HEADER_BYTES + this.headerDigestBytes
     const unit = Math.max(4, alignmentBytes)
     const pdo = Math.ceil(headerBytes / unit) * unit

@@ -125,7 +125,9 @@ export class Receiver {
     if (type === PDU_TYPE.CAPSULE_CMD && connection.phase >= PHASE.JOINING) {
       return this.#capsule(connection, at, w, word0, plen, available)
     }
-    if (type === PDU_TYPE.H2C_DATA && connection.phase === PHASE.LIVE) {
+    if (type === PDU_TYPE.H2C_DATA && connection.phase >= PHASE.JOINING) {
+      // Of a second Connect, perhaps, while the first is being decided on.
+      if (connection.phase === PHASE.ADMITTING) return WAIT
       return this.#data(connection, at, w, word0, plen, available)
     }
     if (type === PDU_TYPE.ICREQ && connection.phase === PHASE.GREETING) {
@@ -254,6 +256,8 @@ export class Receiver {
       this.#advance(connection, bytes)
       return bytes
     }
+    // A host can answer R2Ts that it has not read yet, and a new one takes room that its old ones still have.
+    if (connection.transfersMax !== 1 && !this.#sender.hasRoomToAsk(connection)) return this.#wait(connection)
     let used = 0
     if (connection.dataDigestBytes !== 0) {
       if (available < DIGEST_BYTES) return WAIT

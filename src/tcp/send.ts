@@ -5,10 +5,9 @@
  *   entry, 16 words: │ flags, header bytes, pad, place, bytes, digest │ header 8 .. 14 │ 15: slot + 1 │
  *
  * The last word is ours: the slot whose buffer is given back when the entry has left, + 1 (0 = none).
- * Invariant: entries in the ring + TX_ENTRIES_A_SLOT for each slot of the connection <= its size.
+ * Invariant: entries in the ring + slotEntries for each slot of the connection <= its size.
  */
 import { assert } from '../assert.ts'
-import { TX_ENTRIES_A_SLOT as TX_ENTRIES_A_SLOT_ } from '../limits.ts'
 import type { Arena } from '../reactor/arena.ts'
 import { C as C_, FLAG as FLAG_, H as H_, T as T_ } from '../shim/abi.ts'
 import type { Slot } from '../reactor/slots.ts'
@@ -19,7 +18,6 @@ import {
 import { type Connection, PHASE as PHASE_ } from './connection.ts'
 
 // V8 folds the constants of a module, but not those that it imports: docs/adr/0005.
-const TX_ENTRIES_A_SLOT = TX_ENTRIES_A_SLOT_
 const C = C_
 const FLAG = FLAG_
 const H = H_
@@ -137,7 +135,13 @@ export class Sender implements Transport {
   /** Whether the ring has room for all that one more slot may send. */
   hasRoom(connection: Connection): boolean {
     const used = (this.#words[connection.control + C.TX_TAIL]! - connection.releasedCount) | 0
-    return used + (connection.slotCount + 1) * TX_ENTRIES_A_SLOT <= this.#txMask
+    return used + (connection.slotCount + 1) * connection.slotEntries <= this.#txMask
+  }
+
+  /** Whether it has room for one more R2T of a command that has sent its first ones. */
+  hasRoomToAsk(connection: Connection): boolean {
+    const used = (this.#words[connection.control + C.TX_TAIL]! - connection.releasedCount) | 0
+    return used + connection.slotCount * connection.slotEntries <= this.#txMask
   }
 
   /** An empty ring starts over: the same few cache lines, and few pages for a connection that idles. */
