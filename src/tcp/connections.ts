@@ -226,8 +226,9 @@ export class Connections implements Occupancy {
       aborts.take(slot)
       completer.free(slot)
     }
-    this.#parts!.gone(connection, connection.reason)
+    // In this order: who hears that it has gone may give the controller's row to another at once.
     associations.leave(connection.queue)
+    this.#parts!.gone(connection, connection.reason)
     terminator.forget(connection)
     connection.phase = PHASE.FREE
     this.openCount--
