@@ -43,7 +43,7 @@ const PAGE_BYTES = 4096
 /** C2HData and CapsuleResp, or R2T and CapsuleResp; a host that takes several R2Ts has fewer commands. */
 export const TX_ENTRIES_A_SLOT = 2
 const SLOTS_A_REACTOR = 16384
-/** Buffers hold at least so many of the largest transfers: two are reserved, a Compare takes two. */
+/** Buffers hold at least so many of the largest transfers: one is reserved, a Compare takes two. */
 const TRANSFERS_MIN = 8
 
 /** 0-based values of the specification are decoded already. */

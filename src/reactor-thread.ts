@@ -81,7 +81,6 @@ class ReactorThread {
     const buffers = new Buffers(arena.buffersAt, limits.bufferBytes)
     const pages = new Buffers(adminAt, limits.adminBufferBytes)
     const zeroAt = reserve(buffers, limits.maxTransferBytes)
-    const sinkAt = reserve(buffers, limits.maxTransferBytes)
     const shared = new Shared(
       shim.regionView(setup.sharedRegion, sharedBytes(limits, setup.reactorCount)), limits, setup.reactorCount,
     )
@@ -101,7 +100,7 @@ class ReactorThread {
           errno, operation,
         )
         const device = openDevice(
-          { work, buffers, zeroAt, sinkAt, transferBytes: limits.maxTransferBytes }, each, failed,
+          { work, buffers, zeroAt, transferBytes: limits.maxTransferBytes }, each, failed,
         )
         namespaces[each.counter] = new Namespace(each, device, shared.counterAt(reactor, each.counter))
       }

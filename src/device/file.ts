@@ -7,6 +7,7 @@
  *
  * Invariant: a slot's op and its buffer end together; step says which op a completion belongs to.
  */
+import { constants } from 'node:os'
 import { OP as OP_ } from '../shim/abi.ts'
 import type { Buffers } from '../reactor/buffers.ts'
 import type { Work } from '../reactor/work.ts'
@@ -26,8 +27,11 @@ const STALL = STALL_
 const WANTS_DATA = WANTS_DATA_
 
 const TWO_32 = 4294967296
-const STEP = { READ: 1, WRITE: 2, SYNC: 3, DISCARD: 4, ZERO: 5, COMPARE_READ: 6, COMPARE: 7, FILL: 8 } as const
-const OPERATIONS = ['', 'read', 'write', 'sync', 'discard', 'zero', 'read', 'compare', 'write']
+const STEP = {
+  READ: 1, WRITE: 2, SYNC: 3, DISCARD: 4, ZERO: 5, COMPARE_READ: 6, COMPARE: 7, FILL: 8, PUNCH: 9,
+} as const
+const OPERATIONS = ['', 'read', 'write', 'sync', 'discard', 'zero', 'read', 'compare', 'write', 'discard']
+const { EOPNOTSUPP } = constants.errno
 
 type FileSnapshot = Extract<DeviceSnapshot, { kind: 'file' | 'block' }>
 
@@ -80,7 +84,7 @@ export class FileDevice implements Device {
 
   zero(slot: Slot, deallocate: boolean): Outcome {
     const { zero, discard } = this.#snapshot
-    if (deallocate && discard) return this.#range(slot, OP.DISCARD, STEP.DISCARD)
+    if (deallocate && discard) return this.#range(slot, OP.DISCARD, STEP.PUNCH)
     if (zero) return this.#range(slot, OP.ZERO, STEP.ZERO)
     slot.progress = 0
     return this.#fill(slot)
@@ -111,15 +115,17 @@ export class FileDevice implements Device {
     }
     if (step === STEP.COMPARE) return result === 0 ? 0 : STATUS.COMPARE_FAILURE
     if (step === STEP.FILL) return this.#fill(slot)
-    if ((step === STEP.ZERO || step === STEP.DISCARD) && slot.fua === 1) return this.flush(slot)
+    if ((step === STEP.ZERO || step === STEP.PUNCH) && slot.fua === 1) return this.flush(slot)
     return 0
   }
 
   #failure(slot: Slot, step: number, errno: number): Outcome {
-    if (step === STEP.ZERO && errno === 95) {
+    if (errno === EOPNOTSUPP && (step === STEP.ZERO || step === STEP.PUNCH)) {
       slot.progress = 0
       return this.#fill(slot)
     }
+    // To deallocate is advice.
+    if (errno === EOPNOTSUPP && step === STEP.DISCARD) return 0
     this.#failed(errno, OPERATIONS[step]!)
     return mediaStatusOfErrno(errno, step !== STEP.READ && step !== STEP.COMPARE_READ)
   }

@@ -1,7 +1,8 @@
 /**
  * Null device: takes every write and forgets it, reads zeroes. For measuring everything but a medium.
  *
- * Reads are sent from one page area that nobody writes; writes are received into another that nobody reads.
+ * Reads are sent from one page area that nobody writes; writes are received into a buffer of their own, since
+ * their digests are taken there.
  * Invariant: zeroAt is never the target of a copy, a placement or an op.
  */
 import type { Buffers } from '../reactor/buffers.ts'
@@ -23,22 +24,23 @@ export class NullDevice implements Device {
   readonly #work: Work
   readonly #buffers: Buffers
   readonly #zeroAt: number
-  readonly #sinkAt: number
 
-  /** zeroAt, sinkAt: arena offsets of the largest transfer's bytes each. */
-  constructor(work: Work, buffers: Buffers, zeroAt: number, sinkAt: number) {
+  /** zeroAt: arena offset of the largest transfer's bytes. */
+  constructor(work: Work, buffers: Buffers, zeroAt: number) {
     this.#work = work
     this.#buffers = buffers
     this.#zeroAt = zeroAt
-    this.#sinkAt = sinkAt
   }
 
   read(slot: Slot): Outcome {
-    return this.#aim(slot, this.#zeroAt)
+    slot.placeInArena(this.#zeroAt)
+    return 0
   }
 
   place(slot: Slot): Outcome {
-    this.#aim(slot, this.#sinkAt)
+    const at = this.#buffers.take(slot.bytes, slot.keepPages)
+    if (at === -1) return STALL
+    slot.own(at)
     return WANTS_DATA
   }
 
@@ -59,11 +61,7 @@ export class NullDevice implements Device {
   }
 
   placeCompare(slot: Slot): Outcome {
-    const at = this.#buffers.take(slot.bytes, slot.keepPages)
-    if (at === -1) return STALL
-    slot.buffer = at
-    this.#aim(slot, at)
-    return WANTS_DATA
+    return this.place(slot)
   }
 
   compare(slot: Slot): Outcome {
@@ -73,10 +71,5 @@ export class NullDevice implements Device {
 
   resume(_slot: Slot, result: number): Outcome {
     return result === 0 ? 0 : STATUS.COMPARE_FAILURE
-  }
-
-  #aim(slot: Slot, at: number): Outcome {
-    slot.placeInArena(at)
-    return 0
   }
 }

@@ -10,13 +10,12 @@ import { FileDevice } from './file.ts'
 import { MemoryDevice } from './memory.ts'
 import { NullDevice } from './null.ts'
 
-/** What devices of one reactor share. zeroAt: zeroes that nobody writes; sinkAt: bytes that nobody reads. */
+/** What devices of one reactor share. zeroAt: zeroes that nobody writes. */
 export type DeviceParts = {
   readonly work: Work
   readonly buffers: Buffers
   readonly zeroAt: number
-  readonly sinkAt: number
-  /** Bytes at zeroAt and at sinkAt: the largest transfer. */
+  /** Bytes at zeroAt: the largest transfer. */
   readonly transferBytes: number
 }
 
@@ -24,13 +23,13 @@ export type DeviceParts = {
 export function openDevice(
   parts: DeviceParts, namespace: NamespaceSnapshot, failed: (errno: number, operation: string) => void,
 ): Device {
-  const { work, buffers, zeroAt, sinkAt, transferBytes } = parts
+  const { work, buffers, zeroAt, transferBytes } = parts
   const { device, blockBytes } = namespace
   switch (device.kind) {
     case 'memory':
       return new MemoryDevice(work, buffers, device.region, blockBytes)
     case 'null':
-      return new NullDevice(work, buffers, zeroAt, sinkAt)
+      return new NullDevice(work, buffers, zeroAt)
     default:
       return new FileDevice(work, buffers, device, blockBytes, zeroAt, transferBytes, failed)
   }
