@@ -41,6 +41,8 @@ export const MISMATCH = -5
 /** More in-capsule data than this queue takes. */
 export const TOO_LONG = -6
 
+/** While commands wait for a buffer, those that come later wait behind them: small ones starve no large one. */
+const ALL_PAGES = 0x7fffffff
 const FABRICS_OPCODE = 0x7f
 const SGL_ADDRESS_WORD = 6
 const SGL_LENGTH_WORD = 8
@@ -105,7 +107,7 @@ export class Admission {
     slot.opcode = opcode
     slot.bytes = sglLength
     slot.direction = sglLength === 0 ? 0 : opcode & 3
-    slot.keepPages = inCapsule ? 0 : this.#keepPages
+    slot.keepPages = inCapsule ? 0 : this.#waiters.first() === null ? this.#keepPages : ALL_PAGES
     let outcome: Outcome = this.#check(slot, w, opcode, dataBytes)
     if (outcome === 0) {
       if (digestFailed) outcome = STATUS.TRANSIENT_TRANSPORT_ERROR
@@ -136,6 +138,7 @@ export class Admission {
   /** Buffers were given back: goes on with the commands that wait for one, in their order. */
   retry(): void {
     for (let slot = this.#waiters.first(); slot !== null; slot = this.#waiters.first()) {
+      slot.keepPages = this.#keepPages
       const outcome = this.#io.again(slot)
       if (outcome === STALL) return
       const transfersMax = this.#waiters.shift()

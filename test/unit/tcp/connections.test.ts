@@ -6,7 +6,7 @@ import { PENDING, STALL, WANTS_DATA } from '../../../src/device/device.ts'
 import { PHASE } from '../../../src/tcp/connection.ts'
 import { HANDSHAKE_MS } from '../../../src/tcp/connections.ts'
 import { LINGER_MS } from '../../../src/tcp/terminate.ts'
-import { SLOT } from '../../../src/reactor/slots.ts'
+import { SLOT, type Slot } from '../../../src/reactor/slots.ts'
 import { sqe, stampSgl } from '../../command-bytes.ts'
 import { C2H_TERM_REQ, IC_RESP, R2T, capsuleCmd, cqeOf, h2cData, icReq, r2tOf, termReqOf } from '../../wire-bytes.ts'
 import { WireRig } from './wire-rig.ts'
@@ -215,6 +215,28 @@ describe('the end', () => {
 })
 
 describe('waiting for buffers', () => {
+  test('small commands that come later do not take what a large one waits for', () => {
+    const rig = new WireRig({ bufferBytes: 16 * 4096 }, { keepPages: 1 })
+    const [large, small] = [rig.live(), rig.live()]
+    const take = (slot: Slot): number => {
+      const at = rig.buffers.take(slot.bytes, slot.keepPages)
+      if (at === -1) return STALL
+      slot.own(at)
+      return WANTS_DATA
+    }
+    rig.executor.start = take
+    rig.executor.again = take
+    const taken = Array.from({ length: 4 }, () => rig.buffers.take(4096))
+    rig.feed(large, command(1, 1, 4 * 4096))
+    for (const at of taken.splice(0, 2)) rig.buffers.give(at)
+    for (let cid = 2; cid < 8; cid++) rig.feed(small, command(1, cid, 512))
+    expect(rig.queued(small)).toEqual([])
+    for (const at of taken) rig.buffers.give(at)
+    rig.connections.retry()
+    expect(rig.queued(large).map((pdu) => r2tOf(pdu).cccid)).toEqual([1])
+    expect(rig.queued(small).map((pdu) => r2tOf(pdu).cccid)).toEqual([2, 3, 4])
+  })
+
   /** Buffers that a test allows one by one; commands take one each. */
   function scarce(rig: WireRig) {
     const state = { allowed: 0 }

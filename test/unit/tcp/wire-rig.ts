@@ -108,14 +108,14 @@ export class WireRig {
     )
     this.transfers = new Transfers(this.slots, this.sender, SLOTS * 2, limits.transferBytes ?? 1024, 2)
     this.aborts = new Aborts(this.slots, 0, (message) => this.posted.push(message))
-    const executor: RepeatableExecutor = {
+    const executor = (): RepeatableExecutor => ({
       start: (slot, queue, w) => this.#asked('start', slot, this.executor.start(slot, queue, w)),
       run: (slot, queue) => this.#asked('run', slot, this.executor.run(slot, queue)),
       again: (slot) => this.#asked('again', slot, this.executor.again(slot)),
-    }
+    })
     this.admission = new Admission({
       arena, slots: this.slots, work: this.work, completer: this.completer, transfers: this.transfers,
-      fabrics: executor, admin: executor, io: executor, aborts: this.aborts, inCapsuleBytes: 8192,
+      fabrics: executor(), admin: executor(), io: executor(), aborts: this.aborts, inCapsuleBytes: 8192,
       transferBytesMax: 1 << 20, keepPages: limits.keepPages ?? 0,
     })
     const terminator = new Terminator(arena, this.pages, this.sender, connections)
