@@ -88,8 +88,12 @@ export class Dataset {
       slot.namespace = namespace.snapshot.counter
       const outcome = namespace.device.flush(slot)
       if (outcome === PENDING) return PENDING
+      if (outcome !== 0) {
+        this.endFlush(slot)
+        return outcome
+      }
     }
-    this.#flushing[slot.index] = null
+    this.endFlush(slot)
     return 0
   }
 

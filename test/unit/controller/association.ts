@@ -43,7 +43,7 @@ export function sharedBlock(reactors = 2): Shared {
 /** With an admin queue, connected at nowMs; keepAliveMs 0 = none agreed on. */
 export function controllerOf(
   more: { readonly keepAliveMs?: number; readonly nowMs?: number; readonly index?: number;
-    readonly namespaces?: readonly (Namespace | null)[] } & Partial<SubsystemSnapshot> = {},
+    readonly namespaces?: readonly (Namespace | null)[] } & Partial<Omit<SubsystemSnapshot, 'namespaces'>> = {},
 ): { controller: Controller; admin: AdminState } {
   const { keepAliveMs = 0, nowMs = 0, index = 1, namespaces = [] } = more
   const table: NamespaceTable = namespaces

@@ -1,0 +1,259 @@
+/**
+ * I/O commands: which check refuses what, in which order; what a device is asked; what is counted.
+ */
+import { describe, expect, test } from 'vitest'
+import { Dataset } from '../../../src/controller/dataset.ts'
+import { IoExecutor } from '../../../src/controller/io.ts'
+import { Queue } from '../../../src/controller/queue.ts'
+import { CONTROLLER_STATE, COUNT, ROW } from '../../../src/controller/shared.ts'
+import { type Device, PENDING, STALL, WANTS_DATA } from '../../../src/device/device.ts'
+import { Namespace } from '../../../src/namespace/namespace.ts'
+import { Buffers } from '../../../src/reactor/buffers.ts'
+import { lbaOf, type Slot, Slots } from '../../../src/reactor/slots.ts'
+import { sqe } from '../../command-bytes.ts'
+import { fakeArena } from '../reactor/fake-arena.ts'
+import { controllerOf, namespaceSnapshot, sharedBlock } from './association.ts'
+
+const [FLUSH, WRITE, READ, COMPARE, WRITE_ZEROES, DSM] = [0, 1, 2, 5, 8, 9]
+const FUA = 0x4000_0000
+const DEAC = 0x0200_0000
+const BLOCKS = 2 ** 33
+const INVALID_OPCODE = 0x4001
+const INVALID_FIELD = 0x4002
+const INVALID_NAMESPACE = 0x400b
+const SEQUENCE_ERROR = 0x400c
+const LENGTH_INVALID = 0x400f
+const WRITE_PROTECTED = 0x4020
+const OUT_OF_RANGE = 0x4080
+const WRITE_FAULT = 0x280
+const MEDIA = [WRITE_FAULT, 0x281]
+
+function rig() {
+  const arena = fakeArena()
+  const shared = sharedBlock(1)
+  const slots = new Slots(64)
+  const asked: string[] = []
+  let says = PENDING
+  const device = (nsid: number): Device => {
+    const ask = (what: string) => (slot: Slot, more?: unknown): number => {
+      const range = slot.opcode === FLUSH ? '' : ` ${lbaOf(slot)}+${slot.blockCount}`
+      asked.push(`${nsid} ${what}${range}${slot.fua === 1 ? ' fua' : ''}${more === undefined ? '' : ` ${more}`}`)
+      return says
+    }
+    return {
+      kind: 'null', read: ask('read'), place: ask('place'), write: ask('write'), flush: ask('flush'),
+      zero: ask('zero'), deallocate: ask('deallocate'), placeCompare: ask('placeCompare'),
+      compare: ask('compare'), resume: (_slot, result) => result,
+    }
+  }
+  const namespaces = [
+    namespaceSnapshot(1, { blockCount: BLOCKS }),
+    namespaceSnapshot(2, { blockBytes: 4096, readOnly: true }),
+    namespaceSnapshot(4),
+  ].map((snapshot, index) => new Namespace(
+    { ...snapshot, counter: index }, device(snapshot.nsid), shared.counterAt(0, index),
+  ))
+  const { controller } = controllerOf({ namespaces: [null, namespaces[0]!, namespaces[1]!, null, namespaces[2]!] })
+  const queue: Queue = Object.assign(new Queue(0), { controller, qid: 3 })
+  shared.words[controller.stateWord] = CONTROLLER_STATE.READY
+  const io = new IoExecutor({
+    arena, shared, namespaces, dataset: new Dataset(arena, slots, new Buffers(arena.buffersAt, 1 << 20)),
+    transferBytesMax: 1 << 20,
+  })
+  /** lba, 0-based blocks with control bits, bytes of the SGL. */
+  const start = (opcode: number, nsid: number, lba = 0, cdw12 = 0, bytes = 512) => {
+    const entry = sqe(opcode, nsid, [0, 0, cdw12])
+    entry.writeBigUInt64LE(BigInt(lba), 40)
+    return run(opcode, entry, bytes)
+  }
+  const run = (opcode: number, entry: Buffer, bytes: number) => {
+    arena.bytes.set(entry, arena.scratchAt)
+    const slot = Object.assign(slots.take(0), { opcode, bytes, cid: 77 })
+    return { slot, outcome: io.start(slot, queue, arena.scratchAt >> 2) }
+  }
+  const count = (which: number, namespace = 0): number => shared.counters[shared.counterAt(0, namespace) + which]!
+  return {
+    arena, shared, controller, queue, io, asked, start, run, count,
+    say: (outcome: number) => { says = outcome },
+    errors: () => shared.words[shared.row(controller.index) + ROW.ERRORS]!,
+  }
+}
+
+describe('refused', () => {
+  test.each([CONTROLLER_STATE.NONE, CONTROLLER_STATE.DISABLED, CONTROLLER_STATE.GONE])(
+    'while the controller is in state %i', (state) => {
+      const { start, shared, controller, asked } = rig()
+      shared.words[controller.stateWord] = state
+      expect([start(READ, 1).outcome, start(FLUSH, -1).outcome, asked]).toEqual([SEQUENCE_ERROR, SEQUENCE_ERROR, []])
+    },
+  )
+
+  test('before the queue has joined', () => {
+    const { start, queue } = rig()
+    queue.controller = null
+    expect(start(READ, 1).outcome).toBe(SEQUENCE_ERROR)
+  })
+
+  test.each([0, 3, 5, 1000, 0x7fff_ffff, 0xffff_fffe, 0xffff_ffff])('for namespace %i', (nsid) => {
+    const { start, asked } = rig()
+    expect([start(READ, nsid).outcome, asked]).toEqual([INVALID_NAMESPACE, []])
+  })
+
+  test.each([4, 12, 13, 0x19, 0x7e, 0x80, 0xff])('opcode %i', (opcode) => {
+    expect(rig().start(opcode, 1).outcome).toBe(INVALID_OPCODE)
+  })
+
+  test.each([READ, WRITE, COMPARE])('opcode %i beyond the end, or with other bytes than its blocks have', (opcode) => {
+    const { start, asked } = rig()
+    expect([
+      start(opcode, 1, BLOCKS).outcome, start(opcode, 1, BLOCKS - 1, 1, 1024).outcome,
+      start(opcode, 1, 2 ** 53 + 2).outcome, start(opcode, 1, 2 ** 63).outcome,
+    ]).toEqual([OUT_OF_RANGE, OUT_OF_RANGE, OUT_OF_RANGE, OUT_OF_RANGE])
+    expect([0, 511, 513, 1024].map((bytes) => start(opcode, 1, 0, 0, bytes).outcome)).toEqual(
+      Array(4).fill(LENGTH_INVALID),
+    )
+    expect(start(opcode, 1, 0, 2048, 2049 * 512).outcome).toBe(INVALID_FIELD)
+    expect(asked).toEqual([])
+  })
+
+  test('writing to what is read-only', () => {
+    const { start, run, asked } = rig()
+    const dsm = sqe(DSM, 2, [0, 4])
+    expect([
+      start(WRITE, 2, 0, 0, 4096).outcome, start(WRITE_ZEROES, 2, 0, 0, 0).outcome, run(DSM, dsm, 16).outcome,
+    ]).toEqual([WRITE_PROTECTED, WRITE_PROTECTED, WRITE_PROTECTED])
+    start(READ, 2, 999, 0, 4096)
+    start(COMPARE, 2, 0, 0, 4096)
+    start(FLUSH, 2, 0, 0, 0)
+    expect(asked).toEqual(['2 read 999+1', '2 placeCompare 0+1', '2 flush'])
+  })
+
+  test('Write Zeroes with data', () => {
+    expect(rig().start(WRITE_ZEROES, 1, 0, 7, 4096).outcome).toBe(LENGTH_INVALID)
+  })
+
+  test('is in the log of the controller, and counted', () => {
+    const { start, errors, count } = rig()
+    start(READ, 1, BLOCKS)
+    start(READ, 9)
+    expect([errors(), count(COUNT.ERRORS), count(COUNT.MEDIA_ERRORS)]).toEqual([2, 1, 0])
+  })
+})
+
+describe('a device is asked', () => {
+  test.each<[number, number, number, string]>([
+    [READ, 7, 4096, 'read'], [WRITE, 7, 4096, 'place'], [COMPARE, 7, 4096, 'placeCompare'],
+  ])('opcode %i', (opcode, cdw12, bytes, what) => {
+    const { start, asked } = rig()
+    const { slot, outcome } = start(opcode, 1, BLOCKS - 8, cdw12, bytes)
+    expect([outcome, asked, slot.namespace]).toEqual([PENDING, [`1 ${what} ${BLOCKS - 8}+8`], 0])
+  })
+
+  test('64 Ki blocks of zeroes, kept or given back', () => {
+    const { start, asked } = rig()
+    start(WRITE_ZEROES, 1, 5, 0xffff, 0)
+    start(WRITE_ZEROES, 1, 5, DEAC, 0)
+    expect(asked).toEqual(['1 zero 5+65536 false', '1 zero 5+1 true'])
+  })
+
+  test('for the medium by FUA, or since the host switched the cache off; not for reads', () => {
+    const { start, asked, shared, controller } = rig()
+    start(WRITE, 1, 0, FUA)
+    start(WRITE_ZEROES, 1, 0, FUA, 0)
+    shared.words[controller.writeThroughWord] = 1
+    start(WRITE, 1)
+    start(WRITE_ZEROES, 1, 0, 0, 0)
+    start(READ, 1)
+    expect(asked).toEqual([
+      '1 place 0+1 fua', '1 zero 0+1 fua false', '1 place 0+1 fua', '1 zero 0+1 fua false', '1 read 0+1',
+    ])
+  })
+
+  test('to flush one namespace, or all', () => {
+    const { start, io, queue, asked } = rig()
+    start(FLUSH, 4, 0, 0, 0)
+    const { slot, outcome } = start(FLUSH, 0xffff_ffff, 0, 0, 0)
+    expect(outcome).toBe(PENDING)
+    expect([io.resume(slot, 0, queue), io.resume(slot, 0, queue), io.resume(slot, 0, queue)]).toEqual([
+      PENDING, PENDING, 0,
+    ])
+    expect(asked).toEqual(['4 flush', '1 flush', '2 flush', '4 flush'])
+  })
+
+  test('to flush all, until one fails', () => {
+    const { start, io, queue, asked, count } = rig()
+    const { slot } = start(FLUSH, 0xffff_ffff, 0, 0, 0)
+    io.resume(slot, 0, queue)
+    expect(io.resume(slot, WRITE_FAULT, queue)).toBe(WRITE_FAULT)
+    expect([asked.length, count(COUNT.MEDIA_ERRORS, 1)]).toEqual([2, 1])
+    const again = start(FLUSH, 1, 0, 0, 0)
+    expect([io.resume(again.slot, 0, queue), asked.length]).toEqual([0, 3])
+  })
+
+  test('again for a buffer', () => {
+    const { start, io, asked, say } = rig()
+    say(STALL)
+    const slots = [READ, WRITE, COMPARE].map((opcode) => start(opcode, 1, 9))
+    expect(slots.map(({ outcome }) => outcome)).toEqual([STALL, STALL, STALL])
+    say(WANTS_DATA)
+    asked.length = 0
+    expect(slots.map(({ slot }) => io.again(slot))).toEqual([WANTS_DATA, WANTS_DATA, WANTS_DATA])
+    expect(asked).toEqual(['1 read 9+1', '1 place 9+1', '1 placeCompare 9+1'])
+  })
+})
+
+test('data are there: written, compared', () => {
+  const { start, io, queue, asked } = rig()
+  for (const opcode of [WRITE, COMPARE]) {
+    const { slot } = start(opcode, 1, 3)
+    expect(io.run(slot, queue)).toBe(PENDING)
+  }
+  expect(asked).toEqual(['1 place 3+1', '1 write 3+1', '1 placeCompare 3+1', '1 compare 3+1'])
+})
+
+test('ranges are deallocated one after the other', () => {
+  const { run, io, queue, arena, asked } = rig()
+  const { slot, outcome } = run(DSM, sqe(DSM, 1, [1, 4]), 32)
+  expect(outcome).toBe(WANTS_DATA)
+  for (const [index, lba] of [5, 9].entries()) {
+    arena.view.setUint32(slot.buffer + 16 * index + 4, 2, true)
+    arena.view.setUint32(slot.buffer + 16 * index + 8, lba, true)
+  }
+  expect([io.run(slot, queue), io.resume(slot, 0, queue), io.resume(slot, 0, queue)]).toEqual([PENDING, PENDING, 0])
+  expect(asked).toEqual(['1 deallocate 5+2', '1 deallocate 9+2'])
+})
+
+describe('counted', () => {
+  test('reads and writes, once each, though they waited for a buffer', () => {
+    const { start, io, queue, count, say } = rig()
+    say(STALL)
+    const [reading, writing] = [start(READ, 1, 0, 7, 4096), start(WRITE, 1, 0, 1, 1024)]
+    say(PENDING)
+    io.again(reading.slot)
+    io.again(writing.slot)
+    io.run(writing.slot, queue)
+    expect([COUNT.READS, COUNT.READ_BYTES, COUNT.WRITES, COUNT.WRITTEN_BYTES].map((which) => count(which))).toEqual([
+      1, 4096, 1, 1024,
+    ])
+  })
+
+  test.each(MEDIA)('a medium that failed with %i', (status) => {
+    const { start, io, queue, count, errors } = rig()
+    const { slot } = start(READ, 1)
+    expect(io.resume(slot, status, queue)).toBe(status)
+    expect([count(COUNT.ERRORS), count(COUNT.MEDIA_ERRORS), errors()]).toEqual([1, 1, 1])
+  })
+
+  test('nothing for a host that has gone', () => {
+    const { start, io, errors } = rig()
+    const { slot } = start(READ, 1)
+    expect([io.resume(slot, WRITE_FAULT, null), errors()]).toEqual([WRITE_FAULT, 0])
+  })
+
+  test('each command is a sign of life', () => {
+    const { start, arena, shared, controller } = rig()
+    arena.words[2] = 4321
+    start(FLUSH, 1, 0, 0, 0)
+    expect(shared.words[controller.stampWord]).toBe(4321)
+  })
+})
