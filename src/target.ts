@@ -142,7 +142,9 @@ async function assemble(
       process.off(STATISTICS_SIGNAL, tell)
       listeners.close()
       await plane.stop(DRAIN_MS, STOP_MS)
-      backings.sync()
+      for (const { path, reason } of backings.sync()) {
+        log.failure(`${path} cannot be synced (${reason}): what was written last may be lost.`)
+      }
       backings.close()
     },
     failed: plane.failed,

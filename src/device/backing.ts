@@ -41,17 +41,19 @@ export class Backings {
       : this.#openMemory(namespace, backing)
   }
 
-  /** Everything that was acknowledged, onto the medium. */
-  sync(): void {
+  /** Everything that was acknowledged, onto the medium. Returns the files with which that failed, and why. */
+  sync(): { readonly path: string; readonly reason: string }[] {
+    const failures: { readonly path: string; readonly reason: string }[] = []
     for (const { path, readOnly } of this.#files) {
       if (readOnly) continue
-      const descriptor = openSync(path, 'r')
       try {
-        fsyncSync(descriptor)
-      } finally {
-        closeSync(descriptor)
+        syncFile(path)
+      } catch (error) {
+        // The others have a right to theirs.
+        failures.push({ path, reason: (error as NodeJS.ErrnoException).code ?? String(error) })
       }
     }
+    return failures
   }
 
   close(): void {
@@ -117,6 +119,15 @@ export class Backings {
     if (typeof opened === 'number') throw openError(path, 'file', -opened)
     this.#files.push({ file: opened.file, path, readOnly: (flags & FILE.READ_ONLY) !== 0 })
     return opened
+  }
+}
+
+function syncFile(path: string): void {
+  const descriptor = openSync(path, 'r')
+  try {
+    fsyncSync(descriptor)
+  } finally {
+    closeSync(descriptor)
   }
 }
 
