@@ -260,7 +260,7 @@ describe('emptying', () => {
   })
 
   test('the admin queue goes meanwhile: nobody is told, and the row is free', () => {
-    const { associate, send, gone, join, takeAll, access } = rig()
+    const { associate, send, gone, join, ready, takeAll, access } = rig()
     associate()
     send({ type: 'empty', reactor: 0, controller: 0 })
     gone(0, 0)
@@ -271,9 +271,11 @@ describe('emptying', () => {
     expect(access.controllers).toEqual([])
     // The next controller with that row is not taken for one that is being emptied.
     join(0, 0, 5)
+    ready()
+    join(1, 0, 6, { cntlid: 2 })
     takeAll()
-    gone(0, 5)
-    expect(takeAll()).toEqual([[], []])
+    gone(0, 6)
+    expect([access.controllers.length, takeAll()]).toEqual([1, [[], []]])
   })
 })
 

@@ -187,6 +187,20 @@ describe('H2CData', () => {
     expect(rig.inUse()).toEqual(NOTHING_IN_USE)
   })
 
+  test('waits while a turn has no room for a copy', () => {
+    const rig = new WireRig({ copiesMax: 2 })
+    const connection = rig.live()
+    const [r2t] = asked(rig, connection, 1600)
+    const pieces = [0, 400, 800, 1200].map((datao) => h2cData({
+      cccid: 1, ttag: r2t!.ttag, datao, data: pattern(1600).subarray(datao, datao + 400), last: datao === 1200,
+    }))
+    rig.feed(connection, ...pieces)
+    expect([rig.unread(connection) > 400, rig.queued(connection)]).toEqual([true, []])
+    rig.connections.retry()
+    expect(cids(rig.sent(connection))).toEqual([1])
+    expect(rig.region.subarray(4096, 4096 + 1600)).toEqual(new Uint8Array(pattern(1600)))
+  })
+
   test('of several commands in any order', () => {
     const rig = new WireRig()
     const connection = rig.live()

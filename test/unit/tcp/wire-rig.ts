@@ -206,7 +206,11 @@ export class WireRig {
   queued(connection: Connection): Pdu[] {
     this.turn()
     const [head, tail] = [this.#of(connection, TX_HEAD), this.#of(connection, TX_TAIL)]
-    return Array.from({ length: tail - head }, (_, index) => parsePdu(this.#gather(connection, head + index)))
+    return Array.from({ length: tail - head }, (_, index) => {
+      const bytes = this.#gather(connection, head + index)
+      if (bytes.length !== bytes.readUInt32LE(4)) throw new Error(`${bytes.length} bytes are not PLEN`)
+      return parsePdu(bytes)
+    })
   }
 
   /** The words of the entry that was queued last. */
