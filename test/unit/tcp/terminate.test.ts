@@ -2,7 +2,7 @@
  * The end of a connection by a C2HTermReq or an H2CTermReq: nothing more is admitted, nothing more is
  * sent, and nothing is left.
  */
-import { describe, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { PENDING, STALL, WANTS_DATA } from '../../../src/device/device.ts'
 import { PHASE, type Connection } from '../../../src/tcp/connection.ts'
 import { sqe, stampSgl } from '../../command-bytes.ts'
