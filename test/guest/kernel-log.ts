@@ -38,6 +38,8 @@ export const RECONNECTION: readonly RegExp[] = [
   /nvme nvme\d+: queue \d+: failed to send request|nvme nvme\d+: failed to send request -\d+/,
   /nvme nvme\d+: failed nvme_keep_alive_end_io error=\d+/,
   /nvme nvme\d+: queue \d+: receive failed/,
+  // TCP_CLOSING: both ends have closed at the same time.
+  /nvme nvme\d+: queue \d+ socket state 11$/,
   /nvme nvme\d+: failed to (?:recv|receive|send) icre\w+ .*-?\d+/i,
   /nvme nvme\d+: queue \d+: type \d+, failed to receive icresp/i,
   /nvme nvme\d+: Property (?:Set|Get) error: /,
