@@ -74,6 +74,27 @@ export const IO_OPCODE = Object.freeze({
   RESERVATION_REPORT: 0x0e, RESERVATION_ACQUIRE: 0x11, RESERVATION_RELEASE: 0x15, COPY: 0x19,
 })
 
+/** What an I/O command does to the blocks of its namespace. */
+export const ACCESS = Object.freeze({ NONE: 0, READS: 1, WRITES: 2, BOTH: 3 })
+/**
+ * By opcode, ACCESS: what reservations and write protection decide by. Flush counts as writing, as
+ * the specification lists it; reservation commands and opcodes that do not exist touch no blocks.
+ */
+export const ACCESS_OF: Uint8Array = accessTable([
+  [ACCESS.READS, [IO_OPCODE.READ, IO_OPCODE.COMPARE, IO_OPCODE.VERIFY]],
+  [ACCESS.WRITES, [
+    IO_OPCODE.FLUSH, IO_OPCODE.WRITE, IO_OPCODE.WRITE_UNCORRECTABLE, IO_OPCODE.WRITE_ZEROES,
+    IO_OPCODE.DATASET_MANAGEMENT,
+  ]],
+  [ACCESS.BOTH, [IO_OPCODE.COPY]],
+])
+
+function accessTable(rows: readonly (readonly [number, readonly number[]])[]): Uint8Array {
+  const table = new Uint8Array(256)
+  for (const [access, opcodes] of rows) for (const opcode of opcodes) table[opcode] = access
+  return table
+}
+
 // ---- Admin commands ---------------------------------------------------------------------------
 
 export const IDENTIFY = layout('IDENTIFY', 64, {
