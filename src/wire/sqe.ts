@@ -76,11 +76,7 @@ export const IO_OPCODE = Object.freeze({
 
 /** What an I/O command does to the blocks of its namespace. */
 export const ACCESS = Object.freeze({ NONE: 0, READS: 1, WRITES: 2, BOTH: 3 })
-/**
- * By opcode, ACCESS: what reservations and write protection decide by. Flush counts as writing, as
- * the specification lists it; reservation commands and opcodes that do not exist touch no blocks.
- */
-export const ACCESS_OF: Uint8Array = accessTable([
+const ACCESS_TABLE = accessTable([
   [ACCESS.READS, [IO_OPCODE.READ, IO_OPCODE.COMPARE, IO_OPCODE.VERIFY]],
   [ACCESS.WRITES, [
     IO_OPCODE.FLUSH, IO_OPCODE.WRITE, IO_OPCODE.WRITE_UNCORRECTABLE, IO_OPCODE.WRITE_ZEROES,
@@ -88,6 +84,15 @@ export const ACCESS_OF: Uint8Array = accessTable([
   ]],
   [ACCESS.BOTH, [IO_OPCODE.COPY]],
 ])
+
+/**
+ * ACCESS of an opcode, 0 to 255: what reservations and write protection decide by. Flush counts as
+ * writing, as the specification lists it; reservation commands, and opcodes that do not exist,
+ * touch no blocks.
+ */
+export function accessOf(opcode: number): number {
+  return ACCESS_TABLE[opcode]!
+}
 
 function accessTable(rows: readonly (readonly [number, readonly number[]])[]): Uint8Array {
   const table = new Uint8Array(256)
