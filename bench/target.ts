@@ -7,10 +7,11 @@
  */
 import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
-import { readFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
 import type { AddressInfo } from 'node:net'
 import { connect } from 'node:net'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { RESPONDER } from './load.ts'
@@ -38,11 +39,13 @@ export async function startWeft(choice: WeftChoice): Promise<Running> {
   const main = join(import.meta.dirname, '..', 'src', 'main.ts')
   // Whoever names processors, to serve with several reactors say, chooses them all.
   const cpus = choice.words.includes('--cpus') ? [] : ['--cpus', String(choice.cpu)]
+  const state = mkdtempSync(join(tmpdir(), 'weft-bench-'))
   const began = performance.now()
   const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', main, 'serve',
     '--memory', '1G', '--null', '1T', ...cpus, '--listen', `127.0.0.1:${port}`,
-    '--nqn', NQN, ...choice.words],
+    '--nqn', NQN, '--state', state, ...choice.words],
   { stdio: ['ignore', 'pipe', 'inherit'] })
+  child.on('exit', () => rmSync(state, { recursive: true, force: true }))
   child.stdout.resume()
   await untilAnswered(port, child)
   const startedMs = performance.now() - began

@@ -41,6 +41,8 @@ export type DaemonConfig = {
   discovery?: Endpoint[] | false
   subsystems?: { nqn: string; hosts?: 'any' | string[]; namespaces: NamespaceConfig[] }[]
   limits?: Record<string, number | string>
+  /** What survives a restart; a folder of the daemon's own, removed when it exits, unless given. */
+  state?: string
 }
 
 /** What each reactor says of itself on SIGUSR2. */
@@ -201,7 +203,7 @@ export function spawnDaemon(
 ): Daemon {
   const directory = temporaryDirectory()
   const path = join(directory, 'weft.json')
-  writeFileSync(path, JSON.stringify(config))
+  writeFileSync(path, JSON.stringify({ state: join(directory, 'state'), ...config }))
   const command = [...wrapper, process.execPath, ...nodeFlags, MAIN, 'serve', '--config', path]
   const [program, ...args] = command
   const child = spawn(program as string, args, { stdio: ['ignore', 'pipe', 'pipe'] })

@@ -34,6 +34,7 @@ const FLAGS = [
   ['--queue-depth <count>', 'entries of an I/O queue (1024)', 'Limits'],
   ['--max-transfer <size>', 'data of one command (1M)', 'Limits'],
   ['--in-capsule <size>', 'data that comes with a write command (16K)', 'Limits'],
+  ['--state <folder>', 'what survives a restart (/var/lib/weft, or ~/.local/state/weft)', 'Other'],
   ['--config <file>', 'read all this from a JSON file', 'Other'],
 ] as const
 

@@ -15,6 +15,8 @@ export type Surroundings = {
   readonly cpuCount: number
   /** Paths of files and devices are relative to it. */
   readonly folder: string
+  /** Where state is kept when nobody says where. */
+  readonly state: string
 }
 
 export const IO_PORT = 4420
@@ -54,6 +56,7 @@ export function complete(written: Written, around: Surroundings): Config {
     listeners,
     discovery: discoveryOf(written, listeners),
     discoveryRequired: Array.isArray(written.discovery),
+    state: resolve(around.folder, written.state ?? around.state),
     subsystems: written.subsystems.map((subsystem) => completeSubsystem(subsystem, around)),
   }
 }

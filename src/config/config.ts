@@ -23,6 +23,8 @@ export type Config = {
   readonly discovery: readonly Endpoint[]
   /** False when `discovery` is the default: a port that is taken is then no reason not to start. */
   readonly discoveryRequired: boolean
+  /** Where what survives a restart is kept: an absolute path, created when it is needed. */
+  readonly state: string
   readonly subsystems: readonly SubsystemConfig[]
 }
 

@@ -5,6 +5,7 @@
  * Namespaces are numbered in the order of their flags. --size, --block and --read-only belong to
  * the namespace flag before them; --block before the first is for all.
  */
+import { resolve } from 'node:path'
 import type { Config } from './config.ts'
 import { EMBEDDED_NAMESPACE } from './complete.ts'
 import { parseEndpoint } from './endpoint.ts'
@@ -35,7 +36,7 @@ export function configFromFlags(
   flags: readonly Flag[], around: Surroundings = surroundings(process.cwd()),
 ): Config {
   const file = flags.findLast(({ name }) => name === '--config')?.value
-  const reader = new FlagReader(file === undefined ? {} : objectOf(loadJson(file)), file)
+  const reader = new FlagReader(file === undefined ? {} : objectOf(loadJson(file)), file, around)
   for (const flag of flags) reader.take(flag)
   reader.finish()
   const folder = file === undefined ? around.folder : folderOf(file)
@@ -47,6 +48,7 @@ class FlagReader {
   readonly mistakes: Mistake[] = []
   readonly input: Fields
   readonly #file: string | undefined
+  readonly #around: Surroundings
   /** What the values of the flags are called in the configuration. */
   readonly #names = new Map<string, string>()
   readonly #namespaces: Fields[] = []
@@ -54,9 +56,10 @@ class FlagReader {
   readonly #replaced = new Set<string>()
   #blockOfAll: unknown = undefined
 
-  constructor(base: unknown, file: string | undefined) {
+  constructor(base: unknown, file: string | undefined, around: Surroundings) {
     this.input = (base ?? {}) as Fields
     this.#file = file
+    this.#around = around
   }
 
   take({ name, value }: Flag): void {
@@ -75,6 +78,10 @@ class FlagReader {
     }
     if (name === '--cpus') return this.#set(['cpus'], name, cpusOf(value))
     if (name === '--poll') return this.#set(['poll'], name, true)
+    if (name === '--state') {
+      // Relative to where the command is given, though what stands in a file is not.
+      return this.#set(['state'], name, value === '' ? '' : resolve(this.#around.folder, value))
+    }
     this.#set([name.slice(2)], name, name === '--reactors' ? numberOr(value) : value)
   }
 

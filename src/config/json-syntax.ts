@@ -1,8 +1,9 @@
 /**
  * Where and why a text is not JSON, and whether an object has a key twice (which JSON.parse takes,
- * silently dropping the first). Called by load.ts before JSON.parse, whose own messages name no
- * line for most mistakes.
+ * silently dropping the first). Called by load.ts and state-store.ts before JSON.parse, whose own
+ * messages name no line for most mistakes.
  */
+import type { Path } from './mistake.ts'
 
 export type SyntaxMistake = {
   /** From 1. */
@@ -32,14 +33,42 @@ export function syntaxMistake(text: string): SyntaxMistake | null {
   }
 }
 
+/**
+ * The line, from 1, of the value at a place of a text that is JSON; of what it would be in, where
+ * it is missing.
+ */
+export function lineOf(text: string, place: Path): number {
+  const reader = new Reader(text, place)
+  reader.value(0)
+  return text.slice(0, reader.nearestAt).split('\n').length
+}
+
 class Found extends Error {}
 
 class Reader {
   at = 0
   readonly text: string
+  /** The place that is looked for, and where the deepest value on the way to it begins. */
+  readonly #place: Path
+  nearestAt = 0
+  #matched = 0
 
-  constructor(text: string) {
+  constructor(text: string, place: Path = []) {
     this.text = text
+    this.#place = place
+  }
+
+  /** A value under a key or an index: on the way to the place or not. */
+  step(step: string | number, depth: number): void {
+    const onTheWay = this.#matched === depth && this.#place[depth] === step
+    if (onTheWay) {
+      this.#matched += 1
+      this.space()
+      this.nearestAt = this.at
+    }
+    this.value(depth + 1)
+    // Past it: what has the same name elsewhere is not meant.
+    if (onTheWay) this.#matched = -1
   }
 
   value(depth: number): void {
@@ -70,7 +99,7 @@ class Reader {
       keys.add(key)
       this.space()
       if (!this.skip(':')) this.fail('a colon was expected here, after the key')
-      this.value(depth + 1)
+      this.step(key, depth)
       this.space()
     } while (this.skip(','))
     if (!this.skip('}')) this.fail('a comma or } was expected here')
@@ -80,10 +109,11 @@ class Reader {
     this.at += 1
     this.space()
     if (this.skip(']')) return
+    let index = 0
     do {
       this.space()
       if (this.text[this.at] === ']') this.fail('a comma before ] is one too many')
-      this.value(depth + 1)
+      this.step(index++, depth)
       this.space()
     } while (this.skip(','))
     if (!this.skip(']')) this.fail('a comma or ] was expected here')

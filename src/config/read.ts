@@ -2,7 +2,8 @@
  * From what a person wrote, as plain values, to a Config; or every mistake in it at once.
  * load.ts (a file) and flags.ts (a command line) call it.
  */
-import { availableParallelism } from 'node:os'
+import { availableParallelism, homedir } from 'node:os'
+import { join } from 'node:path'
 import type { Config } from './config.ts'
 import { complete } from './complete.ts'
 import type { Surroundings } from './complete.ts'
@@ -14,7 +15,22 @@ import { LIMITS, configSchema } from './schema.ts'
 
 /** This machine; folder is where relative paths start. */
 export function surroundings(folder: string): Surroundings {
-  return { machineId: machineId(), cpuCount: availableParallelism(), folder }
+  return {
+    machineId: machineId(), cpuCount: availableParallelism(), folder,
+    state: stateFolder(process.env, process.getuid?.() === 0, homedir()),
+  }
+}
+
+/** systemd's folder for the service; else the system's for root, and the user's own for others. */
+export function stateFolder(
+  environment: Readonly<Record<string, string | undefined>>, root: boolean, home: string,
+): string {
+  const { STATE_DIRECTORY: service, XDG_STATE_HOME: user } = environment
+  // systemd names several with colons between.
+  if (service !== undefined && service !== '') return service.split(':')[0]!
+  if (root) return '/var/lib/weft'
+  // The base directory specification: a relative path is to be ignored.
+  return join(user?.startsWith('/') === true ? user : join(home, '.local/state'), 'weft')
 }
 
 /**

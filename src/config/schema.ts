@@ -83,6 +83,7 @@ export const configSchema = section({
     z.literal(false),
     list(endpoint, LIMITS.endpoints).min(1, { error: 'false, or at least one endpoint' }),
   ], { error: 'false, or a list of {"address", "port"}' }).optional(),
+  state: path.optional(),
   subsystems: list(subsystemSchema, LIMITS.subsystems),
 })
 

@@ -70,6 +70,7 @@ export class Weft {
     const config = join(this.#directory, 'weft.json')
     writeFileSync(config, JSON.stringify({
       ...settings,
+      state: join(this.#directory, 'state'),
       listeners: [{ address: LOOPBACK, port: this.port }],
       discovery: [{ address: LOOPBACK, port: this.discoveryPort }],
       subsystems: SUBSYSTEMS.map((at) => subsystemConfig(at, this.#directory)),

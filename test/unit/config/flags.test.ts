@@ -8,7 +8,7 @@ import type { Flag } from '../../../src/config/flags.ts'
 import { ConfigError } from '../../../src/config/mistake.ts'
 import { parseEndpoint } from '../../../src/config/endpoint.ts'
 
-const AROUND = { machineId: 'm', cpuCount: 4, folder: '/srv' }
+const AROUND = { machineId: 'm', cpuCount: 4, folder: '/srv', state: '/state' }
 const NQN = 'nqn.2026-01.com.example:disks'
 const folder = mkdtempSync(join(tmpdir(), 'weft-flags-'))
 afterAll(() => rmSync(folder, { recursive: true }))
@@ -153,4 +153,14 @@ test.each([
   ['host:', null], ['a b', null],
 ])('the address %s', (text, parsed) => {
   expect(parseEndpoint(text)).toEqual(parsed)
+})
+
+test('state: relative to where the command is given, also beside a file', () => {
+  expect(read('').state).toBe('/state')
+  expect(read('--state kept').state).toBe('/srv/kept')
+  const path = join(folder, 'state.json')
+  writeFileSync(path, JSON.stringify({ state: 'here', subsystems: [] }))
+  expect(read(`--config ${path}`).state).toBe(join(folder, 'here'))
+  expect(read(`--config ${path} --state kept`).state).toBe('/srv/kept')
+  expect(mistakesOf('--state')).toEqual(['--state: found "", allowed: a path'])
 })

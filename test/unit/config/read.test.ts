@@ -4,7 +4,7 @@ import type { Config } from '../../../src/config/config.ts'
 import { ConfigError } from '../../../src/config/mistake.ts'
 import { readConfig } from '../../../src/config/read.ts'
 
-const AROUND = { machineId: 'm', cpuCount: 4, folder: '/srv' }
+const AROUND = { machineId: 'm', cpuCount: 4, folder: '/srv', state: '/state' }
 const NQN = 'nqn.2026-01.com.example:disks'
 
 function read(input: unknown): Config {
@@ -37,7 +37,7 @@ describe('what is left out', () => {
       },
       listeners: [{ address: '127.0.0.1', port: 4420 }],
       discovery: [{ address: '127.0.0.1', port: 8009 }],
-      discoveryRequired: false,
+      discoveryRequired: false, state: '/state',
       subsystems: [],
     })
   })
@@ -109,7 +109,7 @@ test('a whole configuration is taken as it is', () => {
     reactors: 2, cpus: [2, 3], poll: true, engine: 'epoll',
     limits: { connections: 10, queueDepth: 64, ioQueues: 4, inCapsule: '4K', maxTransfer: '2M',
       buffers: '16M' },
-    listeners: [{ address: '0.0.0.0', port: 1 }], discovery: false,
+    listeners: [{ address: '0.0.0.0', port: 1 }], discovery: false, state: 'kept',
     subsystems: [{ nqn: NQN, serial: 'S1', model: 'M 1', hosts: [NQN], namespaces: [] }],
   })
   expect(config).toEqual({
@@ -117,6 +117,7 @@ test('a whole configuration is taken as it is', () => {
     limits: { connections: 10, queueDepth: 64, ioQueues: 4, inCapsuleBytes: 4096,
       maxTransferBytes: 2097152, bufferBytes: 16777216 },
     listeners: [{ address: '0.0.0.0', port: 1 }], discovery: [], discoveryRequired: false,
+    state: '/srv/kept',
     subsystems: [{ nqn: NQN, serial: 'S1', model: 'M 1', hosts: [NQN], namespaces: [] }],
   })
 })
