@@ -45,6 +45,11 @@ export const IDENTIFY_CONTROLLER = layout('IDENTIFY_CONTROLLER', 4096, {
 export const CMIC_BITS = bits('CMIC', 8, {
   multiPort: [0, 1], multiController: [1, 1], sriov: [2, 1], ana: [3, 1],
 })
+/** The states that controllers report; groupFixed: a namespace keeps its group while attached. */
+export const ANACAP_BITS = bits('ANACAP', 8, {
+  optimized: [0, 1], nonOptimized: [1, 1], inaccessible: [2, 1], persistentLoss: [3, 1],
+  change: [4, 1], groupFixed: [6, 1], groupByCommand: [7, 1],
+})
 export const OAES_BITS = bits('OAES', 32, {
   namespaceAttributes: [8, 1], firmwareActivation: [9, 1], ana: [11, 1], discoveryLog: [31, 1],
 })

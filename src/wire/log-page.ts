@@ -9,7 +9,7 @@ import { bits, layout } from './layout.ts'
 
 export const LID = Object.freeze({
   SUPPORTED_LOGS: 0x00, ERRORS: 0x01, SMART: 0x02, FIRMWARE: 0x03, CHANGED_NAMESPACES: 0x04,
-  EFFECTS: 0x05, FEATURE_EFFECTS: 0x12, MI_EFFECTS: 0x13, DISCOVERY: 0x70,
+  EFFECTS: 0x05, ANA: 0x0c, FEATURE_EFFECTS: 0x12, MI_EFFECTS: 0x13, DISCOVERY: 0x70,
 })
 
 /** LID 00h: 256 words, one a LID; see SUPPORTED_LOG_BITS. */
@@ -53,6 +53,21 @@ export const EFFECTS_LOG = layout('EFFECTS_LOG', 4096, {
 export const EFFECT_BITS = bits('EFFECT', 32, {
   csupp: [0, 1], lbcc: [1, 1], ncc: [2, 1], nic: [3, 1], ccc: [4, 1], cse: [16, 3], uss: [19, 1],
   scope: [20, 12],
+})
+
+/** LID 0Ch: the header, then ngrps descriptors. Counts name what the log, and a descriptor, say. */
+export const ANA_LOG = layout('ANA_LOG', 16, { chgcnt: [0, 8], ngrps: [8, 2], rsvd10: [10, 6] })
+export const ANA_LOG_BYTES = 16
+/** Followed by nnsids NSIDs of 4 bytes, in ascending order. state: ANA_STATE. */
+export const ANA_GROUP = layout('ANA_GROUP', 32, {
+  grpid: [0, 4], nnsids: [4, 4], chgcnt: [8, 8], state: [16, 1], rsvd17: [17, 15],
+})
+export const ANA_GROUP_BYTES = 32
+/** LSP bit 0: return groups only, without NSIDs. */
+export const ANA_RGO = 1
+/** What a host gets of a namespace through a controller. */
+export const ANA_STATE = Object.freeze({
+  OPTIMIZED: 0x1, NON_OPTIMIZED: 0x2, INACCESSIBLE: 0x3, PERSISTENT_LOSS: 0x4, CHANGE: 0xf,
 })
 
 /** LID 12h: one word a feature, see FEATURE_EFFECT_BITS. */

@@ -117,6 +117,13 @@ const ROWS = [
   // Path
   ['INTERNAL_PATH_ERROR', 3, 0x00, 0,
     'Internal Path Error: the namespace cannot be reached through this controller at the moment'],
+  // None says "do not retry": Linux would not try another path then.
+  ['ANA_PERSISTENT_LOSS', 3, 0x01, 0,
+    'Asymmetric Access Persistent Loss: this path to the namespace does not come back'],
+  ['ANA_INACCESSIBLE', 3, 0x02, 0,
+    'Asymmetric Access Inaccessible: this controller does not reach the namespace, others may'],
+  ['ANA_TRANSITION', 3, 0x03, 0,
+    'Asymmetric Access Transition: the state of this path to the namespace is changing'],
   ['CONTROLLER_PATH_ERROR', 3, 0x60, 0,
     'Controller Pathing Error: the controller lost its way to the storage'],
   ['ABORTED_BY_HOST', 3, 0x71, 0, 'Command Aborted By Host: the host gave the command up'],
