@@ -19,6 +19,7 @@ import {
 import { STATUS } from '../wire/status.ts'
 import type { Aborts } from './abort.ts'
 import { type AdminState, EVENT_REQUESTS_MAX } from './admin-state.ts'
+import { hasAdminCommand } from './commands.ts'
 import type { Controller } from './controller.ts'
 import type { Executor } from './executor.ts'
 import { featureBytes, getFeature, setFeature } from './features.ts'
@@ -77,7 +78,7 @@ export class AdminExecutor implements Executor {
   }
 
   #execute(slot: Slot, queue: Queue, controller: Controller, admin: AdminState, w: number): Outcome {
-    if (admin.discovery && !DISCOVERY_COMMANDS.has(slot.opcode)) return STATUS.INVALID_OPCODE
+    if (!hasAdminCommand(controller.subsystem, slot.opcode)) return STATUS.INVALID_OPCODE
     switch (slot.opcode) {
       case ADMIN_OPCODE.IDENTIFY:
         return this.#identify(slot, controller, w)
@@ -122,7 +123,7 @@ export class AdminExecutor implements Executor {
     const lpo = Number(view.getBigUint64(sqe + GET_LOG_PAGE.lpo, true))
     if (bytes > controller.subsystem.mdtsBytes) return STATUS.INVALID_FIELD
     const log = logPage(view.getUint8(sqe + GET_LOG_PAGE.lid), view.getUint32(sqe + SQE.nsid, true), {
-      kind: controller.subsystem.kind, firmware: target.firmware,
+      subsystem: controller.subsystem, firmware: target.firmware,
       errors: () => errorsOf(shared, controller),
       health: () => healthOf(shared, controller, arena.words[H.NOW_MS]!),
       changedNamespaces: () => [],
@@ -237,9 +238,3 @@ export class AdminExecutor implements Executor {
     return at
   }
 }
-
-/** What a discovery controller executes. */
-const DISCOVERY_COMMANDS: ReadonlySet<number> = new Set([
-  ADMIN_OPCODE.IDENTIFY, ADMIN_OPCODE.GET_LOG_PAGE, ADMIN_OPCODE.SET_FEATURES, ADMIN_OPCODE.GET_FEATURES,
-  ADMIN_OPCODE.ASYNC_EVENT_REQUEST, ADMIN_OPCODE.ABORT,
-])

@@ -15,6 +15,7 @@ import {
   DSM_AD as DSM_AD_, IO_OPCODE as IO_OPCODE_, RW_CONTROL as RW_CONTROL_,
 } from '../wire/sqe.ts'
 import { STATUS as STATUS_ } from '../wire/status.ts'
+import { IO_SUPPORTED } from './commands.ts'
 import type { Controller } from './controller.ts'
 import type { Dataset } from './dataset.ts'
 import type { RepeatableExecutor } from './executor.ts'
@@ -127,6 +128,7 @@ export class IoExecutor implements RepeatableExecutor {
     slot.namespace = namespace.snapshot.counter
     if (opcode === READ) return this.#read(slot, namespace, w)
     if (opcode === WRITE) return this.#write(slot, namespace, controller, w)
+    if (IO_SUPPORTED[opcode] === 0) return STATUS.INVALID_OPCODE
     this.#count(namespace, COUNT.OTHERS, 1)
     switch (opcode) {
       case IO_OPCODE.FLUSH:

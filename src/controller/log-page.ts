@@ -7,18 +7,19 @@
  *
  * Invariant: LID 00h names a log exactly when logPage() has it.
  */
+import type { SubsystemSnapshot } from '../subsystem/subsystem.ts'
 import { layoutOf, putBits } from '../wire/layout.ts'
 import {
-  CHANGED_NAMESPACES, EFFECT_BITS, EFFECTS_LOG, ERROR_ENTRY, ERROR_ENTRY_BYTES,
+  CHANGED_NAMESPACES, EFFECTS_LOG, ERROR_ENTRY, ERROR_ENTRY_BYTES,
   FEATURE_EFFECT_BITS, FIRMWARE_LOG, LID, SMART_LOG, SUPPORTED_LOG_BITS, TRTYPE,
 } from '../wire/log-page.ts'
-import { ADMIN_OPCODE, FABRICS_OPCODE, IO_OPCODE, NSID_ALL } from '../wire/sqe.ts'
+import { NSID_ALL } from '../wire/sqe.ts'
 import { STATUS } from '../wire/status.ts'
 import { putPadded, putU64 } from '../wire/value.ts'
+import { adminCommandsOf, IO_COMMANDS } from './commands.ts'
 import { supportedFeatures } from './features.ts'
+import { ERROR_ENTRIES } from './shared.ts'
 
-/** Entries of the error log; Identify's ELPE is 0-based. */
-export const ERROR_ENTRIES = 64
 const CHANGED_MAX = 1024
 const FIRMWARE_BYTES = 8
 const SMART_UNIT_BYTES = 512_000
@@ -54,7 +55,7 @@ export type HealthCounters = {
 
 /** Where the changing part of the logs comes from; asked only for the log that is read. */
 export type LogSources = {
-  readonly kind: 'nvm' | 'discovery'
+  readonly subsystem: SubsystemSnapshot
   readonly firmware: string
   /** Newest first. */
   readonly errors: () => readonly ErrorEntry[]
@@ -67,27 +68,27 @@ export type LogSources = {
 type Builder = (sources: LogSources) => Uint8Array
 
 const NVM_LOGS = new Map<number, Builder>([
-  [LID.SUPPORTED_LOGS, (sources) => supportedLogs(sources.kind)],
+  [LID.SUPPORTED_LOGS, (sources) => supportedLogs(sources.subsystem.kind)],
   [LID.ERRORS, (sources) => errorLog(sources.errors())],
   [LID.SMART, (sources) => smartLog(sources.health())],
   [LID.FIRMWARE, (sources) => firmwareLog(sources.firmware)],
   [LID.CHANGED_NAMESPACES, (sources) => changedNamespaceList(sources.changedNamespaces())],
-  [LID.EFFECTS, () => effectsLog()],
+  [LID.EFFECTS, (sources) => effectsLog(sources.subsystem)],
   [LID.FEATURE_EFFECTS, () => featureEffectsLog()],
   // All zero: there is no NVMe-MI.
   [LID.MI_EFFECTS, () => new Uint8Array(4096)],
 ])
 const DISCOVERY_LOGS = new Map<number, Builder>([
-  [LID.SUPPORTED_LOGS, (sources) => supportedLogs(sources.kind)],
+  [LID.SUPPORTED_LOGS, (sources) => supportedLogs(sources.subsystem.kind)],
   [LID.DISCOVERY, (sources) => sources.discovery()],
 ])
 
-const logsOf = (kind: LogSources['kind']): Map<number, Builder> =>
+const logsOf = (kind: SubsystemSnapshot['kind']): Map<number, Builder> =>
   kind === 'nvm' ? NVM_LOGS : DISCOVERY_LOGS
 
 /** The whole log, or the status that refuses it. */
 export function logPage(lid: number, nsid: number, sources: LogSources): Uint8Array | number {
-  const build = logsOf(sources.kind).get(lid)
+  const build = logsOf(sources.subsystem.kind).get(lid)
   if (build === undefined) return STATUS.INVALID_LOG_PAGE
   // LPA bit 0 is 0: there is one health for all namespaces.
   if (lid === LID.SMART && nsid !== 0 && nsid >>> 0 !== NSID_ALL) return STATUS.INVALID_FIELD
@@ -107,7 +108,7 @@ export function cutLog(log: Uint8Array, lpo: number, target: Uint8Array): number
 }
 
 /** LID 00h. */
-export function supportedLogs(kind: LogSources['kind']): Uint8Array {
+export function supportedLogs(kind: SubsystemSnapshot['kind']): Uint8Array {
   const view = blank(1024)
   for (const lid of logsOf(kind).keys()) {
     view.setUint32(4 * lid, putBits(SUPPORTED_LOG_BITS.lsupp, 1), true)
@@ -163,22 +164,13 @@ export function changedNamespaceList(nsids: readonly number[]): Uint8Array {
   return bytesOf(view)
 }
 
-/** LID 05h: the commands there are, and which of them change blocks. */
-export function effectsLog(): Uint8Array {
+/** LID 05h: the commands there are, and what they change. */
+export function effectsLog(subsystem: SubsystemSnapshot): Uint8Array {
   const view = blank(layoutOf(EFFECTS_LOG).bytes)
-  const supported = putBits(EFFECT_BITS.csupp, 1)
-  const changing = supported | putBits(EFFECT_BITS.lbcc, 1)
-  const admin = [
-    ADMIN_OPCODE.GET_LOG_PAGE, ADMIN_OPCODE.IDENTIFY, ADMIN_OPCODE.ABORT,
-    ADMIN_OPCODE.SET_FEATURES, ADMIN_OPCODE.GET_FEATURES, ADMIN_OPCODE.ASYNC_EVENT_REQUEST,
-    ADMIN_OPCODE.KEEP_ALIVE, FABRICS_OPCODE,
-  ]
-  for (const opcode of admin) view.setUint32(EFFECTS_LOG.admin + 4 * opcode, supported, true)
-  for (const opcode of [IO_OPCODE.FLUSH, IO_OPCODE.READ, IO_OPCODE.COMPARE, FABRICS_OPCODE]) {
-    view.setUint32(EFFECTS_LOG.io + 4 * opcode, supported, true)
+  for (const { opcode, effects } of adminCommandsOf(subsystem)) {
+    view.setUint32(EFFECTS_LOG.admin + 4 * opcode, effects, true)
   }
-  const writing = [IO_OPCODE.WRITE, IO_OPCODE.WRITE_ZEROES, IO_OPCODE.DATASET_MANAGEMENT]
-  for (const opcode of writing) view.setUint32(EFFECTS_LOG.io + 4 * opcode, changing, true)
+  for (const { opcode, effects } of IO_COMMANDS) view.setUint32(EFFECTS_LOG.io + 4 * opcode, effects, true)
   return bytesOf(view)
 }
 

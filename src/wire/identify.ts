@@ -51,7 +51,14 @@ export const ANACAP_BITS = bits('ANACAP', 8, {
   change: [4, 1], groupFixed: [6, 1], groupByCommand: [7, 1],
 })
 export const OAES_BITS = bits('OAES', 32, {
-  namespaceAttributes: [8, 1], firmwareActivation: [9, 1], ana: [11, 1], discoveryLog: [31, 1],
+  namespaceAttributes: [8, 1], firmwareActivation: [9, 1], ana: [11, 1],
+  predictableLatency: [12, 1], lbaStatus: [13, 1], enduranceGroups: [14, 1],
+  normalShutdown: [15, 1], zones: [27, 1], discoveryLog: [31, 1],
+})
+export const OACS_BITS = bits('OACS', 16, {
+  security: [0, 1], format: [1, 1], firmware: [2, 1], namespaceManagement: [3, 1],
+  selfTest: [4, 1], directives: [5, 1], mi: [6, 1], virtualization: [7, 1], doorbells: [8, 1],
+  lbaStatus: [9, 1], lockdown: [10, 1],
 })
 export const CTRATT_BITS = bits('CTRATT', 32, { hostId128: [0, 1], tbkas: [6, 1], elbas: [15, 1] })
 export const LPA_BITS = bits('LPA', 8, {
@@ -61,6 +68,19 @@ export const LPA_BITS = bits('LPA', 8, {
 export const ONCS_BITS = bits('ONCS', 16, {
   compare: [0, 1], writeUncorrectable: [1, 1], dsm: [2, 1], writeZeroes: [3, 1],
   saveSelect: [4, 1], reservations: [5, 1], timestamp: [6, 1], verify: [7, 1], copy: [8, 1],
+})
+export const FUSES_BITS = bits('FUSES', 16, { compareAndWrite: [0, 1] })
+/** Formatting, and secure erasing, one namespace concerns all; crypto: there is a crypto erase. */
+export const FNA_BITS = bits('FNA', 8, {
+  formatAll: [0, 1], eraseAll: [1, 1], crypto: [2, 1], noBroadcast: [3, 1],
+})
+/** untilPowerCycle and permanent need protect. */
+export const NWPC_BITS = bits('NWPC', 8, {
+  protect: [0, 1], untilPowerCycle: [1, 1], permanent: [2, 1],
+})
+/** ndi: no deallocation after a sanitize is inhibited. nodmmas: what such a sanitize changes. */
+export const SANICAP_BITS = bits('SANICAP', 32, {
+  crypto: [0, 1], block: [1, 1], overwrite: [2, 1], ndi: [29, 1], nodmmas: [30, 2],
 })
 /** broadcast: Flush with NSID FFFFFFFFh, 2 not supported, 3 supported. */
 export const VWC_BITS = bits('VWC', 8, { present: [0, 1], broadcast: [1, 2] })
@@ -85,6 +105,11 @@ export const LBAF = layout('LBAF', 4, { ms: [0, 2], lbads: [2, 1], rp: [3, 1] })
 
 export const NSFEAT_BITS = bits('NSFEAT', 8, {
   thin: [0, 1], atomics: [1, 1], dae: [2, 1], uidreuse: [3, 1], optperf: [4, 1],
+})
+/** Types of reservation. ptpl: they survive a loss of power; iekey: ignored as 1.3 and later say. */
+export const RESCAP_BITS = bits('RESCAP', 8, {
+  ptpl: [0, 1], we: [1, 1], ea: [2, 1], weRo: [3, 1], eaRo: [4, 1], weAr: [5, 1], eaAr: [6, 1],
+  iekey: [7, 1],
 })
 /** read: 1 = deallocated blocks read as zeroes. deac: Write Zeroes may deallocate. */
 export const DLFEAT_BITS = bits('DLFEAT', 8, { read: [0, 3], deac: [3, 1], guard: [4, 1] })

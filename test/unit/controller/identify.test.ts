@@ -2,8 +2,8 @@
  * Identify: bytes at the offsets that hosts read them from, written here as numbers.
  */
 import { describe, expect, test } from 'vitest'
-import { identify, nsidMax } from '../../../src/controller/identify.ts'
-import type { ControllerFacts } from '../../../src/controller/identify.ts'
+import { type ControllerFacts, nsidMax } from '../../../src/controller/capabilities.ts'
+import { identify } from '../../../src/controller/identify.ts'
 import type {
   DeviceSnapshot, NamespaceSnapshot, SubsystemSnapshot,
 } from '../../../src/subsystem/subsystem.ts'

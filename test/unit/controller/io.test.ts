@@ -2,6 +2,7 @@
  * I/O commands: which check refuses what, in which order; what a device is asked; what is counted.
  */
 import { describe, expect, test } from 'vitest'
+import { IO_COMMANDS } from '../../../src/controller/commands.ts'
 import { Dataset } from '../../../src/controller/dataset.ts'
 import { IoExecutor } from '../../../src/controller/io.ts'
 import { Queue } from '../../../src/controller/queue.ts'
@@ -15,6 +16,7 @@ import { fakeArena } from '../reactor/fake-arena.ts'
 import { controllerOf, namespaceSnapshot, sharedBlock } from './association.ts'
 
 const [FLUSH, WRITE, READ, COMPARE, WRITE_ZEROES, DSM] = [0, 1, 2, 5, 8, 9]
+const FABRICS = 0x7f
 const FUA = 0x4000_0000
 const DEAC = 0x0200_0000
 const BLOCKS = 2 ** 33
@@ -256,4 +258,11 @@ describe('counted', () => {
     start(FLUSH, 1, 0, 0, 0)
     expect(shared.words[controller.stampWord]).toBe(4321)
   })
+})
+
+test('a command is executed exactly when it has a row in the table of commands', () => {
+  const opcodes = Array.from({ length: 256 }, (_, opcode) => opcode)
+  const executed = opcodes.filter((opcode) => rig().start(opcode, 1).outcome !== INVALID_OPCODE)
+  const listed = IO_COMMANDS.map((each) => each.opcode).filter((opcode) => opcode !== FABRICS)
+  expect(executed).toEqual(listed.toSorted((left, right) => left - right))
 })

@@ -4,13 +4,14 @@
 import { describe, expect, test } from 'vitest'
 import { cutLog, errorLog, logPage } from '../../../src/controller/log-page.ts'
 import type { ErrorEntry, LogSources } from '../../../src/controller/log-page.ts'
+import { subsystemSnapshot } from './association.ts'
 
 const ERROR: ErrorEntry = {
   count: 9, sqid: 3, cid: 0x1234, status: 0x4080, location: 40, lba: 0x12_3456_789a, nsid: 2,
 }
 
 const sources = (more: Partial<LogSources> = {}): LogSources => ({
-  kind: 'nvm', firmware: '0.1.0', errors: () => [ERROR], changedNamespaces: () => [3, 7],
+  subsystem: subsystemSnapshot(), firmware: '0.1.0', errors: () => [ERROR], changedNamespaces: () => [3, 7],
   discovery: () => new Uint8Array(2048).fill(1),
   health: () => ({
     readBytes: 512_001, writtenBytes: 2 ** 52, reads: 5, writes: 6, busyMinutes: 7,
@@ -27,17 +28,17 @@ function log(lid: number, nsid = 0, more: Partial<LogSources> = {}): Buffer {
 
 describe('supported logs, 00h', () => {
   test.each(['nvm', 'discovery'] as const)('%s: names what can be read', (kind) => {
-    const supported = log(0, 0, { kind })
+    const supported = log(0, 0, { subsystem: subsystemSnapshot({ kind }) })
     expect(supported.length).toBe(1024)
     for (let lid = 0; lid < 256; lid += 1) {
-      const isThere = typeof logPage(lid, 0, sources({ kind })) !== 'number'
+      const isThere = typeof logPage(lid, 0, sources({ subsystem: subsystemSnapshot({ kind }) })) !== 'number'
       expect(supported.readUInt32LE(4 * lid), `LID ${lid}`).toBe(isThere ? 1 : 0)
     }
   })
 
   test('which those are', () => {
     const lids = (kind: 'nvm' | 'discovery'): number[] => {
-      const supported = log(0, 0, { kind })
+      const supported = log(0, 0, { subsystem: subsystemSnapshot({ kind }) })
       return Array.from({ length: 256 }, (_, lid) => lid).filter((lid) => supported[4 * lid] === 1)
     }
     expect(lids('nvm')).toEqual([0, 1, 2, 3, 4, 5, 0x12, 0x13])
@@ -46,7 +47,7 @@ describe('supported logs, 00h', () => {
 
   test('others are refused with 1/09h', () => {
     expect(logPage(0x70, 0, sources())).toBe(0x4109)
-    expect(logPage(0x02, 0, sources({ kind: 'discovery' }))).toBe(0x4109)
+    expect(logPage(0x02, 0, sources({ subsystem: subsystemSnapshot({ kind: 'discovery' }) }))).toBe(0x4109)
   })
 })
 

@@ -1,0 +1,139 @@
+/**
+ * Capabilities: what Identify announces, one row a fact. A feature that lands adds its rows here, or a command
+ * in commands.ts, or a feature in features.ts; nothing else has to know.   NVMe Base 2.0, Identify Controller
+ *
+ *   [field, value]     rows of one field are ORed, so that each feature can bring its own bits of OAES or CMIC
+ *
+ * What is said here has to be what the target does: a bit set too many is a host that uses what is not there, a
+ * bit too few is a feature that nobody finds.
+ *
+ * Invariant: rows of a namespace depend on the namespace and its subsystem only, never on the controller or the
+ * reactor that is asked: Linux drops a path whose answers differ.
+ */
+import type { DeviceSnapshot, NamespaceSnapshot, SubsystemSnapshot } from '../subsystem/subsystem.ts'
+import { CQE } from '../wire/cqe.ts'
+import { NVME_VERSION } from '../wire/fabrics.ts'
+import { FID } from '../wire/feature.ts'
+import {
+  CMIC_BITS, CNTRLTYPE, CTRATT_BITS, DLFEAT_BITS, type IDENTIFY_CONTROLLER, type IDENTIFY_NAMESPACE,
+  LPA_BITS, NSFEAT_BITS, OAES_BITS, ONCS_BITS, SGLS_BITS, VWC_BITS,
+} from '../wire/identify.ts'
+import { putBits } from '../wire/layout.ts'
+import { SQE_BYTES } from '../wire/sqe.ts'
+import { EVENT_REQUESTS_MAX } from './admin-state.ts'
+import { adminCommandsOf, announcedBy, IO_COMMANDS } from './commands.ts'
+import { KEEP_ALIVE_UNIT_MS, supportedFeatures } from './features.ts'
+import { ERROR_ENTRIES } from './shared.ts'
+
+/** What Identify needs to know about the controller that answers. */
+export type ControllerFacts = {
+  readonly subsystem: SubsystemSnapshot
+  readonly controllerId: number
+  /** At most 8 ASCII characters; see TargetSnapshot. */
+  readonly firmware: string
+}
+
+export type ControllerRow = readonly [
+  field: keyof typeof IDENTIFY_CONTROLLER, value: (facts: ControllerFacts) => number,
+]
+export type NamespaceRow = readonly [
+  field: keyof typeof IDENTIFY_NAMESPACE,
+  value: (namespace: NamespaceSnapshot, subsystem: SubsystemSnapshot) => number,
+]
+
+/** Aborts that may be outstanding. */
+const ABORTS_MAX = 4
+/** NSIDs that a host has to expect, so that namespaces can be added while it is connected. */
+const NSID_ROOM = 1024
+/** How long an orderly shutdown may take: flushing what is in flight. Linux waits for it. */
+const SHUTDOWN_US = 5_000_000
+const RECOMMENDED_BURST = 6
+const CQE_BYTES = CQE.status + 2
+const PAGE_BYTES = 4096
+
+const hasFeature = (fid: number): boolean => supportedFeatures('nvm').includes(fid)
+
+/** Of every controller. */
+export const CONTROLLER_ROWS: readonly ControllerRow[] = [
+  ['rab', () => RECOMMENDED_BURST],
+  ['mdts', ({ subsystem }) => Math.floor(Math.log2(subsystem.mdtsBytes / PAGE_BYTES))],
+  ['cntlid', ({ controllerId }) => controllerId],
+  ['ver', () => NVME_VERSION],
+  ['rtd3e', () => SHUTDOWN_US],
+  ['ctratt', () => putBits(CTRATT_BITS.hostId128, 1) | putBits(CTRATT_BITS.tbkas, 1)],
+  ['acl', () => ABORTS_MAX - 1],
+  ['aerl', () => EVENT_REQUESTS_MAX - 1],
+  ['elpe', () => ERROR_ENTRIES - 1],
+  ['kas', () => KEEP_ALIVE_UNIT_MS / 100],
+  ['maxcmd', ({ subsystem }) => subsystem.queueDepthMax],
+  ['sgls', () => putBits(SGLS_BITS.support, 1) | putBits(SGLS_BITS.offset, 1)],
+  ['ioccsz', ({ subsystem }) => Math.floor((SQE_BYTES + subsystem.inCapsuleBytes) / 16)],
+  ['iorcsz', () => CQE_BYTES / 16],
+  ['msdbd', () => 1],
+]
+
+export const DISCOVERY_ROWS: readonly ControllerRow[] = [
+  ['cntrltype', () => CNTRLTYPE.DISCOVERY],
+  ['oaes', () => putBits(OAES_BITS.discoveryLog, 1)],
+  ['lpa', () => putBits(LPA_BITS.extended, 1)],
+  // A direct discovery controller, that is, one that knows its own target only.
+  ['dctype', () => 1],
+]
+
+export const IO_ROWS: readonly ControllerRow[] = [
+  ['cmic', () => putBits(CMIC_BITS.multiPort, 1) | putBits(CMIC_BITS.multiController, 1)],
+  ['cntrltype', () => CNTRLTYPE.IO],
+  ['oaes', () => putBits(OAES_BITS.namespaceAttributes, 1)],
+  ['oacs', ({ subsystem }) => announcedBy(adminCommandsOf(subsystem))],
+  // One slot, which is read-only.
+  ['frmw', () => 0x03],
+  ['lpa', () => putBits(LPA_BITS.effects, 1) | putBits(LPA_BITS.extended, 1) | putBits(LPA_BITS.mlps, 1)],
+  // The smallest and the largest size are the same: 2^6 and 2^4 bytes.
+  ['sqes', () => 0x66],
+  ['cqes', () => 0x44],
+  ['nn', ({ subsystem }) => nsidMax(subsystem)],
+  ['mnan', ({ subsystem }) => nsidMax(subsystem)],
+  ['oncs', () => announcedBy(IO_COMMANDS)],
+  ['oncs', () => putBits(ONCS_BITS.saveSelect, 1) | putBits(ONCS_BITS.timestamp, +hasFeature(FID.TIMESTAMP))],
+  // 3: Flush with NSID FFFFFFFFh flushes all namespaces.
+  ['vwc', () => putBits(VWC_BITS.present, 1) | putBits(VWC_BITS.broadcast, 3)],
+  // The Disconnect command.
+  ['ofcs', () => 1],
+]
+
+/** Of a namespace, CNS 00h; CNS 08h has those that its layout has too, but NSFEAT. */
+export const NAMESPACE_ROWS: readonly NamespaceRow[] = [
+  ['nsfeat', ({ device }) => putBits(NSFEAT_BITS.thin, +isSparse(device)) | putBits(NSFEAT_BITS.optperf, 1)],
+  // Shared: every controller of the subsystem has it.
+  ['nmic', () => 1],
+  ['dlfeat', ({ device }) => discardReadsZero(device)
+    ? putBits(DLFEAT_BITS.read, 1) | putBits(DLFEAT_BITS.deac, 1) : 0],
+  // All five are 0-based blocks. Smaller or unaligned writes and deallocations work, but slower.
+  ['npwg', granule], ['npwa', granule], ['npdg', granule], ['npda', granule], ['nows', granule],
+  ['nsattr', ({ readOnly }) => +readOnly],
+]
+
+/** The largest NSID that is valid, active or not. */
+export function nsidMax(subsystem: SubsystemSnapshot): number {
+  return Math.max(subsystem.namespaces.at(-1)?.nsid ?? 0, NSID_ROOM)
+}
+
+/** Deallocated blocks read as zeroes; then Write Zeroes may deallocate too. */
+export function discardReadsZero(device: DeviceSnapshot): boolean {
+  return device.kind === 'memory' || device.kind === 'null' || device.discard
+}
+
+/** Space is taken when blocks are written first, so a write may find that none is left. */
+function isSparse(device: DeviceSnapshot): boolean {
+  return device.kind === 'memory' || (device.kind === 'file' && device.discard)
+}
+
+function granule({ device, blockBytes }: NamespaceSnapshot): number {
+  return Math.max(1, granuleBytes(device) / blockBytes) - 1
+}
+
+/** The unit that the storage prefers. Memory: a page, which is what deallocation can give back. */
+function granuleBytes(device: DeviceSnapshot): number {
+  if (device.kind === 'memory') return PAGE_BYTES
+  return device.kind === 'null' ? 0 : device.physicalBytes
+}
