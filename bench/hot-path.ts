@@ -7,6 +7,7 @@
  */
 import { Aborts } from '../src/controller/abort.ts'
 import { Controller } from '../src/controller/controller.ts'
+import { Copies } from '../src/controller/copy.ts'
 import { Dataset } from '../src/controller/dataset.ts'
 import { IoExecutor } from '../src/controller/io.ts'
 import { CONTROLLER_STATE, Shared } from '../src/controller/shared.ts'
@@ -108,6 +109,7 @@ function assemble(all: Connections): Connection {
   }, new MemoryDevice(work, buffers, 1, BLOCK_BYTES), shared.counterAt(0, 0))
   const io = new IoExecutor({
     arena, shared, namespaces: [namespace], dataset: new Dataset(arena, slots, buffers),
+    copies: new Copies(arena, slots, buffers, limits.maxTransferBytes),
     transferBytesMax: limits.maxTransferBytes,
   })
   const aborts = new Aborts(slots, 0, () => {})

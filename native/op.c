@@ -31,15 +31,15 @@ static int decode(struct shim *shim, const int32_t *words, struct op *op) {
     ? range : (uint64_t)(uint32_t)bytes;
   op->syncing = false;
   op->next = NULL;
-  if (code < SHIM_OP_READ || code > SHIM_OP_COMPARE || op->flags & ~SHIM_OP_FUA) return -EINVAL;
+  if (code < SHIM_OP_READ || code > SHIM_OP_MOVE || op->flags & ~SHIM_OP_FUA) return -EINVAL;
   if (code == SHIM_OP_READ || code == SHIM_OP_WRITE || code == SHIM_OP_COMPARE ||
-      code == SHIM_OP_MEMORY_ZERO) {
+      code == SHIM_OP_MEMORY_ZERO || code == SHIM_OP_MOVE) {
     if (bytes < 0 && code != SHIM_OP_MEMORY_ZERO) return -EINVAL;
     op->memory = place(shim, words[SHIM_O_REGION], words[SHIM_O_LO], words[SHIM_O_HI], op->bytes);
     if (!op->memory) return -EFAULT;
     op->give_back = words[SHIM_O_REGION] != 0;
   }
-  if (code == SHIM_OP_COMPARE) {
+  if (code == SHIM_OP_COMPARE || code == SHIM_OP_MOVE) {
     op->other = place(shim, words[SHIM_O_OTHER_REGION], words[SHIM_O_OTHER_LO],
                       words[SHIM_O_OTHER_HI], op->bytes);
     if (!op->other) return -EFAULT;
@@ -66,6 +66,9 @@ void op_complete(struct shim *shim, struct op *op, int32_t result) {
 static void start(struct shim *shim, struct op *op) {
   if (op->code == SHIM_OP_COMPARE) {
     op_complete(shim, op, memcmp(op->memory, op->other, op->bytes) != 0);
+  } else if (op->code == SHIM_OP_MOVE) {
+    memmove(op->other, op->memory, op->bytes);
+    op_complete(shim, op, 0);
   } else if (op->code == SHIM_OP_MEMORY_ZERO) {
     if (shim->zero_last) shim->zero_last->next = op;
     else shim->zero_first = op;

@@ -161,7 +161,7 @@ enum {
   SHIM_O_REGION = 4, SHIM_O_LO = 5, SHIM_O_HI = 6, SHIM_O_BYTES = 7,  /* memory side */
   SHIM_O_AT_LO = 8, SHIM_O_AT_HI = 9,                                 /* position in the file */
   SHIM_O_RANGE_LO = 10, SHIM_O_RANGE_HI = 11,    /* DISCARD, ZERO, MEMORY_ZERO: how many */
-  SHIM_O_OTHER_REGION = 12, SHIM_O_OTHER_LO = 13, SHIM_O_OTHER_HI = 14   /* COMPARE: other side */
+  SHIM_O_OTHER_REGION = 12, SHIM_O_OTHER_LO = 13, SHIM_O_OTHER_HI = 14   /* COMPARE, MOVE: other side */
 };
 enum {
   SHIM_OP_READ = 1,           /* file -> memory. result 0, or -errno; a short read is -EIO */
@@ -172,7 +172,8 @@ enum {
                                  -EOPNOTSUPP: TypeScript must write the zeroes */
   SHIM_OP_MEMORY_ZERO = 6,    /* RANGE bytes at (REGION, LO, HI) become zero; whole pages of a
                                  region go back to the system. A large range takes several turns */
-  SHIM_OP_COMPARE = 7         /* BYTES at (REGION..) and (OTHER..): result 0 equal, 1 different */
+  SHIM_OP_COMPARE = 7,        /* BYTES at (REGION..) and (OTHER..): result 0 equal, 1 different */
+  SHIM_OP_MOVE = 8            /* BYTES at (REGION..) to (OTHER..), which may overlap */
 };
 enum { SHIM_OP_FUA = 1 };
 

@@ -19,6 +19,7 @@ import { Transfers } from './queue/transfer.ts'
 import { AdminExecutor } from './controller/admin.ts'
 import { Aborts } from './controller/abort.ts'
 import { Associations, tableOf } from './controller/associations.ts'
+import { Copies } from './controller/copy.ts'
 import { Dataset } from './controller/dataset.ts'
 import { FabricsExecutor } from './controller/fabrics.ts'
 import { IoExecutor } from './controller/io.ts'
@@ -115,6 +116,7 @@ class ReactorThread {
     this.#aborts = new Aborts(slots, reactor, this.#post)
     this.#io = new IoExecutor({
       arena, shared, namespaces, dataset: new Dataset(arena, slots, buffers),
+      copies: new Copies(arena, slots, buffers, limits.maxTransferBytes),
       transferBytesMax: limits.maxTransferBytes,
     })
     const properties = new Properties(

@@ -174,6 +174,30 @@ export function rangeList(ranges: readonly { slba: number | bigint; blocks: numb
   return bytes
 }
 
+export function verify(nsid: number, slba: number | bigint, blocks: number): Buffer {
+  return onBlocks(0x0c, nsid, slba, blocks)
+}
+
+/** Copy to slba; ranges is not 0's based. */
+export function copy(
+  nsid: number, slba: number | bigint, ranges: number, format = 0, cdw12 = 0,
+): Buffer {
+  return onBlocks(0x19, nsid, slba, ranges, cdw12 + format * 0x100)
+}
+
+/** Source ranges for Copy: SLBA at 8, NLB (0's based) at 16; 32 bytes each, in format 1 40. */
+export function copyRanges(
+  ranges: readonly { slba: number | bigint; blocks: number }[], format: 0 | 1 = 0,
+): Buffer {
+  const rangeBytes = format === 0 ? 32 : 40
+  const bytes = Buffer.alloc(rangeBytes * ranges.length)
+  for (const [index, range] of ranges.entries()) {
+    bytes.writeBigUInt64LE(BigInt(range.slba), rangeBytes * index + 8)
+    bytes.writeUInt16LE(range.blocks - 1, rangeBytes * index + 16)
+  }
+  return bytes
+}
+
 /** FUSE bits of byte 1: 01b first, 10b second. */
 export function fused(command: Buffer, fuse: 1 | 2 | 3): Buffer {
   command.writeUInt8(command.readUInt8(1) | fuse, 1)

@@ -27,6 +27,7 @@ const GROUPS: Record<string, string> = {
   AEN: 'Asynchronous events',
   ABT: 'Abort',
   NVM: 'I/O commands',
+  CMD: 'Optional commands',
   DSC: 'Discovery',
   DIS: 'Disconnect',
   ACC: 'Access and association',

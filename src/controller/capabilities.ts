@@ -19,8 +19,9 @@ import {
   LPA_BITS, NSFEAT_BITS, OAES_BITS, ONCS_BITS, SGLS_BITS, VWC_BITS,
 } from '../wire/identify.ts'
 import { putBits } from '../wire/layout.ts'
-import { SQE_BYTES } from '../wire/sqe.ts'
+import { COPY_FORMATS, SQE_BYTES } from '../wire/sqe.ts'
 import { EVENT_REQUESTS_MAX } from './admin-state.ts'
+import { COPY_RANGES_MAX, copyBlocksMax, copyRangeBlocksMax } from './command-size.ts'
 import { adminCommandsOf, announcedBy, IO_COMMANDS } from './commands.ts'
 import { KEEP_ALIVE_UNIT_MS, supportedFeatures } from './features.ts'
 import { ERROR_ENTRIES } from './shared.ts'
@@ -95,6 +96,7 @@ export const IO_ROWS: readonly ControllerRow[] = [
   ['mnan', ({ subsystem }) => nsidMax(subsystem)],
   ['oncs', () => announcedBy(IO_COMMANDS)],
   ['oncs', () => putBits(ONCS_BITS.saveSelect, 1) | putBits(ONCS_BITS.timestamp, +hasFeature(FID.TIMESTAMP))],
+  ['ocfs', () => (1 << COPY_FORMATS.length) - 1],
   // 3: Flush with NSID FFFFFFFFh flushes all namespaces.
   ['vwc', () => putBits(VWC_BITS.present, 1) | putBits(VWC_BITS.broadcast, 3)],
   // The Disconnect command.
@@ -110,6 +112,9 @@ export const NAMESPACE_ROWS: readonly NamespaceRow[] = [
     ? putBits(DLFEAT_BITS.read, 1) | putBits(DLFEAT_BITS.deac, 1) : 0],
   // All five are 0-based blocks. Smaller or unaligned writes and deallocations work, but slower.
   ['npwg', granule], ['npwa', granule], ['npdg', granule], ['npda', granule], ['nows', granule],
+  ['mssrl', ({ blockBytes }, { mdtsBytes }) => copyRangeBlocksMax(mdtsBytes, blockBytes)],
+  ['mcl', ({ blockBytes }, { mdtsBytes }) => copyBlocksMax(mdtsBytes, blockBytes)],
+  ['msrc', () => COPY_RANGES_MAX - 1],
   ['nsattr', ({ readOnly }) => +readOnly],
 ]
 

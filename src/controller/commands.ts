@@ -60,6 +60,8 @@ export const IO_COMMANDS: readonly Command[] = [
   command(IO_OPCODE.DATASET_MANAGEMENT, 'Dataset Management', {
     effects: CHANGES_BLOCKS, announced: putBits(ONCS_BITS.dsm, 1),
   }),
+  command(IO_OPCODE.VERIFY, 'Verify', { announced: putBits(ONCS_BITS.verify, 1) }),
+  command(IO_OPCODE.COPY, 'Copy', { effects: CHANGES_BLOCKS, announced: putBits(ONCS_BITS.copy, 1) }),
   command(FABRICS_OPCODE, 'Fabrics'),
 ]
 

@@ -13,7 +13,7 @@ import type { NamespaceSnapshot, SubsystemSnapshot } from '../subsystem/subsyste
 import { NQN_BYTES } from '../wire/fabrics.ts'
 import {
   CNS, CSI, IDENTIFY_CONTROLLER, IDENTIFY_NAMESPACE, INDEPENDENT_NAMESPACE, LBAF,
-  NAMESPACE_DESCRIPTOR, NAMESPACE_LIST_MAX, NIDL, NIDT,
+  NAMESPACE_DESCRIPTOR, NAMESPACE_LIST_MAX, NIDL, NIDT, NVM_CONTROLLER,
 } from '../wire/identify.ts'
 import { layoutOf } from '../wire/layout.ts'
 import { STATUS } from '../wire/status.ts'
@@ -21,6 +21,7 @@ import { putHex, putNqn, putPadded, putU64 } from '../wire/value.ts'
 import {
   CONTROLLER_ROWS, type ControllerFacts, DISCOVERY_ROWS, IO_ROWS, NAMESPACE_ROWS, nsidMax,
 } from './capabilities.ts'
+import { VERIFY_BYTES_MAX, ZEROES_BYTES_MAX, sizeExponent } from './command-size.ts'
 
 /**
  * Writes the answer to (cns, nsid, csi, cntid) into the 4096 zeroed bytes at `at`.
@@ -55,8 +56,7 @@ function putAboutNamespaces(
     case CNS.NAMESPACE_DESCRIPTORS:
       return putDescriptors(view, at, facts.subsystem, nsid)
     case CNS.CONTROLLER_OF_COMMAND_SET:
-      // All zero: Write Zeroes and Dataset Management have no limits of their own.
-      return csi === CSI.NVM ? STATUS.SUCCESS : STATUS.INVALID_FIELD
+      return csi === CSI.NVM ? putCommandSizes(view, at) : STATUS.INVALID_FIELD
     case CNS.COMMAND_SETS:
       if (cntid !== 0xffff && cntid !== facts.controllerId) return STATUS.INVALID_FIELD
       // One combination, vector 0: the NVM command set alone.
@@ -88,6 +88,13 @@ function orField(view: DataView, at: number, structure: object, name: string, va
   if (width === 1) view.setUint8(place, view.getUint8(place) | value)
   else if (width === 2) view.setUint16(place, view.getUint16(place, true) | value, true)
   else view.setUint32(place, view.getUint32(place, true) | value, true)
+}
+
+/** Dataset Management has no limits of its own. */
+function putCommandSizes(view: DataView, at: number): number {
+  view.setUint8(at + NVM_CONTROLLER.vsl, sizeExponent(VERIFY_BYTES_MAX))
+  view.setUint8(at + NVM_CONTROLLER.wzsl, sizeExponent(ZEROES_BYTES_MAX))
+  return STATUS.SUCCESS
 }
 
 const find = (subsystem: SubsystemSnapshot, nsid: number): NamespaceSnapshot | undefined =>

@@ -1,5 +1,5 @@
 /**
- * I/O commands: Read, Write, Flush, Write Zeroes, Dataset Management, Compare. admit starts them, the reactor
+ * I/O commands: Read, Write, Flush, Write Zeroes, Dataset Management, Compare, Verify, Copy. admit starts them, the reactor
  * resumes them when the device's op completes; they call namespace and device.  NVM Command Set 1.0, 3
  *
  *   state ─▶ namespace ─▶ fields ─▶ length ─▶ range ─▶ device          each check has one status
@@ -16,7 +16,9 @@ import {
 } from '../wire/sqe.ts'
 import { STATUS as STATUS_ } from '../wire/status.ts'
 import { IO_SUPPORTED } from './commands.ts'
+import { VERIFY_BYTES_MAX as VERIFY_BYTES_MAX_, ZEROES_BYTES_MAX as ZEROES_BYTES_MAX_ } from './command-size.ts'
 import type { Controller } from './controller.ts'
+import type { Copies } from './copy.ts'
 import type { Dataset } from './dataset.ts'
 import type { RepeatableExecutor } from './executor.ts'
 import type { Queue } from './queue.ts'
@@ -30,6 +32,8 @@ const RW_CONTROL = RW_CONTROL_
 const STATUS = STATUS_
 const CONTROLLER_STATE = CONTROLLER_STATE_
 const COUNT = COUNT_
+const VERIFY_BYTES_MAX = VERIFY_BYTES_MAX_
+const ZEROES_BYTES_MAX = ZEROES_BYTES_MAX_
 
 const READ = IO_OPCODE.READ
 const WRITE = IO_OPCODE.WRITE
@@ -48,12 +52,13 @@ export class IoExecutor implements RepeatableExecutor {
   readonly #table: Shared
   readonly #namespaces: (Namespace | null)[]
   readonly #dataset: Dataset
+  readonly #copies: Copies
   readonly #transferBytesMax: number
 
   /** namespaces: of the whole target on this reactor, by counter index; slots.namespace points into it. */
   constructor(parts: {
     arena: Arena, shared: Shared, namespaces: (Namespace | null)[], dataset: Dataset,
-    transferBytesMax: number,
+    copies: Copies, transferBytesMax: number,
   }) {
     this.#words = parts.arena.words
     this.#shared = parts.shared.words
@@ -61,6 +66,7 @@ export class IoExecutor implements RepeatableExecutor {
     this.#table = parts.shared
     this.#namespaces = parts.namespaces
     this.#dataset = parts.dataset
+    this.#copies = parts.copies
     this.#transferBytesMax = parts.transferBytesMax
   }
 
@@ -83,6 +89,10 @@ export class IoExecutor implements RepeatableExecutor {
         return namespace.device.place(slot)
       case IO_OPCODE.COMPARE:
         return namespace.device.placeCompare(slot)
+      case IO_OPCODE.VERIFY:
+        return namespace.device.verify(slot)
+      case IO_OPCODE.COPY:
+        return this.#copies.place(slot)
       default:
         return this.#dataset.place(slot)
     }
@@ -108,6 +118,8 @@ export class IoExecutor implements RepeatableExecutor {
       if (outcome > 0) this.#dataset.endFlush(slot)
     } else if (outcome === 0 && slot.opcode === IO_OPCODE.DATASET_MANAGEMENT) {
       outcome = this.#dataset.next(slot, namespace)
+    } else if (outcome === 0 && slot.opcode === IO_OPCODE.COPY) {
+      outcome = this.#copies.next(slot, namespace)
     }
     if (outcome > 0 && queue !== null && queue.controller !== null) {
       this.#failed(slot, queue, queue.controller, outcome)
@@ -139,6 +151,10 @@ export class IoExecutor implements RepeatableExecutor {
         const status = this.#range(slot, namespace, w, true)
         return status === 0 ? namespace.device.placeCompare(slot) : status
       }
+      case IO_OPCODE.VERIFY:
+        return this.#verify(slot, namespace, w)
+      case IO_OPCODE.COPY:
+        return this.#copies.start(slot, namespace, w, this.#shared[controller.writeThroughWord] !== 0)
       case IO_OPCODE.DATASET_MANAGEMENT:
         return this.#dataset.start(slot, namespace, words[w + 10]! & 0xff, (words[w + 11]! & DSM_AD) !== 0)
       default:
@@ -154,6 +170,10 @@ export class IoExecutor implements RepeatableExecutor {
         return namespace.device.write(slot)
       case IO_OPCODE.COMPARE:
         return namespace.device.compare(slot)
+      case IO_OPCODE.COPY: {
+        const status = this.#copies.check(slot, namespace)
+        return status === 0 ? this.#copies.next(slot, namespace) : status
+      }
       default:
         return this.#dataset.next(slot, namespace)
     }
@@ -179,8 +199,16 @@ export class IoExecutor implements RepeatableExecutor {
     if (namespace.readOnly) return STATUS.NAMESPACE_WRITE_PROTECTED
     const status = this.#range(slot, namespace, w, false)
     if (status !== 0) return status
+    if (slot.blockCount << namespace.blockShift > ZEROES_BYTES_MAX) return STATUS.INVALID_FIELD
     this.#durability(slot, controller, w)
     return namespace.device.zero(slot, (this.#words[w + 12]! & DEAC) !== 0)
+  }
+
+  #verify(slot: Slot, namespace: Namespace, w: number): Outcome {
+    const status = this.#range(slot, namespace, w, false)
+    if (status !== 0) return status
+    if (slot.blockCount << namespace.blockShift > VERIFY_BYTES_MAX) return STATUS.INVALID_FIELD
+    return namespace.device.verify(slot)
   }
 
   /** FUA, or a write cache that the host switched off. */

@@ -38,6 +38,12 @@ export interface Device {
   placeCompare(slot: Slot): Outcome
   /** The data are in place: success when the blocks hold the same, else Compare Failure. */
   compare(slot: Slot): Outcome
+  /** Reads the slot's blocks to an arena offset. A place that the slot has stays as it is. */
+  fetch(slot: Slot, at: number): Outcome
+  /** Writes the slot's blocks from an arena offset; with fua, onto the medium. */
+  store(slot: Slot, at: number): Outcome
+  /** Reads all of the slot's blocks for the sake of reading them; STALL without a buffer. */
+  verify(slot: Slot): Outcome
   /** The slot's op completed with result (>= 0, or -errno). */
   resume(slot: Slot, result: number): Outcome
 }

@@ -28,9 +28,11 @@ const WANTS_DATA = WANTS_DATA_
 
 const TWO_32 = 4294967296
 const STEP = {
-  READ: 1, WRITE: 2, SYNC: 3, DISCARD: 4, ZERO: 5, COMPARE_READ: 6, COMPARE: 7, FILL: 8, PUNCH: 9,
+  READ: 1, WRITE: 2, SYNC: 3, DISCARD: 4, ZERO: 5, COMPARE_READ: 6, COMPARE: 7, FILL: 8, PUNCH: 9, VERIFY: 10,
 } as const
-const OPERATIONS = ['', 'read', 'write', 'sync', 'discard', 'zero', 'read', 'compare', 'write', 'discard']
+const OPERATIONS = ['', 'read', 'write', 'sync', 'discard', 'zero', 'read', 'compare', 'write', 'discard', 'read']
+/** What Verify reads at a time. */
+const VERIFY_BYTES = 128 * 1024
 const { EOPNOTSUPP } = constants.errno
 
 type FileSnapshot = Extract<DeviceSnapshot, { kind: 'file' | 'block' }>
@@ -104,6 +106,22 @@ export class FileDevice implements Device {
     return PENDING
   }
 
+  fetch(slot: Slot, at: number): Outcome {
+    this.#transfer(slot, OP.READ, STEP.READ, at, slot.blockCount * this.#blockBytes)
+    return PENDING
+  }
+
+  store(slot: Slot, at: number): Outcome {
+    this.#transfer(slot, OP.WRITE, STEP.WRITE, at, slot.blockCount * this.#blockBytes)
+    return PENDING
+  }
+
+  verify(slot: Slot): Outcome {
+    if (!this.#takeBuffer(slot, Math.min(VERIFY_BYTES, slot.blockCount * this.#blockBytes))) return STALL
+    slot.progress = 0
+    return this.#piece(slot, OP.READ, STEP.VERIFY, slot.buffer, VERIFY_BYTES)
+  }
+
   resume(slot: Slot, result: number): Outcome {
     const step = slot.step
     if (result < 0) return this.#failure(slot, step, -result)
@@ -115,6 +133,7 @@ export class FileDevice implements Device {
     }
     if (step === STEP.COMPARE) return result === 0 ? 0 : STATUS.COMPARE_FAILURE
     if (step === STEP.FILL) return this.#fill(slot)
+    if (step === STEP.VERIFY) return this.#piece(slot, OP.READ, STEP.VERIFY, slot.buffer, VERIFY_BYTES)
     if ((step === STEP.ZERO || step === STEP.PUNCH) && slot.fua === 1) return this.flush(slot)
     return 0
   }
@@ -127,7 +146,7 @@ export class FileDevice implements Device {
     // To deallocate is advice.
     if (errno === EOPNOTSUPP && step === STEP.DISCARD) return 0
     this.#failed(errno, OPERATIONS[step]!)
-    return mediaStatusOfErrno(errno, step !== STEP.READ && step !== STEP.COMPARE_READ)
+    return mediaStatusOfErrno(errno, OPERATIONS[step] !== 'read')
   }
 
   #takeBuffer(slot: Slot, bytes: number): boolean {
@@ -142,7 +161,7 @@ export class FileDevice implements Device {
     const position = lbaOf(slot) * this.#blockBytes
     slot.step = step
     this.#work.file(
-      code, slot.index, this.#snapshot.file, slot.fua === 1 ? OP.FUA : 0, at, bytes,
+      code, slot.index, this.#snapshot.file, slot.fua === 1 && code === OP.WRITE ? OP.FUA : 0, at, bytes,
       position | 0, (position / TWO_32) | 0,
     )
   }
@@ -158,16 +177,20 @@ export class FileDevice implements Device {
     return PENDING
   }
 
-  /** Writes the next piece of zeroes; 0 when all blocks have been written. */
   #fill(slot: Slot): Outcome {
+    return this.#piece(slot, OP.WRITE, STEP.FILL, this.#zeroAt, this.#zeroBytes)
+  }
+
+  /** READ or WRITE of the next piece of the slot's blocks at an arena offset; 0 when all are done. */
+  #piece(slot: Slot, code: number, step: number, at: number, bytesMax: number): Outcome {
     const done = slot.progress
-    const bytes = Math.min(this.#zeroBytes, slot.blockCount * this.#blockBytes - done)
+    const bytes = Math.min(bytesMax, slot.blockCount * this.#blockBytes - done)
     if (bytes <= 0) return 0
     const position = lbaOf(slot) * this.#blockBytes + done
     slot.progress = done + bytes
-    slot.step = STEP.FILL
+    slot.step = step
     this.#work.file(
-      OP.WRITE, slot.index, this.#snapshot.file, slot.fua === 1 ? OP.FUA : 0, this.#zeroAt, bytes,
+      code, slot.index, this.#snapshot.file, slot.fua === 1 ? OP.FUA : 0, at, bytes,
       position | 0, (position / TWO_32) | 0,
     )
     return PENDING

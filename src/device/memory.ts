@@ -1,6 +1,6 @@
 /**
  * Memory device: the blocks are a region that every reactor maps. Nothing is copied to read; host data are
- * received or copied straight into their blocks.  namespace → memory → shim (MEMORY_ZERO, COMPARE only).
+ * received or copied straight into their blocks.  namespace → memory → shim (no files).
  *
  * Pages exist when they were written first, and go back to the system when they are deallocated.
  * Invariant: a place handed out lies within the region; lba + blockCount <= blocks was checked before.
@@ -80,6 +80,29 @@ export class MemoryDevice implements Device {
       slot.index, slot.buffer, slot.bytes, this.#region, position | 0, (position / TWO_32) | 0,
     )
     return PENDING
+  }
+
+  fetch(slot: Slot, at: number): Outcome {
+    const position = lbaOf(slot) * this.#blockBytes
+    this.#work.move(
+      slot.index, slot.blockCount * this.#blockBytes,
+      this.#region, position | 0, (position / TWO_32) | 0, 0, at, 0,
+    )
+    return PENDING
+  }
+
+  store(slot: Slot, at: number): Outcome {
+    const position = lbaOf(slot) * this.#blockBytes
+    this.#work.move(
+      slot.index, slot.blockCount * this.#blockBytes,
+      0, at, 0, this.#region, position | 0, (position / TWO_32) | 0,
+    )
+    return PENDING
+  }
+
+  /** Memory that can be mapped can be read. */
+  verify(_slot: Slot): Outcome {
+    return 0
   }
 
   resume(_slot: Slot, result: number): Outcome {

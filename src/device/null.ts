@@ -24,12 +24,14 @@ export class NullDevice implements Device {
   readonly #work: Work
   readonly #buffers: Buffers
   readonly #zeroAt: number
+  readonly #blockBytes: number
 
   /** zeroAt: arena offset of the largest transfer's bytes. */
-  constructor(work: Work, buffers: Buffers, zeroAt: number) {
+  constructor(work: Work, buffers: Buffers, zeroAt: number, blockBytes: number) {
     this.#work = work
     this.#buffers = buffers
     this.#zeroAt = zeroAt
+    this.#blockBytes = blockBytes
   }
 
   read(slot: Slot): Outcome {
@@ -67,6 +69,20 @@ export class NullDevice implements Device {
   compare(slot: Slot): Outcome {
     this.#work.compare(slot.index, slot.buffer, slot.bytes, 0, this.#zeroAt, 0)
     return PENDING
+  }
+
+  fetch(slot: Slot, at: number): Outcome {
+    const bytes = slot.blockCount * this.#blockBytes
+    this.#work.move(slot.index, bytes, 0, this.#zeroAt, 0, 0, at, 0)
+    return PENDING
+  }
+
+  store(_slot: Slot, _at: number): Outcome {
+    return 0
+  }
+
+  verify(_slot: Slot): Outcome {
+    return 0
   }
 
   resume(_slot: Slot, result: number): Outcome {

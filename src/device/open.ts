@@ -29,7 +29,7 @@ export function openDevice(
     case 'memory':
       return new MemoryDevice(work, buffers, device.region, blockBytes)
     case 'null':
-      return new NullDevice(work, buffers, zeroAt)
+      return new NullDevice(work, buffers, zeroAt, blockBytes)
     default:
       return new FileDevice(work, buffers, device, blockBytes, zeroAt, transferBytes, failed)
   }

@@ -117,6 +117,22 @@ export class Work {
     words[w + O.OTHER_HI] = hi
   }
 
+  /** MOVE of bytes from one place to another. Completes with 0, after the copies of its turn. */
+  move(
+    token: number, bytes: number, region: number, lo: number, hi: number,
+    targetRegion: number, targetLo: number, targetHi: number,
+  ): void {
+    const w = this.#op(OP.MOVE, token)
+    const words = this.#words
+    words[w + O.REGION] = region
+    words[w + O.LO] = lo
+    words[w + O.HI] = hi
+    words[w + O.BYTES] = bytes
+    words[w + O.OTHER_REGION] = targetRegion
+    words[w + O.OTHER_LO] = targetLo
+    words[w + O.OTHER_HI] = targetHi
+  }
+
   /** Reserves the next op entry, zeroed but for its code and token; returns its word index. */
   #op(code: number, token: number): number {
     const words = this.#words

@@ -67,7 +67,8 @@ export const O = {
 
 /** O.CODE; FUA alone belongs in O.FLAGS. */
 export const OP = {
-  READ: 1, WRITE: 2, SYNC: 3, DISCARD: 4, ZERO: 5, MEMORY_ZERO: 6, COMPARE: 7, FUA: 1,
+  READ: 1, WRITE: 2, SYNC: 3, DISCARD: 4, ZERO: 5, MEMORY_ZERO: 6, COMPARE: 7, MOVE: 8,
+  FUA: 1,
 } as const
 
 export const ENGINE = { AUTO: 0, URING: 1, EPOLL: 2, IOCP: 3 } as const

@@ -68,6 +68,24 @@ export const DSM_RANGES_MAX = 256
 export const DSM_RANGE = layout('DSM_RANGE', 16, { cattr: [0, 4], nlb: [4, 4], slba: [8, 8] })
 export const DSM_RANGE_BYTES = 16
 
+/** Copy. sdlba: where the blocks go. nr is 0-based. */
+export const COPY = layout('COPY', 64, {
+  ...HEAD,
+  sdlba: [40, 8], nr: [48, 1], format: [49, 1], control: [50, 2], rsvd52: [52, 2], dspec: [54, 2],
+  reftag: [56, 4], apptag: [60, 2], appmask: [62, 2],
+})
+/** df: the form of the source ranges, an index into COPY_FORMATS. */
+export const COPY_CDW12 = bits('COPY CDW12', 32, {
+  nr: [0, 8], df: [8, 4], prinfor: [12, 4], dtype: [20, 4], prinfow: [26, 4], fua: [30, 1], lr: [31, 1],
+})
+/** A source range: nlb is 0-based. Form 1 has longer tags after the same head. */
+export const COPY_RANGE = layout('COPY_RANGE', 32, {
+  rsvd0: [0, 8], slba: [8, 8], nlb: [16, 2], rsvd18: [18, 6], reftag: [24, 4], apptag: [28, 2],
+  appmask: [30, 2],
+})
+/** Bytes of a source range by its form; OCFS has a bit for each. */
+export const COPY_FORMATS: readonly number[] = [32, 40]
+
 export const IO_OPCODE = Object.freeze({
   FLUSH: 0x00, WRITE: 0x01, READ: 0x02, WRITE_UNCORRECTABLE: 0x04, COMPARE: 0x05,
   WRITE_ZEROES: 0x08, DATASET_MANAGEMENT: 0x09, VERIFY: 0x0c, RESERVATION_REGISTER: 0x0d,

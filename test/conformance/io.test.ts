@@ -199,8 +199,9 @@ describe.each([SMALL, LARGE])('$blockBytes-byte blocks', ({ nsid, blockBytes, bl
   test('NVM-18: all of it zeroed, in the largest steps there are', async () => {
     const queue = await ioQueue()
     await put(queue, blocks - 1, pattern(blockBytes, 10))
-    for (let slba = 0; slba < blocks; slba += 65536) {
-      const count = Math.min(65536, blocks - slba)
+    const most = (32 << 20) / blockBytes
+    for (let slba = 0; slba < blocks; slba += most) {
+      const count = Math.min(most, blocks - slba)
       expect((await queue.submit(writeZeroes(nsid, slba, count))).status).toBe('0/00h')
     }
     expect((await get(queue, blocks - 1, 1)).every((byte) => byte === 0)).toBe(true)
@@ -282,7 +283,7 @@ test('NVM-19: a namespace that may only be read', async () => {
 })
 
 describe('opcodes', () => {
-  test.each([0x03, 0x04, 0x06, 0x0c, 0x0d, 0x0e, 0x11, 0x15, 0x19, 0x79, 0x7a, 0x7d, 0x80, 0xff])(
+  test.each([0x03, 0x04, 0x06, 0x0d, 0x0e, 0x11, 0x15, 0x79, 0x7a, 0x7d, 0x80, 0xff])(
     'NVM-10: %i on an I/O queue', async (opcode) => {
       const queue = await ioQueue()
       expect((await queue.submit(sqe(opcode, 1))).status).toBe('0/01h')

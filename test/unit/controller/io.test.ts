@@ -3,6 +3,7 @@
  */
 import { describe, expect, test } from 'vitest'
 import { IO_COMMANDS } from '../../../src/controller/commands.ts'
+import { Copies } from '../../../src/controller/copy.ts'
 import { Dataset } from '../../../src/controller/dataset.ts'
 import { IoExecutor } from '../../../src/controller/io.ts'
 import { Queue } from '../../../src/controller/queue.ts'
@@ -15,8 +16,8 @@ import { sqe } from '../../command-bytes.ts'
 import { fakeArena } from '../reactor/fake-arena.ts'
 import { controllerOf, namespaceSnapshot, sharedBlock } from './association.ts'
 
-const [FLUSH, WRITE, READ, COMPARE, WRITE_ZEROES, DSM] = [0, 1, 2, 5, 8, 9]
 const FABRICS = 0x7f
+const [FLUSH, WRITE, READ, COMPARE, WRITE_ZEROES, DSM, VERIFY, COPY] = [0, 1, 2, 5, 8, 9, 12, 0x19]
 const FUA = 0x4000_0000
 const DEAC = 0x0200_0000
 const BLOCKS = 2 ** 33
@@ -43,7 +44,7 @@ function rig() {
       return says
     }
     return {
-      kind: 'null', read: ask('read'), place: ask('place'), write: ask('write'), flush: ask('flush'),
+      kind: 'null', fetch: ask('fetch'), store: ask('store'), verify: ask('verify'), read: ask('read'), place: ask('place'), write: ask('write'), flush: ask('flush'),
       zero: ask('zero'), deallocate: ask('deallocate'), placeCompare: ask('placeCompare'),
       compare: ask('compare'), resume: (_slot, result) => result,
     }
@@ -58,9 +59,10 @@ function rig() {
   const { controller } = controllerOf({ namespaces: [null, namespaces[0]!, namespaces[1]!, null, namespaces[2]!] })
   const queue: Queue = Object.assign(new Queue(0), { controller, qid: 3 })
   shared.words[controller.stateWord] = CONTROLLER_STATE.READY
+  const buffers = new Buffers(arena.buffersAt, 1 << 20)
   const io = new IoExecutor({
-    arena, shared, namespaces, dataset: new Dataset(arena, slots, new Buffers(arena.buffersAt, 1 << 20)),
-    transferBytesMax: 1 << 20,
+    arena, shared, namespaces, dataset: new Dataset(arena, slots, buffers),
+    copies: new Copies(arena, slots, buffers, 64 << 10), transferBytesMax: 1 << 20,
   })
   /** lba, 0-based blocks with control bits, bytes of the SGL. */
   const start = (opcode: number, nsid: number, lba = 0, cdw12 = 0, bytes = 512) => {
@@ -101,7 +103,7 @@ describe('refused', () => {
     expect([start(READ, nsid).outcome, asked]).toEqual([INVALID_NAMESPACE, []])
   })
 
-  test.each([4, 12, 13, 0x19, 0x7e, 0x80, 0xff])('opcode %i', (opcode) => {
+  test.each([4, 13, 0x7e, 0x80, 0xff])('opcode %i', (opcode) => {
     expect(rig().start(opcode, 1).outcome).toBe(INVALID_OPCODE)
   })
 
@@ -171,6 +173,13 @@ describe('a device is asked', () => {
     ])
   })
 
+  test('to verify what a command may at most', () => {
+    const { start, asked } = rig()
+    start(VERIFY, 1, 3, 0xffff, 0)
+    start(VERIFY, 2, 3, 7, 0)
+    expect(asked).toEqual(['1 verify 3+65536', '2 verify 3+8'])
+  })
+
   test('to flush one namespace, or all', () => {
     const { start, io, queue, asked } = rig()
     start(FLUSH, 4, 0, 0, 0)
@@ -223,6 +232,47 @@ test('ranges are deallocated one after the other', () => {
   }
   expect([io.run(slot, queue), io.resume(slot, 0, queue), io.resume(slot, 0, queue)]).toEqual([PENDING, PENDING, 0])
   expect(asked).toEqual(['1 deallocate 5+2', '1 deallocate 9+2'])
+})
+
+describe('Copy', () => {
+  const RANGES = [[5, 2], [BLOCKS - 1, 1]] as const
+  const begin = (cdw12 = 0) => {
+    const all = rig()
+    const { slot, outcome } = all.run(COPY, sqe(COPY, 1, [700, 0, RANGES.length - 1 + cdw12]), 32 * RANGES.length)
+    expect(outcome).toBe(WANTS_DATA)
+    for (const [index, [lba, count]] of RANGES.entries()) {
+      all.arena.view.setBigUint64(slot.buffer + 32 * index + 8, BigInt(lba), true)
+      all.arena.view.setUint16(slot.buffer + 32 * index + 16, count - 1, true)
+    }
+    return { ...all, slot }
+  }
+
+  test('reads all ranges, then writes them', () => {
+    const { io, slot, queue, asked } = begin()
+    const outcomes = [io.run(slot, queue), io.resume(slot, 0, queue), io.resume(slot, 0, queue), io.resume(slot, 0, queue)]
+    expect(outcomes).toEqual([PENDING, PENDING, PENDING, 0])
+    const at = slot.buffer
+    expect(asked).toEqual([`1 fetch 5+2 ${at}`, `1 fetch ${BLOCKS - 1}+1 ${at + 1024}`, `1 store 700+3 ${at}`])
+  })
+
+  test('onto the medium by FUA; what is read has no FUA', () => {
+    const { io, slot, queue, asked } = begin(FUA)
+    for (io.run(slot, queue); io.resume(slot, 0, queue) === PENDING;);
+    expect(asked.map((what) => what.includes('fua'))).toEqual([false, false, true])
+  })
+
+  test('a source that cannot be read leaves the target as it was', () => {
+    const { io, slot, queue, asked } = begin()
+    io.run(slot, queue)
+    expect([io.resume(slot, 0x281, queue), asked.length]).toEqual([0x281, 1])
+  })
+
+  test('waits for a buffer', () => {
+    const { io, slot, run } = begin()
+    for (let k = 0; k < 15; k++) run(COPY, sqe(COPY, 1), 32)
+    const last = run(COPY, sqe(COPY, 1), 32)
+    expect([last.outcome, io.again(last.slot), slot.readable]).toEqual([STALL, STALL, 1])
+  })
 })
 
 describe('counted', () => {

@@ -66,11 +66,36 @@ describe('read and write', () => {
     expect(run(slot, file.write(slot), 0).ops).toMatchObject([{ code: WRITE, flags: FUA }])
   })
 
+  test('blocks for an offset of the arena, and from it', () => {
+    const { device, file, run } = rig({}, 4096)
+    const slot = device.slot(2 ** 33, 2, 0, { fua: 1 })
+    expect(run(slot, file.fetch(slot, 8192), 0)).toMatchObject({
+      ops: [{ code: READ, flags: 0, at: 8192, bytes: 8192, position: 2 ** 45 }], outcome: 0,
+    })
+    expect(run(slot, file.store(slot, 8192), 0)).toMatchObject({
+      ops: [{ code: WRITE, flags: FUA, at: 8192, bytes: 8192, position: 2 ** 45 }], outcome: 0,
+    })
+  })
+
+  test('Verify reads piece after piece into one buffer, until one fails', () => {
+    const { device, file, run, failures } = rig()
+    const slot = device.slot(100, 600, 0)
+    const { ops, outcome } = run(slot, file.verify(slot), 0, 0, 0)
+    expect(ops.map(({ code, at, bytes, position }) => [code, at - slot.buffer, bytes, position])).toEqual([
+      [READ, 0, 131072, 51200], [READ, 0, 131072, 182272], [READ, 0, 45056, 313344],
+    ])
+    expect([outcome, failures]).toEqual([0, []])
+    const bad = device.slot(100, 8, 0)
+    device.buffers.give(slot.buffer)
+    expect(run(bad, file.verify(bad), -EIO).outcome).toBe(UNRECOVERED_READ)
+    expect(failures).toEqual([`read ${EIO}`])
+  })
+
   test('without a buffer nothing happens', () => {
     const { device, file } = rig()
     while (device.buffers.take(1) !== -1);
     const slot = device.slot(0, 1, 512)
-    expect([file.read(slot), file.place(slot), file.placeCompare(slot)]).toEqual([STALL, STALL, STALL])
+    expect([file.read(slot), file.place(slot), file.placeCompare(slot), file.verify(slot)]).toEqual(Array(4).fill(STALL))
     expect([slot.buffer, device.idle()]).toEqual([-1, true])
   })
 

@@ -7,7 +7,7 @@ import { MemoryDevice } from '../../../src/device/memory.ts'
 import { NullDevice } from '../../../src/device/null.ts'
 import { DeviceRig, PAGE } from './device-rig.ts'
 
-const [MEMORY_ZERO, COMPARE] = [6, 7]
+const [MEMORY_ZERO, COMPARE, MOVE] = [6, 7, 8]
 const REGION = 3
 const COMPARE_FAILURE = 0x4285
 const COMMAND_INTERRUPTED = 0x21
@@ -52,6 +52,17 @@ describe('memory', () => {
     ])
   })
 
+  test('blocks are moved to the arena, and from it', () => {
+    const { device, memory } = rig()
+    const slot = device.slot(2 ** 23 + 7, 3, 0)
+    const position = 2 ** 32 + 7 * 512
+    expect(memory.fetch(slot, 8192)).toBe(PENDING)
+    expect(device.op(slot)).toMatchObject({ code: MOVE, region: REGION, at: position, bytes: 1536, otherRegion: 0, otherAt: 8192 })
+    expect(memory.store(slot, 8192)).toBe(PENDING)
+    expect(device.op(slot)).toMatchObject({ code: MOVE, region: 0, at: 8192, bytes: 1536, otherRegion: REGION, otherAt: position })
+    expect([memory.resume(slot, 0), memory.verify(slot)]).toEqual([0, 0])
+  })
+
   test('compare without a buffer', () => {
     const { device, memory } = rig()
     while (device.buffers.take(1) !== -1);
@@ -64,7 +75,7 @@ describe('null', () => {
   function rig() {
     const device = new DeviceRig()
     const zeroAt = device.buffers.take(8 * PAGE)
-    return { device, zeroAt, nothing: new NullDevice(device.work, device.buffers, zeroAt) }
+    return { device, zeroAt, nothing: new NullDevice(device.work, device.buffers, zeroAt, 512) }
   }
 
   test('reads come from the zeroes', () => {
@@ -90,6 +101,13 @@ describe('null', () => {
     expect([nothing.flush(slot), nothing.zero(slot, true), nothing.deallocate(slot), device.idle()]).toEqual([
       0, 0, 0, true,
     ])
+  })
+
+  test('blocks to copy are zeroes, and go nowhere', () => {
+    const { device, nothing, zeroAt } = rig()
+    const slot = device.slot(0, 8, 0)
+    expect([nothing.fetch(slot, 4096), nothing.store(slot, 4096), nothing.verify(slot)]).toEqual([PENDING, 0, 0])
+    expect(device.op(slot)).toMatchObject({ code: MOVE, at: zeroAt, bytes: 4096, otherAt: 4096 })
   })
 
   test('compare is with the zeroes', () => {

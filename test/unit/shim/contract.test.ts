@@ -85,6 +85,7 @@ describe.each(ENGINES)('$name', ({ engine }) => {
     ['memory outside', { [O.CODE]: OP.READ, [O.LO]: -4096, [O.BYTES]: 4096 }, -EFAULT],
     ['negative length', { [O.CODE]: OP.READ, [O.BYTES]: -1 }, -EINVAL],
     ['zero outside', { [O.CODE]: OP.MEMORY_ZERO, [O.RANGE_HI]: 1 }, -EFAULT],
+    ['target outside', { [O.CODE]: OP.MOVE, [O.BYTES]: 8, [O.OTHER_HI]: -1 }, -EFAULT],
     ['other side outside', { [O.CODE]: OP.COMPARE, [O.BYTES]: 8, [O.OTHER_HI]: -1 }, -EFAULT],
   ])('op: %s', (_, words, expected) => {
     rig.op({ [O.CODE]: OP.COMPARE, [O.BYTES]: 4 })

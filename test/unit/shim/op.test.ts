@@ -149,6 +149,18 @@ describe.each(ENGINES)('$name', ({ engine }) => {
     expect(await rig.run({ ...words, [O.BYTES]: 4999 })).toBe(0)
   })
 
+  test('MOVE moves exactly its bytes, also onto themselves', async () => {
+    rig.bytes.set(pattern(5000, 3), rig.buffer(0))
+    rig.bytes.fill(7, rig.buffer(8192), rig.buffer(16384))
+    const words = { [O.CODE]: OP.MOVE, [O.LO]: rig.buffer(0), [O.BYTES]: 4999 }
+    expect(await rig.run({ ...words, [O.OTHER_LO]: rig.buffer(8192) })).toBe(0)
+    const moved = Buffer.from(rig.bytes.subarray(rig.buffer(8192), rig.buffer(8192) + 5000))
+    expect(moved.equals(Buffer.concat([pattern(5000, 3).subarray(0, 4999), Buffer.of(7)]))).toBe(true)
+    expect(await rig.run({ ...words, [O.OTHER_LO]: rig.buffer(1) })).toBe(0)
+    const shifted = Buffer.from(rig.bytes.subarray(rig.buffer(1), rig.buffer(1) + 4999))
+    expect(shifted.equals(pattern(5000, 3).subarray(0, 4999))).toBe(true)
+  })
+
   test('MEMORY_ZERO zeroes exactly its range, in a region and in the arena', async () => {
     const bytes = 200 << 20
     const region = shim.regionCreate(bytes, true)
