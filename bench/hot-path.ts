@@ -97,8 +97,8 @@ function plainArena(): ArrayBuffer {
 }
 
 function assemble(all: Connections): Connection {
-  const sender = new Sender(arena, all.all, limits.txEntries)
-  const completer = new Completer(slots, buffers, pages, adminAt, sender, all)
+  const sender = new Sender(arena, limits.txEntries)
+  const completer = new Completer(slots, buffers, pages, adminAt, sender)
   const transfers = new Transfers(
     slots, sender, limits.transfers, limits.transferBytes, limits.commandTransfers,
   )

@@ -87,8 +87,8 @@ class ReactorThread {
     )
     const connections = new Connections(arena, shim, limits.txEntries, limits.rxBytes)
     this.#connections = connections
-    const sender = new Sender(arena, connections.all, limits.txEntries)
-    const completer = new Completer(slots, buffers, pages, adminAt, sender, connections)
+    const sender = new Sender(arena, limits.txEntries)
+    const completer = new Completer(slots, buffers, pages, adminAt, sender)
     this.#completer = completer
     const transfers = new Transfers(slots, sender, limits.transfers, limits.transferBytes, limits.commandTransfers)
 

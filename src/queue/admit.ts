@@ -19,7 +19,7 @@ import { SGL_ID as SGL_ID_ } from '../wire/sqe.ts'
 import { STATUS as STATUS_ } from '../wire/status.ts'
 import { type Completer, FROM_HOST as FROM_HOST_, TO_HOST as TO_HOST_ } from './complete.ts'
 import type { Queue } from '../controller/queue.ts'
-import { SLOT as SLOT_, type Slot, type Slots } from '../reactor/slots.ts'
+import { type Owner, SLOT as SLOT_, type Slot, type Slots } from '../reactor/slots.ts'
 import type { Transfers } from './transfer.ts'
 import { Waiters } from './wait.ts'
 
@@ -34,6 +34,14 @@ const TO_HOST = TO_HOST_
 const SLOT = SLOT_
 
 export { STALL }
+
+/** A connection that commands come by. */
+export interface Client extends Owner {
+  readonly queue: Queue
+  /** R2Ts that the host allows at a time for one command. */
+  readonly transfersMax: number
+}
+
 /** The command has a slot, or an answer. */
 export const ADMITTED = 0
 /** The capsule's data are not what SGL1 says: the transport ends the connection. */
@@ -89,20 +97,23 @@ export class Admission {
 
   /**
    * w: word index of the SQE. dataAt: arena offset of dataBytes of in-capsule data; digestFailed: they are
-   * not what the host sent. transfersMax: R2Ts at a time. ADMITTED, STALL, MISMATCH or TOO_LONG.
+   * not what the host sent. ADMITTED, STALL, MISMATCH or TOO_LONG.
    */
   admit(
-    queue: Queue, w: number, dataAt: number, dataBytes: number, digestFailed: boolean, transfersMax: number,
+    client: Client, w: number, dataAt: number, dataBytes: number, digestFailed: boolean,
   ): number {
     const words = this.#arena.words
+    const { queue, transfersMax } = client
     const slots = this.#slots
     const opcode = words[w]! & 0xff
     const sglLength = words[w + SGL_LENGTH_WORD]!
     const inCapsule = words[w + SGL_ID_WORD]! >>> 24 === SGL_ID.IN_CAPSULE
     if (dataBytes !== (inCapsule ? sglLength : 0)) return MISMATCH
     if (dataBytes > this.#inCapsuleBytes && dataBytes > this.#capsuleLimit(queue, opcode)) return TOO_LONG
+    // Two call sites, so that the one of I/O commands only ever sees one executor: ADR 5.
+    const isIo = queue.qid !== 0 && opcode !== FABRICS_OPCODE
     const exhausted = slots.exhausted
-    const slot = slots.take(queue.connection)
+    const slot = slots.take(client)
     slot.cid = words[w]! >>> 16
     slot.opcode = opcode
     slot.bytes = sglLength
@@ -112,10 +123,11 @@ export class Admission {
     if (outcome === 0) {
       if (digestFailed) outcome = STATUS.TRANSIENT_TRANSPORT_ERROR
       else if (exhausted) outcome = STATUS.COMMAND_INTERRUPTED
+      else if (isIo) outcome = this.#io.start(slot, queue, w)
       else outcome = this.executor(queue, opcode).start(slot, queue, w)
     }
     if (outcome === STALL) {
-      if (dataBytes === 0 && this.executor(queue, opcode) === this.#io) {
+      if (dataBytes === 0 && isIo) {
         this.#waiters.push(slot, transfersMax)
         return ADMITTED
       }
@@ -129,7 +141,7 @@ export class Admission {
       }
       this.place(slot, 0, dataAt, dataBytes)
       slot.received = dataBytes
-      outcome = this.executor(queue, opcode).run(slot, queue)
+      outcome = isIo ? this.#io.run(slot, queue) : this.executor(queue, opcode).run(slot, queue)
     }
     if (outcome >= 0) this.#completer.finish(slot, outcome)
     return ADMITTED

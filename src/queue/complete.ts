@@ -12,14 +12,6 @@ import type { Transport } from './transport.ts'
 // V8 folds the constants of a module, but not those that it imports: docs/adr/0005.
 const SLOT = SLOT_
 
-/** Whether answers may still be sent on a connection, and who holds how many slots. */
-export interface Occupancy {
-  /** True while answers can be sent on the connection. */
-  sends(connection: number): boolean
-  /** A slot of the connection was freed. */
-  freed(connection: number): void
-}
-
 /** The slot's data go to the host. */
 export const TO_HOST = 2
 /** The slot's data come from the host. */
@@ -31,20 +23,18 @@ export class Completer {
   readonly #adminBuffers: Buffers
   readonly #adminAt: number
   readonly #transport: Transport
-  readonly #occupancy: Occupancy
   /** Commands answered since the start, by all connections of this reactor. */
   completedCount = 0
 
   constructor(
     slots: Slots, buffers: Buffers, adminBuffers: Buffers, adminAt: number,
-    transport: Transport, occupancy: Occupancy,
+    transport: Transport,
   ) {
     this.#slots = slots
     this.#buffers = buffers
     this.#adminBuffers = adminBuffers
     this.#adminAt = adminAt
     this.#transport = transport
-    this.#occupancy = occupancy
   }
 
   /** The command is done with this status (wire/status.ts): answers, unless its host has gone. */
@@ -52,7 +42,7 @@ export class Completer {
     assert(status >= 0, 'a command finishes with a status')
     slot.status = status
     this.completedCount++
-    if (!this.#occupancy.sends(slot.connection)) {
+    if (!this.answers(slot)) {
       this.free(slot)
       return
     }
@@ -68,16 +58,14 @@ export class Completer {
 
   /** False when its host has gone or is being sent away: it is asked for nothing, and told nothing. */
   answers(slot: Slot): boolean {
-    return this.#occupancy.sends(slot.connection)
+    const owner = slot.owner
+    return owner !== null && owner.sends
   }
 
   /** The answer has left, or never will: the buffer and the slot go back. */
   free(slot: Slot): void {
-    const slots = this.#slots
     this.giveBuffer(slot)
-    const connection = slot.connection
-    slots.free(slot)
-    this.#occupancy.freed(connection)
+    this.#slots.free(slot)
   }
 
   giveBuffer(slot: Slot): void {

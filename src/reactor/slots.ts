@@ -29,11 +29,20 @@ const EDGES = Int32Array.of(
 export const SQE_WORDS = 16
 const COUNT_MAX = 65535
 
+/** The connection that a command came by, as far as queue and reactor need it. */
+export interface Owner {
+  readonly index: number
+  /** Answers can be queued: it is not ending. */
+  readonly sends: boolean
+  /** Slots that name it; Slots counts. */
+  slotCount: number
+}
+
 export class Slot {
   readonly index: number
   state: number = STATES.FREE
-  /** Connection index, -1 when its connection has gone. */
-  connection = -1
+  /** null = free, or its connection has gone. */
+  owner: Owner | null = null
   cid = 0
   opcode = 0
   /** Length of the command's data in bytes (SGL length), and which way: 0 none, 1 to us, 2 to the host. */
@@ -74,6 +83,11 @@ export class Slot {
 
   constructor(index: number) {
     this.index = index
+  }
+
+  /** Index of its connection, -1 when that has gone. */
+  get connection(): number {
+    return this.owner === null ? -1 : this.owner.index
   }
 
   enter(next: number): void {
@@ -122,12 +136,13 @@ export class Slots {
   }
 
   /** A slot in state EXECUTING with everything but its place reset. */
-  take(connection: number): Slot {
+  take(owner: Owner): Slot {
     assert(this.freeCount > 0, 'there is a slot left')
     const slot = this.all[this.#free[--this.freeCount]!]!
     assert(slot.state === STATES.FREE, 'a free slot is FREE')
     slot.state = STATES.EXECUTING
-    slot.connection = connection
+    slot.owner = owner
+    owner.slotCount++
     slot.status = 0
     slot.dw0 = 0
     slot.dw1 = 0
@@ -148,7 +163,8 @@ export class Slots {
   free(slot: Slot): void {
     assert(slot.buffer === -1, 'a slot gives its buffer back before it is freed')
     slot.enter(STATES.FREE)
-    slot.connection = -1
+    if (slot.owner !== null) slot.owner.slotCount--
+    slot.owner = null
     this.#free[this.freeCount++] = slot.index
   }
 }

@@ -9,6 +9,7 @@
  */
 import { TX_ENTRIES_A_SLOT } from '../limits.ts'
 import type { Arena } from '../reactor/arena.ts'
+import type { Owner } from '../reactor/slots.ts'
 import { C, TX, WORDS } from '../shim/abi.ts'
 import { DIGEST_BYTES, PDU_FLAG, PDU_TYPE, SHORT_HEADER_BYTES } from '../wire/pdu.ts'
 import type { Endpoint } from '../subsystem/subsystem.ts'
@@ -20,7 +21,7 @@ export const PHASE = {
 
 const NOWHERE: Endpoint = { address: '', port: 0 }
 
-export class Connection {
+export class Connection implements Owner {
   readonly index: number
   /** Word index of the control block, of the send ring; arena offset of the receive ring. */
   readonly control: number
@@ -84,6 +85,10 @@ export class Connection {
     this.txWord = (arena.txAt >> 2) + index * txEntries * WORDS.TX
     this.rxAt = arena.rxAt + index * rxBytes * 2
     this.queue = new Queue(index)
+  }
+
+  get sends(): boolean {
+    return this.phase !== PHASE.FREE && this.phase < PHASE.TERMINATING
   }
 
   reset(words: Int32Array): void {

@@ -11,7 +11,7 @@ import { SLOT as SLOT_, type Slots } from '../reactor/slots.ts'
 import type { Aborts } from '../controller/abort.ts'
 import type { Associations } from '../controller/associations.ts'
 import type { Admission } from '../queue/admit.ts'
-import type { Completer, Occupancy } from '../queue/complete.ts'
+import type { Completer } from '../queue/complete.ts'
 import type { Transfers } from '../queue/transfer.ts'
 import { C as C_, H as H_, STATE as STATE_ } from '../shim/abi.ts'
 import { errnoName, type Shim } from '../shim/shim.ts'
@@ -52,7 +52,7 @@ export type ConnectionParts = {
   readonly gone: (connection: Connection, reason: string) => void
 }
 
-export class Connections implements Occupancy {
+export class Connections {
   readonly all: Connection[]
   readonly #arena: Arena
   readonly #shim: Pick<Shim, 'adopt' | 'release'>
@@ -73,16 +73,6 @@ export class Connections implements Occupancy {
 
   assemble(parts: ConnectionParts): void {
     this.#parts = parts
-  }
-
-  sends(connection: number): boolean {
-    if (connection < 0) return false
-    const phase = this.all[connection]!.phase
-    return phase !== PHASE.FREE && phase < PHASE.TERMINATING
-  }
-
-  freed(connection: number): void {
-    if (connection >= 0) this.all[connection]!.slotCount--
   }
 
   /** Takes an accepted socket over. The connection, or -errno (the socket is the caller's still). */
@@ -218,9 +208,9 @@ export class Connections implements Occupancy {
     transfers.forget(connection.index)
     admission.forget(connection.index)
     for (const slot of slots.all) {
-      if (slot.state === SLOT.FREE || slot.connection !== connection.index) continue
+      if (slot.state === SLOT.FREE || slot.owner !== connection) continue
       if (slot.state === SLOT.EXECUTING) {
-        slot.connection = -1
+        slot.owner = null
         continue
       }
       aborts.take(slot)

@@ -166,12 +166,10 @@ export class Receiver {
     const dataAt = at + pdo
     const digestFailed = hasData && connection.dataDigestBytes !== 0 &&
       !this.#digests.dataMatches(dataAt, dataBytes)
-    connection.slotCount++
     const result = this.#admission.admit(
-      connection.queue, w + (CAPSULE_CMD.sqe >> 2), dataAt, dataBytes, digestFailed, connection.transfersMax,
+      connection, w + (CAPSULE_CMD.sqe >> 2), dataAt, dataBytes, digestFailed,
     )
     if (result === ADMITTED) return plen
-    connection.slotCount--
     if (result === STALL) return this.#wait(connection)
     return result === MISMATCH
       ? this.#fail(connection, FES.INVALID_PDU_HEADER_FIELD, CH.plen, at, available)

@@ -32,13 +32,11 @@ const SUCCESS_FLAG = PDU_FLAG.SUCCESS << 8
 
 export class Sender implements Transport {
   readonly #words: Int32Array
-  readonly #connections: Connection[]
   readonly #txMask: number
   readonly #touchedWord: number
 
-  constructor(arena: Arena, connections: Connection[], txEntries: number) {
+  constructor(arena: Arena, txEntries: number) {
     this.#words = arena.words
-    this.#connections = connections
     this.#txMask = txEntries - 1
     this.#touchedWord = arena.touchedAt >> 2
   }
@@ -56,14 +54,14 @@ export class Sender implements Transport {
 
   /** CapsuleResp. */
   respond(slot: Slot): void {
-    const connection = this.#connections[slot.connection]!
+    const connection = slot.owner as Connection
     this.#response(connection, slot, slot.dw0, slot.dw1, slot.status)
   }
 
   /** C2HData with all of the payload; the SUCCESS flag replaces the CapsuleResp where that is allowed. */
   sendData(slot: Slot): void {
     const words = this.#words
-    const connection = this.#connections[slot.connection]!
+    const connection = slot.owner as Connection
     const bytes = slot.bytes
     const dw0 = slot.dw0
     const success = connection.queue.flowControlOff && dw0 === 0 && slot.dw1 === 0
@@ -89,7 +87,7 @@ export class Sender implements Transport {
   /** R2T. */
   requestData(slot: Slot, tag: number, offset: number, bytes: number): void {
     const words = this.#words
-    const connection = this.#connections[slot.connection]!
+    const connection = slot.owner as Connection
     const e = this.#header(connection, PDU_TYPE.R2T)
     words[e + T.HEADER + 2] = slot.cid | (tag << 16)
     words[e + T.HEADER + 3] = offset

@@ -7,6 +7,7 @@ import { Queue } from '../../../src/controller/queue.ts'
 import type { ToControl } from '../../../src/reactor/messages.ts'
 import { SLOT, Slots } from '../../../src/reactor/slots.ts'
 import { controllerOf } from './association.ts'
+import { ownerOf } from '../reactor/owner.ts'
 
 const CONTROLLER = 1
 
@@ -22,7 +23,7 @@ function rig() {
     return queue
   })
   const command = (connection: number, cid: number, state: number = SLOT.RECEIVING) => {
-    const slot = slots.take(connection)
+    const slot = slots.take(ownerOf(connection))
     slot.cid = cid
     if (state !== SLOT.EXECUTING) slot.enter(state)
     return slot

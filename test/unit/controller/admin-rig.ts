@@ -11,6 +11,7 @@ import { Buffers } from '../../../src/reactor/buffers.ts'
 import { type Slot, Slots } from '../../../src/reactor/slots.ts'
 import { fakeArena } from '../reactor/fake-arena.ts'
 import { controllerOf, sharedBlock, subsystemSnapshot } from './association.ts'
+import { ownerOf } from '../reactor/owner.ts'
 
 const NOW_MS_WORD = 2
 const RDY = 1
@@ -43,7 +44,7 @@ export function adminRig(
   /** Starts a command whose SGL has this many bytes, which go to the host unless said otherwise. */
   const start = (entry: Buffer, bytes = 0, direction = bytes === 0 ? 0 : 2) => {
     arena.bytes.set(entry, arena.scratchAt)
-    const slot = Object.assign(slots.take(0), { opcode: entry[0]!, bytes, direction, cid: cid++ })
+    const slot = Object.assign(slots.take(ownerOf()), { opcode: entry[0]!, bytes, direction, cid: cid++ })
     return { slot, outcome: executor.start(slot, queue, arena.scratchAt >> 2) }
   }
   /** The data of an answer. */

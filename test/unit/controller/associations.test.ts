@@ -10,6 +10,7 @@ import type { Namespace } from '../../../src/namespace/namespace.ts'
 import type { ToControl } from '../../../src/reactor/messages.ts'
 import { SLOT, type Slot, Slots } from '../../../src/reactor/slots.ts'
 import { HOST, HOST_ID, namespaceSnapshot, sharedBlock, subsystemSnapshot } from './association.ts'
+import { ownerOf } from '../reactor/owner.ts'
 
 const SUBSYSTEM = subsystemSnapshot({ namespaces: [namespaceSnapshot(1)] })
 const ABORT_REQUESTED = 0x07
@@ -112,7 +113,7 @@ describe('a reset', () => {
     const { controller } = join(0, 0)
     const admin = controller!.admin!
     for (let k = 0; k < 3; k++) {
-      const slot = slots.take(0)
+      const slot = slots.take(ownerOf())
       admin.eventSlots[admin.eventCount++] = slot.index
       slot.enter(SLOT.HELD)
     }

@@ -10,6 +10,7 @@ import { Buffers } from '../../../src/reactor/buffers.ts'
 import { lbaOf, type Slot, Slots } from '../../../src/reactor/slots.ts'
 import { fakeArena } from '../reactor/fake-arena.ts'
 import { controllerOf, namespaceSnapshot } from './association.ts'
+import { ownerOf } from '../reactor/owner.ts'
 
 const BLOCKS = 2 ** 34
 const LENGTH_INVALID = 0x400f
@@ -38,7 +39,7 @@ function rig(readOnly = false) {
     0,
   )
   const namespace = namespaceOf(1)
-  const command = (bytes: number): Slot => Object.assign(slots.take(0), { bytes, direction: 1 })
+  const command = (bytes: number): Slot => Object.assign(slots.take(ownerOf()), { bytes, direction: 1 })
   /** Ranges: first block, blocks. */
   const start = (ranges: readonly (readonly [number, number])[], deallocate = true): { slot: Slot; outcome: number } => {
     const slot = command(16 * ranges.length)

@@ -15,6 +15,7 @@ import { lbaOf, type Slot, Slots } from '../../../src/reactor/slots.ts'
 import { sqe } from '../../command-bytes.ts'
 import { fakeArena } from '../reactor/fake-arena.ts'
 import { controllerOf, namespaceSnapshot, sharedBlock } from './association.ts'
+import { ownerOf } from '../reactor/owner.ts'
 
 const FABRICS = 0x7f
 const [FLUSH, WRITE, READ, COMPARE, WRITE_ZEROES, DSM, VERIFY, COPY] = [0, 1, 2, 5, 8, 9, 12, 0x19]
@@ -72,7 +73,7 @@ function rig() {
   }
   const run = (opcode: number, entry: Buffer, bytes: number) => {
     arena.bytes.set(entry, arena.scratchAt)
-    const slot = Object.assign(slots.take(0), { opcode, bytes, cid: 77 })
+    const slot = Object.assign(slots.take(ownerOf()), { opcode, bytes, cid: 77 })
     return { slot, outcome: io.start(slot, queue, arena.scratchAt >> 2) }
   }
   const count = (which: number, namespace = 0): number => shared.counters[shared.counterAt(0, namespace) + which]!

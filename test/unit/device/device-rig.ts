@@ -7,6 +7,7 @@ import { Buffers } from '../../../src/reactor/buffers.ts'
 import { type Slot, Slots } from '../../../src/reactor/slots.ts'
 import { Work } from '../../../src/reactor/work.ts'
 import { type Op, fakeArena, takeOps } from '../reactor/fake-arena.ts'
+import { ownerOf } from '../reactor/owner.ts'
 
 export const PAGE = 4096
 
@@ -18,7 +19,7 @@ export class DeviceRig {
 
   /** A command for blocks from lba on; bytes: of its data. */
   slot(lba: number, blockCount: number, bytes: number, more: Partial<Slot> = {}): Slot {
-    const slot = this.slots.take(0)
+    const slot = this.slots.take(ownerOf())
     return Object.assign(slot, {
       lbaLo: lba | 0, lbaHi: Math.floor(lba / 2 ** 32), blockCount, bytes, keepPages: 0, ...more,
     })

@@ -21,8 +21,7 @@ function rig(qid = 1) {
   const admit = (entry: Buffer, dataBytes = 0, digestFailed = false): number => {
     entry.writeUInt16LE(7, 2)
     wires.arena.bytes.set(entry, at)
-    connection.slotCount++
-    return wires.admission.admit(connection.queue, at >> 2, at + 64, dataBytes, digestFailed, 1)
+    return wires.admission.admit(connection, at >> 2, at + 64, dataBytes, digestFailed)
   }
   const status = (): string => cqeOf(wires.sent(connection).at(-1)!).status
   return { wires, connection, admit, status }
@@ -140,7 +139,7 @@ describe('outcomes', () => {
 
   test('a place beyond 4 GiB', () => {
     const { wires, connection } = rig()
-    const slot = Object.assign(wires.slots.take(connection.index), { region: 1, lo: -256, hi: 6 })
+    const slot = Object.assign(wires.slots.take(connection), { region: 1, lo: -256, hi: 6 })
     wires.admission.place(slot, 255, 4096, 4)
     wires.admission.place(slot, 256, 8192, 4)
     const w = wires.arena.copiesAt >> 2
@@ -150,7 +149,7 @@ describe('outcomes', () => {
 
   test('without a slot to spare a command is told to come again', () => {
     const { wires, connection, admit, status } = rig()
-    while (!wires.slots.exhausted) wires.slots.take(connection.index)
+    while (!wires.slots.exhausted) wires.slots.take(connection)
     admit(entry(0, TRANSPORT, 0))
     expect([status(), wires.asked, wires.slots.freeCount]).toEqual(['0/21h', [], 1])
   })

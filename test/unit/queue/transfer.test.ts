@@ -5,6 +5,7 @@ import { describe, expect, test } from 'vitest'
 import { Transfers } from '../../../src/queue/transfer.ts'
 import type { Transport } from '../../../src/queue/transport.ts'
 import { SLOT, type Slot, Slots } from '../../../src/reactor/slots.ts'
+import { ownerOf } from '../reactor/owner.ts'
 
 type Asked = { readonly cid: number; readonly tag: number; readonly offset: number; readonly bytes: number }
 
@@ -16,8 +17,11 @@ function rig(transferBytes = 1000, perCommand = 2, slotCount = 4) {
     requestData: (slot, tag, offset, bytes) => { asked.push({ cid: slot.cid, tag, offset, bytes }) },
   }
   const transfers = new Transfers(slots, transport, slotCount * perCommand, transferBytes, perCommand)
-  const command = (bytes: number, transfersMax: number, more: Partial<Slot> = {}): Slot => {
-    const slot = Object.assign(slots.take(more.connection ?? 0), { bytes, cid: 7, ...more })
+  const command = (
+    bytes: number, transfersMax: number, more: { connection?: number; cid?: number } = {},
+  ): Slot => {
+    const owner = ownerOf(more.connection)
+    const slot = Object.assign(slots.take(owner), { bytes, cid: more.cid ?? 7 })
     transfers.begin(slot, transfersMax)
     return slot
   }

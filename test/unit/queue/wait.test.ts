@@ -4,12 +4,13 @@
 import { expect, test } from 'vitest'
 import { Waiters } from '../../../src/queue/wait.ts'
 import { SLOT, Slots } from '../../../src/reactor/slots.ts'
+import { ownerOf } from '../reactor/owner.ts'
 
 function rig(count = 4) {
   const slots = new Slots(count)
   const waiters = new Waiters(count)
   const push = (connection: number, transfersMax = 1) => {
-    const slot = slots.take(connection)
+    const slot = slots.take(ownerOf(connection))
     waiters.push(slot, transfersMax)
     return slot
   }

@@ -3,6 +3,7 @@
  */
 import { describe, expect, test } from 'vitest'
 import { lbaOf, SLOT, Slot, Slots } from '../../../src/reactor/slots.ts'
+import { ownerOf } from './owner.ts'
 
 const STATES = Object.values(SLOT)
 /** from → to, as drawn on top of slots.ts. */
@@ -35,34 +36,37 @@ describe('the pool', () => {
     const taken = new Set<number>()
     for (let left = 5; left > 0; left--) {
       expect([slots.freeCount, slots.exhausted]).toEqual([left, left === 1])
-      taken.add(slots.take(0).index)
+      taken.add(slots.take(ownerOf()).index)
     }
     expect(taken).toEqual(new Set([0, 1, 2, 3, 4]))
-    expect(() => slots.take(0)).toThrow('a slot left')
+    expect(() => slots.take(ownerOf())).toThrow('a slot left')
   })
 
   test('takes back a slot once, and without a buffer', () => {
     const slots = new Slots(2)
-    const slot = slots.take(7)
+    const owner = ownerOf(7)
+    const slot = slots.take(owner)
+    expect([slot.connection, owner.slotCount]).toEqual([7, 1])
     slot.buffer = 4096
     expect(() => slots.free(slot)).toThrow('buffer back')
     slot.buffer = -1
     slots.free(slot)
-    expect([slots.freeCount, slot.connection]).toEqual([2, -1])
+    expect([slots.freeCount, slot.connection, owner.slotCount]).toEqual([2, -1, 0])
     expect(() => slots.free(slot)).toThrow('legal edge')
     expect(slots.freeCount).toBe(2)
   })
 
   test('a slot that is used again knows nothing of the command before', () => {
     const slots = new Slots(1)
-    const fresh = { ...slots.take(3) }
+    const owner = ownerOf()
+    const fresh = { ...slots.take(owner) }
     const slot = slots.all[0]!
     Object.assign(slot, {
       status: 1, dw0: 2, dw1: 3, lbaLo: 4, lbaHi: 5, namespace: 6, fua: 1, received: 8,
       digestFailed: 1, readable: 1, step: 11, asked: 12, open: 13,
     })
     slots.free(slot)
-    expect({ ...slots.take(3) }).toEqual(fresh)
+    expect({ ...slots.take(owner) }).toEqual(fresh)
   })
 
   test('room for the entry of each slot', () => {

@@ -13,8 +13,7 @@ function rig(agreed: Agreed = {}, more: { flowControlOff?: boolean; align?: numb
   if (more.align !== undefined) connection.agree(agreed.header ?? false, agreed.data ?? false, more.align, 1)
   connection.queue.flowControlOff = more.flowControlOff ?? false
   const command = (cid: number, fields: Partial<Slot> = {}): Slot => {
-    connection.slotCount++
-    return Object.assign(wires.slots.take(connection.index), { cid, bytes: 0, direction: 0 }, fields)
+    return Object.assign(wires.slots.take(connection), { cid, bytes: 0, direction: 0 }, fields)
   }
   const hold = (slot: Slot): Slot => {
     slot.own(wires.buffers.take(4096))

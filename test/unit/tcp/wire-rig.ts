@@ -102,9 +102,9 @@ export class WireRig {
       },
     }
     this.connections = new Connections(arena, shim, txEntries, rxBytes)
-    this.sender = new Sender(arena, this.connections.all, txEntries)
+    this.sender = new Sender(arena, txEntries)
     this.completer = new Completer(
-      this.slots, this.buffers, this.pages, this.#adminAt, this.sender, this.connections,
+      this.slots, this.buffers, this.pages, this.#adminAt, this.sender,
     )
     this.transfers = new Transfers(this.slots, this.sender, SLOTS * 2, limits.transferBytes ?? 1024, 2)
     this.aborts = new Aborts(this.slots, 0, (message) => this.posted.push(message))
