@@ -16,7 +16,8 @@ import { StartError } from './config/start-error.ts'
 import type { Log } from './control/log.ts'
 import { CONTROLLER_STATE, ROW, Shared, sharedBytes } from './controller/shared.ts'
 import { Access } from './subsystem/access.ts'
-import { DISCOVERY_NQN, type Endpoint, type SubsystemSnapshot, type TargetSnapshot } from './subsystem/subsystem.ts'
+import { portsWith } from './subsystem/discovery.ts'
+import type { Endpoint, SubsystemSnapshot, TargetSnapshot } from './subsystem/subsystem.ts'
 import { Backings, type OpenBacking } from './device/backing.ts'
 import { Listeners } from './tcp/listener.ts'
 import { ControlPlane, type ReactorHandle } from './control-plane.ts'
@@ -190,6 +191,7 @@ function snapshotOf(
   serving: readonly Endpoint[], discovery: readonly Endpoint[],
 ): TargetSnapshot {
   let counter = 0
+  const service = config.discoveryService
   const common = {
     mdtsBytes: limits.maxTransferBytes, inCapsuleBytes: limits.inCapsuleBytes,
     queueDepthMax: limits.queueDepth, ioQueuesMax: limits.ioQueues,
@@ -205,10 +207,16 @@ function snapshotOf(
   }))
   const first = config.subsystems[0]
   subsystems.push({
-    ...common, kind: 'discovery', nqn: DISCOVERY_NQN, serial: first?.serial ?? '', model: first?.model ?? 'weft',
+    ...common, kind: 'discovery', nqn: service.nqn, serial: first?.serial ?? '', model: first?.model ?? 'weft',
     hosts: null, endpoints: [...discovery, ...serving], namespaces: [],
   })
-  return { generation: 1, firmware: version().slice(0, 8), subsystems }
+  return {
+    generation: 1, firmware: version().slice(0, 8), subsystems,
+    discovery: {
+      central: false, referrals: service.referrals, registered: [],
+      ports: portsWith([], subsystems),
+    },
+  }
 }
 
 function factsOf(subsystem: string, nsid: number, backing: OpenBacking): NamespaceFacts {

@@ -38,7 +38,8 @@ export type DaemonConfig = {
   reactors?: number
   engine?: 'auto' | 'uring' | 'epoll'
   listeners?: Endpoint[]
-  discovery?: Endpoint[] | false
+  discovery?: Endpoint[] | false | { nqn?: string; listeners?: Endpoint[] | false }
+  referrals?: { address: string; port?: number; subnqn?: string; hosts?: string[] }[]
   subsystems?: { nqn: string; hosts?: 'any' | string[]; namespaces: NamespaceConfig[] }[]
   limits?: Record<string, number | string>
   /** What survives a restart; a folder of the daemon's own, removed when it exits, unless given. */

@@ -8,6 +8,7 @@
 import { writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import * as cqe from '../src/wire/cqe.ts'
+import * as discoveryInformation from '../src/wire/discovery-information.ts'
 import * as fabrics from '../src/wire/fabrics.ts'
 import * as feature from '../src/wire/feature.ts'
 import * as identify from '../src/wire/identify.ts'
@@ -22,7 +23,9 @@ export const WIRE_DOCUMENT = fileURLToPath(new URL('../docs/WIRE.md', import.met
 const MODULES: readonly (readonly [title: string, file: string, tables: object])[] = [
   ['PDUs', 'pdu.ts', pdu], ['Commands', 'sqe.ts', sqe], ['Fabrics', 'fabrics.ts', fabrics],
   ['Completions', 'cqe.ts', cqe], ['Identify', 'identify.ts', identify],
-  ['Log pages', 'log-page.ts', logPage], ['Features', 'feature.ts', feature],
+  ['Log pages', 'log-page.ts', logPage],
+  ['Discovery information', 'discovery-information.ts', discoveryInformation],
+  ['Features', 'feature.ts', feature],
 ]
 
 export function wireDocument(): string {

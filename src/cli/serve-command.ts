@@ -27,6 +27,8 @@ const FLAGS = [
   ['--model <text>', 'model of the controllers (weft)', 'Subsystem'],
   ['--listen <address:port>', 'where hosts connect, repeatable (127.0.0.1:4420)', 'Network'],
   ['--discovery <address:port>', 'discovery service, repeatable, or off (port 8009)', 'Network'],
+  ['--discovery-nqn <nqn>', 'a name of its own for the discovery service', 'Discovery'],
+  ['--referral <address:port>', 'another discovery service, repeatable (port 8009)', 'Discovery'],
   ['--reactors <count>', 'threads that serve (one for each processor but one)', 'Performance'],
   ['--cpus <list>', 'the processors they are pinned to, such as 2,3 or 4-7', 'Performance'],
   ['--poll', 'never sleep: lowest latency, all of a processor', 'Performance'],

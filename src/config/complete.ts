@@ -3,10 +3,13 @@
  * read.ts → here → Config. Nothing here can fail: the input is valid.
  */
 import { resolve } from 'node:path'
+import { DISCOVERY_NQN } from '../subsystem/subsystem.ts'
 import type { Endpoint } from '../subsystem/subsystem.ts'
 import type { Backing, Config, NamespaceConfig, SubsystemConfig } from './config.ts'
 import { defaultNqn, namespaceNguid, namespaceUuid, serialOf } from './identity.ts'
-import type { Written, WrittenEndpoint, WrittenNamespace, WrittenSubsystem } from './schema.ts'
+import type {
+  Written, WrittenDiscovery, WrittenEndpoint, WrittenNamespace, WrittenSubsystem,
+} from './schema.ts'
 
 /** What defaults depend on besides what is written. */
 export type Surroundings = {
@@ -39,6 +42,8 @@ export function complete(written: Written, around: Surroundings): Config {
   const limits = written.limits ?? {}
   const listeners = endpoints(written.listeners ?? [{ address: DEFAULT_ADDRESS }], IO_PORT)
   const cpus = written.cpus ?? null
+  const service = serviceOf(written)
+  const wanted = service.listeners
   return {
     // One processor is left to the kernel and to everybody else, where there are two.
     reactors: written.reactors ?? cpus?.length ?? Math.max(1, around.cpuCount - 1),
@@ -54,24 +59,47 @@ export function complete(written: Written, around: Surroundings): Config {
       bufferBytes: limits.buffers ?? LIMITS.buffers,
     },
     listeners,
-    discovery: discoveryOf(written, listeners),
-    discoveryRequired: Array.isArray(written.discovery),
+    discovery: discoveryOf(wanted, listeners),
+    discoveryRequired: Array.isArray(wanted),
+    discoveryService: {
+      nqn: service.nqn ?? DISCOVERY_NQN,
+      referrals: (written.referrals ?? []).map(({ subnqn, hosts, ...place }) => ({
+        endpoint: endpointOf(place, DISCOVERY_PORT), nqn: subnqn ?? DISCOVERY_NQN,
+        hosts: hostsOf(hosts),
+      })),
+    },
     state: resolve(around.folder, written.state ?? around.state),
     subsystems: written.subsystems.map((subsystem) => completeSubsystem(subsystem, around)),
   }
 }
 
+/** The short forms of `discovery` say only where it listens. */
+function serviceOf({ discovery }: Written): WrittenDiscovery {
+  if (discovery === undefined) return {}
+  return discovery === false || Array.isArray(discovery) ? { listeners: discovery } : discovery
+}
+
 /** Every listener offers discovery anyway, so an endpoint that is one is not repeated. */
-function discoveryOf(written: Written, listeners: readonly Endpoint[]): Endpoint[] {
-  if (written.discovery === false) return []
+function discoveryOf(
+  written: WrittenDiscovery['listeners'], listeners: readonly Endpoint[],
+): Endpoint[] {
+  if (written === false) return []
   const addresses = [...new Set(listeners.map(({ address }) => address))]
-  const wanted = written.discovery ?? addresses.map((address) => ({ address }))
+  const wanted = written ?? addresses.map((address) => ({ address }))
   return endpoints(wanted, DISCOVERY_PORT).filter(({ address, port }) => port === 0
     || !listeners.some((listener) => listener.address === address && listener.port === port))
 }
 
 function endpoints(written: readonly WrittenEndpoint[], port: number): Endpoint[] {
-  return written.map((endpoint) => ({ address: endpoint.address, port: endpoint.port ?? port }))
+  return written.map((endpoint) => endpointOf(endpoint, port))
+}
+
+function endpointOf(written: WrittenEndpoint, port: number): Endpoint {
+  return { address: written.address, port: written.port ?? port }
+}
+
+function hostsOf(written: WrittenSubsystem['hosts']): string[] | null {
+  return written === undefined || written === 'any' ? null : [...written]
 }
 
 function completeSubsystem(written: WrittenSubsystem, around: Surroundings): SubsystemConfig {
@@ -91,7 +119,7 @@ function completeSubsystem(written: WrittenSubsystem, around: Surroundings): Sub
     nqn,
     serial: written.serial ?? serialOf(around.machineId, nqn),
     model: written.model ?? MODEL,
-    hosts: written.hosts === undefined || written.hosts === 'any' ? null : [...written.hosts],
+    hosts: hostsOf(written.hosts),
     namespaces: namespaces.sort((one, other) => one.nsid - other.nsid),
   }
 }

@@ -5,7 +5,7 @@
  * Plain data. Invariants: NQNs are unique and valid, nsids unique within a subsystem and ascending,
  * uuid and nguid unique over the target; addresses are numeric.
  */
-import type { Endpoint } from '../subsystem/subsystem.ts'
+import type { Endpoint, Referral } from '../subsystem/subsystem.ts'
 
 export type EngineChoice = 'auto' | 'uring' | 'epoll'
 
@@ -25,7 +25,14 @@ export type Config = {
   readonly discoveryRequired: boolean
   /** Where what survives a restart is kept: an absolute path, created when it is needed. */
   readonly state: string
+  readonly discoveryService: DiscoveryServiceConfig
   readonly subsystems: readonly SubsystemConfig[]
+}
+
+export type DiscoveryServiceConfig = {
+  /** Its own name besides the well-known one, or the well-known one. */
+  readonly nqn: string
+  readonly referrals: readonly Referral[]
 }
 
 export type LimitsConfig = {

@@ -24,7 +24,8 @@ export function contradictions(input: unknown, namespacesMax: number): Mistake[]
       mistakes.push(mistake(['cpus'], cpus, `${reactors} processors, as many as reactors`))
     }
   }
-  mistakes.push(...repeatedEndpoints(input, 'listeners'), ...repeatedEndpoints(input, 'discovery'))
+  mistakes.push(...repeatedEndpoints(['listeners'], input.listeners))
+  mistakes.push(...discoveryMistakes(input))
   mistakes.push(...limitMistakes(input.limits))
   const subsystems = objectsOf(input.subsystems)
   mistakes.push(...repeated(subsystems.map(({ at, fields }) =>
@@ -109,11 +110,25 @@ function limitMistakes(limits: unknown): Mistake[] {
     `less than connections (${connections}), as one connection is the admin queue`)]
 }
 
-function repeatedEndpoints(input: Fields, key: string): Mistake[] {
-  const named = objectsOf(input[key]).map(({ at, fields }): Named => {
-    const { address, port } = fields
+/** The discovery service, and those that it tells of or registers with. */
+function discoveryMistakes(input: Fields): Mistake[] {
+  const { discovery, referrals } = input
+  const mistakes = repeatedEndpoints(['referrals'], referrals)
+  if (!isFields(discovery)) return [...mistakes, ...repeatedEndpoints(['discovery'], discovery)]
+  mistakes.push(...repeatedEndpoints(['discovery', 'listeners'], discovery.listeners))
+  const taken = objectsOf(input.subsystems).some(({ fields }) => fields.nqn === discovery.nqn)
+  if (discovery.nqn !== undefined && taken) {
+    mistakes.push(mistake(['discovery', 'nqn'], discovery.nqn, 'a name that no subsystem has'))
+  }
+  return mistakes
+}
+
+function repeatedEndpoints(path: Path, list: unknown): Mistake[] {
+  const named = objectsOf(list).map(({ at, fields }): Named => {
+    const { address, port, subnqn } = fields
     const known = typeof address === 'string' && port !== 0
-    return [[key, at], known ? `${address} ${port ?? ''}` : undefined]
+    const text = `${address} ${port ?? ''} ${typeof subnqn === 'string' ? subnqn : ''}`
+    return [[...path, at], known ? text.trimEnd() : undefined]
   })
   return repeated(named, 'each address and port once')
 }

@@ -71,6 +71,8 @@ class FlagReader {
     }
     if (name === '--listen') return this.#endpoint('listeners', name, value)
     if (name === '--discovery') return this.#discovery(name, value)
+    if (name === '--discovery-nqn') return this.#discoveryKey('nqn', name, value)
+    if (name === '--referral') return this.#remote('referrals', name, value)
     const limit = LIMIT_KEYS[name]
     if (limit !== undefined) {
       const limits = { ...(this.input.limits as Fields), [limit]: numberOr(value) }
@@ -151,27 +153,59 @@ class FlagReader {
     }
   }
 
+  /** --discovery says where it listens; the other flags make an object of what is there. */
   #discovery(name: string, value: string): void {
+    const before = this.input.discovery
+    if (isObject(before)) {
+      this.input.discovery = before.listeners
+      this.#discovery(name, value)
+      this.input.discovery = { ...before, listeners: this.input.discovery }
+      return
+    }
     if (value !== 'off') return this.#endpoint('discovery', name, value)
     this.#replaced.add('discovery')
     this.#set(['discovery'], name, false)
   }
 
+  #discoveryKey(key: string, name: string, value: unknown): void {
+    const before = this.input.discovery
+    const object = isObject(before) ? before : before === undefined ? {} : { listeners: before }
+    this.#set(['discovery'], name, { ...object, [key]: value }, ['discovery', key])
+  }
+
   /** The first one replaces what is in the file, the next ones are added. */
   #endpoint(key: string, name: string, value: string): void {
+    const allowed = 'ADDRESS:PORT such as 0.0.0.0:4420 or [::]:4420, an address, or a port'
+    const { list, path } = this.#next(key, name, value)
+    const parsed = parseEndpoint(value)
+    if (parsed === null) this.mistakes.push(mistake(path, value, allowed))
+    const { address, port } = parsed ?? { address: ANY_ADDRESS, port: null }
+    const endpoint = { address: address ?? ANY_ADDRESS, ...(port === null ? {} : { port }) }
+    this.input[key] = [...list, endpoint]
+  }
+
+  /** Where somebody else listens: an address is needed. */
+  #remote(key: string, name: string, value: string): void {
+    const { list, path } = this.#next(key, name, value)
+    const { address = null, port = null } = parseEndpoint(value) ?? {}
+    if (address !== null) {
+      this.input[key] = [...list, { address, ...(port === null ? {} : { port }) }]
+      return
+    }
+    const allowed = 'ADDRESS:PORT such as 192.0.2.10:8009 or [2001:db8::10]:8009, or an address'
+    this.mistakes.push(mistake(path, value, allowed))
+  }
+
+  #next(key: string, name: string, value: string): { list: unknown[]; path: Path } {
     const before = this.#replaced.has(key) ? this.input[key] : []
     const list = Array.isArray(before) ? before : []
     const path = [key, list.length]
     this.#names.set(pathText(path), `${name} ${value}`)
-    this.#replaced.add(key)
-    const parsed = parseEndpoint(value)
-    if (parsed === null) {
-      const allowed = 'ADDRESS:PORT such as 0.0.0.0:4420 or [::]:4420, an address, or a port'
-      this.mistakes.push(mistake(path, value, allowed))
+    if (key === 'discovery') {
+      this.#names.set(pathText([key, 'listeners', list.length]), `${name} ${value}`)
     }
-    const { address, port } = parsed ?? { address: ANY_ADDRESS, port: null }
-    const endpoint = { address: address ?? ANY_ADDRESS, ...(port === null ? {} : { port }) }
-    this.input[key] = [...list, endpoint]
+    this.#replaced.add(key)
+    return { list, path }
   }
 
   #notWithFile(name: string, value: string): void {
@@ -186,6 +220,10 @@ class FlagReader {
 function objectOf(json: unknown): unknown {
   const object = typeof json === 'object' && json !== null && !Array.isArray(json)
   return object ? { ...json } : json
+}
+
+function isObject(value: unknown): value is Fields {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
 /** Digits as a number; anything else as it was typed, for the message. */

@@ -10,6 +10,7 @@ import { isIP } from 'node:net'
 import { z } from 'zod'
 import { nearest } from './mistake.ts'
 import { NQN_FORM, isNqn } from './nqn.ts'
+import { DISCOVERY_NQN } from '../subsystem/subsystem.ts'
 import { SIZE_FORM, formatSize, parseSize } from './size.ts'
 
 export const LIMITS = { namespaces: 1024, reactors: 256, subsystems: 256, endpoints: 64 }
@@ -27,6 +28,9 @@ const endpoint = section({
   }),
   port: whole(0, 65535, '(0: one that is free)').optional(),
 })
+
+const referralNqn = z.string({ error: NQN_FORM })
+  .refine((value) => value === DISCOVERY_NQN || isNqn(value), { error: NQN_FORM })
 
 const path = z.string({ error: 'a path' }).min(1, { error: 'a path' })
 
@@ -71,6 +75,25 @@ const limitsSchema = section({
   buffers: size(8 * 1024 ** 2, 2 * GIB - 16 * 1024 ** 2).optional(),
 })
 
+const realPort = whole(1, 65535)
+/** Of another discovery service: it listens somewhere in particular. */
+const remote = {
+  address: z.string({ error: remoteForm() }).refine(isRemote, { error: remoteForm() }),
+  port: realPort.optional(),
+}
+
+const discoveryForm = 'false, a list of {"address", "port"}, '
+  + 'or an object with: nqn, listeners'
+const discoveryEndpoints = list(endpoint, LIMITS.endpoints)
+  .min(1, { error: 'false, or at least one endpoint' })
+
+const discoverySchema = section({
+  nqn: nqn.optional(),
+  listeners: z.union([z.literal(false), discoveryEndpoints], {
+    error: 'false, or a list of {"address", "port"}',
+  }).optional(),
+})
+
 export const configSchema = section({
   reactors: whole(1, LIMITS.reactors).optional(),
   cpus: z.array(whole(0, 1023), { error: 'a list of processor numbers such as [2, 3]' })
@@ -79,10 +102,12 @@ export const configSchema = section({
   engine: z.enum(['auto', 'uring', 'epoll'], { error: '"auto", "uring" or "epoll"' }).optional(),
   limits: limitsSchema.optional(),
   listeners: list(endpoint, LIMITS.endpoints).min(1, { error: 'at least one listener' }).optional(),
-  discovery: z.union([
-    z.literal(false),
-    list(endpoint, LIMITS.endpoints).min(1, { error: 'false, or at least one endpoint' }),
-  ], { error: 'false, or a list of {"address", "port"}' }).optional(),
+  discovery: z.union([z.literal(false), discoveryEndpoints, discoverySchema], {
+    error: discoveryForm,
+  }).optional(),
+  referrals: list(section({
+    ...remote, subnqn: referralNqn.optional(), hosts: hosts.optional(),
+  }), LIMITS.endpoints).optional(),
   state: path.optional(),
   subsystems: list(subsystemSchema, LIMITS.subsystems),
 })
@@ -92,6 +117,7 @@ export type Written = z.infer<typeof configSchema>
 export type WrittenSubsystem = z.infer<typeof subsystemSchema>
 export type WrittenNamespace = z.infer<typeof namespaceSchema>
 export type WrittenEndpoint = z.infer<typeof endpoint>
+export type WrittenDiscovery = z.infer<typeof discoverySchema>
 
 /** An object with these keys and no other: a line for each unknown one, with the nearest known. */
 function section<Shape extends z.ZodRawShape>(shape: Shape) {
@@ -139,6 +165,14 @@ function size(
 
 function addressForm(): string {
   return 'a numeric IPv4 or IPv6 address such as 127.0.0.1, 0.0.0.0 or ::'
+}
+
+function remoteForm(): string {
+  return 'a numeric IPv4 or IPv6 address such as 192.0.2.10 or 2001:db8::10'
+}
+
+function isRemote(text: string): boolean {
+  return isIP(text) !== 0 && text !== '0.0.0.0' && text !== '::'
 }
 
 function powerOfTwo(bytes: number): boolean {

@@ -10,11 +10,12 @@ import type { Arena } from '../reactor/arena.ts'
 import type { Buffers } from '../reactor/buffers.ts'
 import { SLOT, type Slot, SQE_WORDS, type Slots } from '../reactor/slots.ts'
 import { H } from '../shim/abi.ts'
-import { discoveryLog } from '../subsystem/discovery.ts'
+import { discoveryLog, discoveryWish } from '../subsystem/discovery.ts'
 import type { Endpoint, TargetSnapshot } from '../subsystem/subsystem.ts'
 import { takeBits } from '../wire/layout.ts'
 import {
-  ABORT, ADMIN_OPCODE, GET_FEATURES, GET_LOG_PAGE, IDENTIFY, IDENTIFY_BYTES, SET_FEATURES, SET_FEATURES_SV, SQE,
+  ABORT, ADMIN_OPCODE, GET_FEATURES, GET_LOG_PAGE, GET_LOG_PAGE_LSP_RAE, IDENTIFY, IDENTIFY_BYTES, SET_FEATURES,
+  SET_FEATURES_SV, SQE,
 } from '../wire/sqe.ts'
 import { STATUS } from '../wire/status.ts'
 import type { Aborts } from './abort.ts'
@@ -127,7 +128,10 @@ export class AdminExecutor implements Executor {
       errors: () => errorsOf(shared, controller),
       health: () => healthOf(shared, controller, arena.words[H.NOW_MS]!),
       changedNamespaces: () => [],
-      discovery: () => discoveryLog(target, controller.hostNqn, reached(queue)),
+      discovery: () => discoveryLog(
+        target, controller.hostNqn, reached(queue),
+        discoveryWish(takeBits(view.getUint8(sqe + GET_LOG_PAGE.lspRae), GET_LOG_PAGE_LSP_RAE.lsp)),
+      ),
     })
     if (typeof log === 'number') return log
     if (bytes !== slot.bytes) return STATUS.DATA_SGL_LENGTH_INVALID

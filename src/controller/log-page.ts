@@ -10,7 +10,7 @@
 import type { SubsystemSnapshot } from '../subsystem/subsystem.ts'
 import { layoutOf, putBits } from '../wire/layout.ts'
 import {
-  CHANGED_NAMESPACES, EFFECTS_LOG, ERROR_ENTRY, ERROR_ENTRY_BYTES,
+  CHANGED_NAMESPACES, DISCOVERY_FLAGS, EFFECTS_LOG, ERROR_ENTRY, ERROR_ENTRY_BYTES,
   FEATURE_EFFECT_BITS, FIRMWARE_LOG, LID, SMART_LOG, SUPPORTED_LOG_BITS, TRTYPE,
 } from '../wire/log-page.ts'
 import { NSID_ALL } from '../wire/sqe.ts'
@@ -107,12 +107,16 @@ export function cutLog(log: Uint8Array, lpo: number, target: Uint8Array): number
   return STATUS.SUCCESS
 }
 
+/** What of a discovery log a host may choose: its LIDSPEC. */
+const DISCOVERY_WISHES = putBits(DISCOVERY_FLAGS.extended, 1) | putBits(DISCOVERY_FLAGS.portLocal, 1)
+
 /** LID 00h. */
 export function supportedLogs(kind: SubsystemSnapshot['kind']): Uint8Array {
   const view = blank(1024)
   for (const lid of logsOf(kind).keys()) {
     view.setUint32(4 * lid, putBits(SUPPORTED_LOG_BITS.lsupp, 1), true)
   }
+  if (kind === 'discovery') view.setUint16(4 * LID.DISCOVERY + 2, DISCOVERY_WISHES, true)
   return bytesOf(view)
 }
 

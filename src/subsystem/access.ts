@@ -10,7 +10,7 @@
 import type { JoinOutcome, JoinRequest } from '../reactor/messages.ts'
 import { CNTLID_DYNAMIC, CNTLID_MAX, CNTLID_MIN, CONNECT, CONNECT_DATA } from '../wire/fabrics.ts'
 import { STATUS } from '../wire/status.ts'
-import type { SubsystemSnapshot, TargetSnapshot } from './subsystem.ts'
+import { DISCOVERY_NQN, type SubsystemSnapshot, type TargetSnapshot } from './subsystem.ts'
 
 const IN_DATA = 1 << 16
 
@@ -66,7 +66,10 @@ export class Access {
 
   /** rowCount: controllers at a time. */
   constructor(target: TargetSnapshot, rowCount: number, row: ControllerRow) {
-    for (const each of target.subsystems) this.#subsystems.set(each.nqn, each)
+    for (const each of target.subsystems) {
+      this.#subsystems.set(each.nqn, each)
+      if (each.kind === 'discovery') this.#subsystems.set(DISCOVERY_NQN, each)
+    }
     this.#rows = new Array<ControllerRecord | null>(rowCount).fill(null)
     this.#row = row
   }
@@ -137,7 +140,7 @@ export class Access {
     if (controller === undefined || controller === null || !controller.queues.has(0)) {
       return invalid(IN_DATA | CONNECT_DATA.cntlid, `there is no controller ${request.cntlid}`)
     }
-    if (controller.subsystem.nqn !== request.subsystemNqn) {
+    if (this.#subsystems.get(request.subsystemNqn)?.nqn !== controller.subsystem.nqn) {
       return invalid(IN_DATA | CONNECT_DATA.subnqn, `controller ${request.cntlid} is of another subsystem`)
     }
     if (controller.hostNqn !== request.hostNqn) {

@@ -2,23 +2,27 @@
  * Discovery: tells one host which subsystems it may connect to, and where. Called by admin for
  * LID 70h.        NVMe Base 2.0, Discovery log page; NVMe/TCP Transport 1.0a; wire/log-page.ts.
  *
- *   ┌ header 1024 ┬ the discovery subsystem 1024 ┬ subsystem × endpoint 1024 each … ┐
+ *   ┌ header 1024 ┬ this discovery service ┬ subsystem × endpoint … ┬ registered … ┬ referral … ┐
  *
  * A wildcard endpoint is listed as the address that the host reached us at, since 0.0.0.0 means
  * nothing to a host. One of the other address family is left out: nobody knows which address of
  * that family, if any, this host could reach. So is a loopback address, for a host from elsewhere.
+ * Port local entries are those of the address that the host reached, whatever their TCP port.
  *
  * Invariant: a host sees a subsystem here exactly when its Connect would be allowed.
  */
-import { CNTLID_DYNAMIC, NQN_BYTES } from '../wire/fabrics.ts'
-import { putBits } from '../wire/layout.ts'
 import {
-  ADRFAM, DISCOVERY_ENTRY, DISCOVERY_ENTRY_BYTES, DISCOVERY_HEADER, DISCOVERY_HEADER_BYTES,
-  DISCOVERY_SUBTYPE, EFLAGS_BITS, TREQ_BITS, TRTYPE,
+  EXTENDED_ENTRY_TAIL, EXTENDED_ENTRY_TAIL_BYTES,
+} from '../wire/discovery-information.ts'
+import { CNTLID_DYNAMIC, NQN_BYTES } from '../wire/fabrics.ts'
+import { putBits, takeBits } from '../wire/layout.ts'
+import {
+  ADRFAM, DISCOVERY_ENTRY, DISCOVERY_ENTRY_BYTES, DISCOVERY_FLAGS, DISCOVERY_HEADER,
+  DISCOVERY_HEADER_BYTES, DISCOVERY_SUBTYPE, EFLAGS_BITS, TREQ_BITS, TRTYPE,
 } from '../wire/log-page.ts'
 import { putNqn, putPadded, putU64 } from '../wire/value.ts'
 import { DISCOVERY_NQN } from './subsystem.ts'
-import type { Endpoint, SubsystemSnapshot, TargetSnapshot } from './subsystem.ts'
+import type { Endpoint, RegisteredEntry, SubsystemSnapshot, TargetSnapshot } from './subsystem.ts'
 
 /** The depth of every admin queue: what the specification asks for at least. */
 const ADMIN_DEPTH = 32
@@ -29,33 +33,64 @@ export type DiscoveryEntry = {
   readonly subtype: number
   readonly nqn: string
   readonly endpoint: Endpoint
+  /** 0: a port that is not ours. */
   readonly portId: number
+}
+
+/** What a host asks for besides the log itself. */
+export type DiscoveryWish = {
+  /** Entries with attributes. */
+  readonly extended: boolean
+  /** Only what is at the address that the host reached. */
+  readonly portLocal: boolean
+}
+
+/** The wish in a log specific parameter. Whether ALLSUBE is set does not matter: DLPF says so. */
+export function discoveryWish(lsp: number): DiscoveryWish {
+  return {
+    extended: takeBits(lsp, DISCOVERY_FLAGS.extended) === 1,
+    portLocal: takeBits(lsp, DISCOVERY_FLAGS.portLocal) === 1,
+  }
 }
 
 /** The log as this host sees it. reached: the local end of the connection that it asks over. */
 export function discoveryLog(
-  target: TargetSnapshot, hostNqn: string, reached: Endpoint,
+  target: TargetSnapshot, hostNqn: string, reached: Endpoint, wish: DiscoveryWish,
 ): Uint8Array {
-  const entries = discoveryEntries(target, hostNqn, reached)
-  const log = new Uint8Array(DISCOVERY_HEADER_BYTES + DISCOVERY_ENTRY_BYTES * entries.length)
+  const { extended, portLocal } = wish
+  const entries = discoveryEntries(target, hostNqn, reached, portLocal)
+  const registered = portLocal ? [] : target.discovery.registered
+  const tailBytes = extended ? EXTENDED_ENTRY_TAIL_BYTES : 0
+  const attributeBytes = extended
+    ? registered.reduce((sum, { attributes }) => sum + attributes.length, 0) : 0
+  const count = entries.length + registered.length
+  const log = new Uint8Array(
+    DISCOVERY_HEADER_BYTES + (DISCOVERY_ENTRY_BYTES + tailBytes) * count + attributeBytes)
   const view = new DataView(log.buffer)
   putU64(view, DISCOVERY_HEADER.genctr, target.generation)
-  putU64(view, DISCOVERY_HEADER.numrec, entries.length)
-  for (const [index, entry] of entries.entries()) {
-    putEntry(view, DISCOVERY_HEADER_BYTES + DISCOVERY_ENTRY_BYTES * index, entry)
+  putU64(view, DISCOVERY_HEADER.numrec, count)
+  view.setUint8(DISCOVERY_HEADER.dlpf,
+    putBits(DISCOVERY_FLAGS.extended, +extended) | putBits(DISCOVERY_FLAGS.portLocal, +portLocal))
+  view.setUint32(DISCOVERY_HEADER.tdlpl, log.length, true)
+  let at = DISCOVERY_HEADER_BYTES
+  for (const entry of [...entries, ...registered]) {
+    if ('base' in entry) log.set(entry.base, at)
+    else putEntry(view, at, entry)
+    at += DISCOVERY_ENTRY_BYTES
+    if (extended) at += putTail(log, at, 'base' in entry ? entry : null)
   }
   return log
 }
 
-/** The same as plain data. */
+/** What is our own, as plain data: the service, subsystems, referrals. */
 export function discoveryEntries(
-  target: TargetSnapshot, hostNqn: string, reached: Endpoint,
+  target: TargetSnapshot, hostNqn: string, reached: Endpoint, portLocal = false,
 ): DiscoveryEntry[] {
-  const portId = portsOf(target)
+  const { ports, referrals } = target.discovery
   const discovery = target.subsystems.find((subsystem) => subsystem.kind === 'discovery')
   const entries: DiscoveryEntry[] = [{
     subtype: DISCOVERY_SUBTYPE.CURRENT_DISCOVERY, nqn: discovery?.nqn ?? DISCOVERY_NQN,
-    endpoint: withoutZone(reached), portId: reachedPort(target, reached, portId),
+    endpoint: withoutZone(reached), portId: portIdOf(ports, reachedEndpoint(ports, reached)),
   }]
   for (const subsystem of target.subsystems) {
     if (subsystem.kind !== 'nvm' || !isAllowed(subsystem, hostNqn)) continue
@@ -65,14 +100,53 @@ export function discoveryEntries(
     for (const configured of inOrder) {
       const endpoint = concrete(configured, reached)
       if (endpoint === null || seen.has(keyOf(endpoint))) continue
+      if (portLocal && endpoint.address !== withoutZone(reached).address) continue
       seen.add(keyOf(endpoint))
       entries.push({
         subtype: DISCOVERY_SUBTYPE.NVM, nqn: subsystem.nqn, endpoint,
-        portId: portId.get(keyOf(configured))!,
+        portId: portIdOf(ports, configured),
       })
     }
   }
+  if (portLocal) return entries
+  for (const { endpoint, nqn, hosts } of referrals) {
+    if (hosts !== null && !hosts.includes(hostNqn)) continue
+    entries.push({ subtype: DISCOVERY_SUBTYPE.REFERRAL, nqn, endpoint, portId: 0 })
+  }
   return entries
+}
+
+/**
+ * Whether this host's log is another one now. Where the host came in by is not looked at: it may
+ * be told of a change that its address hides, but misses none.
+ */
+export function logDiffers(
+  before: TargetSnapshot, after: TargetSnapshot, hostNqn: string,
+): boolean {
+  return before.discovery.registered !== after.discovery.registered
+    || visibleText(before, hostNqn) !== visibleText(after, hostNqn)
+}
+
+/** `after` with the ports that it adds, and a new generation when any host sees another log. */
+export function nextGeneration(before: TargetSnapshot, after: TargetSnapshot): TargetSnapshot {
+  const ports = portsWith(before.discovery.ports, after.subsystems)
+  const changed = before.discovery.registered !== after.discovery.registered
+    || JSON.stringify(tellable(before)) !== JSON.stringify(tellable(after))
+  return {
+    ...after, generation: before.generation + (changed ? 1 : 0),
+    discovery: { ...after.discovery, ports },
+  }
+}
+
+/** Those known, and behind them the endpoints that are new: a PORTID is never another port's. */
+export function portsWith(
+  known: readonly Endpoint[], subsystems: readonly SubsystemSnapshot[],
+): Endpoint[] {
+  const ports = [...known]
+  for (const endpoint of subsystems.flatMap(({ endpoints }) => endpoints)) {
+    if (!ports.some((port) => keyOf(port) === keyOf(endpoint))) ports.push(endpoint)
+  }
+  return ports
 }
 
 const isAllowed = (subsystem: SubsystemSnapshot, hostNqn: string): boolean =>
@@ -82,6 +156,22 @@ const keyOf = (endpoint: Endpoint): string => `${endpoint.address} ${endpoint.po
 const isIpv6 = (address: string): boolean => address.includes(':')
 const isWildcard = ({ address }: Endpoint): boolean => address === '0.0.0.0' || address === '::'
 const isLoopback = (address: string): boolean => address === '::1' || address.startsWith('127.')
+
+/** All that the log is made of, but for who may see it and what others registered. */
+function tellable(target: TargetSnapshot): unknown {
+  return [
+    target.discovery.referrals,
+    target.subsystems.map(({ kind, nqn, hosts, endpoints }) => [kind, nqn, hosts, endpoints]),
+  ]
+}
+
+function visibleText(target: TargetSnapshot, hostNqn: string): string {
+  return JSON.stringify([
+    target.discovery.referrals.filter(({ hosts }) => hosts === null || hosts.includes(hostNqn)),
+    target.subsystems.filter((subsystem) => isAllowed(subsystem, hostNqn))
+      .map(({ kind, nqn, endpoints }) => [nqn, kind === 'nvm' ? endpoints : []]),
+  ])
+}
 
 /** An interface name after % means something on this machine only. */
 function withoutZone(endpoint: Endpoint): Endpoint {
@@ -98,37 +188,30 @@ function concrete(endpoint: Endpoint, reached: Endpoint): Endpoint | null {
   return withoutZone(endpoint)
 }
 
-/** Port ids: endpoints that are configured alike, for whichever subsystem, are one port. From 1. */
-function portsOf(target: TargetSnapshot): Map<string, number> {
-  const ports = new Map<string, number>()
-  for (const endpoint of target.subsystems.flatMap((subsystem) => subsystem.endpoints)) {
-    if (!ports.has(keyOf(endpoint))) ports.set(keyOf(endpoint), ports.size + 1)
-  }
-  return ports
+/** The endpoint that the host came in by: the very address, else the wildcard of its family. */
+function reachedEndpoint(ports: readonly Endpoint[], reached: Endpoint): Endpoint {
+  if (portIdOf(ports, reached) !== 0) return reached
+  return { address: isIpv6(reached.address) ? '::' : '0.0.0.0', port: reached.port }
 }
 
-/** The port that the host came in by: the very address, else the wildcard of its family. */
-function reachedPort(
-  target: TargetSnapshot, reached: Endpoint, ports: ReadonlyMap<string, number>,
-): number {
-  const wildcard = isIpv6(reached.address) ? '::' : '0.0.0.0'
-  const endpoint = target.subsystems.flatMap((subsystem) => subsystem.endpoints).find(
-    (one) => keyOf(one) === keyOf(reached) || keyOf(one) === `${wildcard} ${reached.port}`,
-  )
-  return endpoint === undefined ? 0 : ports.get(keyOf(endpoint))!
+/** 0 where there is no such port. */
+function portIdOf(ports: readonly Endpoint[], endpoint: Endpoint): number {
+  return ports.findIndex((port) => keyOf(port) === keyOf(endpoint)) + 1
 }
 
 function putEntry(view: DataView, at: number, entry: DiscoveryEntry): void {
   const field = DISCOVERY_ENTRY
-  const { address, port } = entry.endpoint
+  const { endpoint: { address, port }, subtype } = entry
   view.setUint8(at + field.trtype, TRTYPE.TCP)
   view.setUint8(at + field.adrfam, isIpv6(address) ? ADRFAM.IPV6 : ADRFAM.IPV4)
-  view.setUint8(at + field.subtype, entry.subtype)
-  view.setUint8(at + field.treq, putBits(TREQ_BITS.noSqFlow, 1))
+  view.setUint8(at + field.subtype, subtype)
+  // What another discovery service requires is for it to say.
+  const ours = subtype !== DISCOVERY_SUBTYPE.REFERRAL
+  view.setUint8(at + field.treq, putBits(TREQ_BITS.noSqFlow, +ours))
   view.setUint16(at + field.portid, entry.portId, true)
   view.setUint16(at + field.cntlid, CNTLID_DYNAMIC, true)
   view.setUint16(at + field.asqsz, ADMIN_DEPTH, true)
-  if (entry.subtype === DISCOVERY_SUBTYPE.CURRENT_DISCOVERY) {
+  if (subtype === DISCOVERY_SUBTYPE.CURRENT_DISCOVERY) {
     // Other endpoints would tell the same; a host may stay connected and be told of changes.
     const { dupretinfo, epcsd } = EFLAGS_BITS
     view.setUint16(at + field.eflags, putBits(dupretinfo, 1) | putBits(epcsd, 1), true)
@@ -136,4 +219,15 @@ function putEntry(view: DataView, at: number, entry: DiscoveryEntry): void {
   putPadded(view, at + field.trsvcid, TRSVCID_BYTES, String(port))
   putNqn(view, at + field.subnqn, NQN_BYTES, entry.nqn)
   putPadded(view, at + field.traddr, TRADDR_BYTES, address)
+}
+
+/** Returns the bytes behind the entry itself. Entries of our own have no attributes. */
+function putTail(log: Uint8Array, at: number, entry: RegisteredEntry | null): number {
+  const view = new DataView(log.buffer)
+  const attributes = entry?.attributes ?? new Uint8Array(0)
+  const bytes = EXTENDED_ENTRY_TAIL_BYTES + attributes.length
+  view.setUint32(at + EXTENDED_ENTRY_TAIL.tel, DISCOVERY_ENTRY_BYTES + bytes, true)
+  view.setUint16(at + EXTENDED_ENTRY_TAIL.numexat, entry?.attributeCount ?? 0, true)
+  log.set(attributes, at + EXTENDED_ENTRY_TAIL_BYTES)
+  return bytes
 }

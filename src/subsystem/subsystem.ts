@@ -60,11 +60,41 @@ export type SubsystemSnapshot = {
   readonly ioQueuesMax: number
 }
 
+/** Another discovery service, which hosts are referred to. */
+export type Referral = {
+  readonly endpoint: Endpoint
+  readonly nqn: string
+  /** null: every host is told. */
+  readonly hosts: readonly string[] | null
+}
+
+/** An entry that somebody registered with us, checked; see wire/discovery-information.ts. */
+export type RegisteredEntry = {
+  /** NQN of who registered it. */
+  readonly entity: string
+  /** As it stands in the discovery log, 1024 bytes. */
+  readonly base: Uint8Array
+  readonly attributeCount: number
+  readonly attributes: Uint8Array
+}
+
+/** What the discovery service tells besides the subsystems. */
+export type DiscoverySnapshot = {
+  /** A central discovery controller: others may register with it. */
+  readonly central: boolean
+  readonly referrals: readonly Referral[]
+  readonly registered: readonly RegisteredEntry[]
+  /** Every endpoint there ever was, in the order of PORTID, which begins at 1. */
+  readonly ports: readonly Endpoint[]
+}
+
 /** The whole target, versioned. generation is the discovery log's GENCTR. */
 export type TargetSnapshot = {
   readonly generation: number
   readonly firmware: string
   readonly subsystems: readonly SubsystemSnapshot[]
+  readonly discovery: DiscoverySnapshot
 }
 
+/** Every discovery service answers to this name, also one that has a name of its own. */
 export const DISCOVERY_NQN = 'nqn.2014-08.org.nvmexpress.discovery'

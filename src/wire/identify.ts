@@ -42,6 +42,9 @@ export const IDENTIFY_CONTROLLER = layout('IDENTIFY_CONTROLLER', 4096, {
   psd: [2048, 1024], vendor: [3072, 1024],
 })
 
+/** dctype: a discovery controller knows its own target only, or those of others too. */
+export const DCTYPE = Object.freeze({ NOT_REPORTED: 0, DIRECT: 1, CENTRAL: 2 })
+
 export const CMIC_BITS = bits('CMIC', 8, {
   multiPort: [0, 1], multiController: [1, 1], sriov: [2, 1], ana: [3, 1],
 })

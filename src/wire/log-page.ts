@@ -83,12 +83,16 @@ export const MI_EFFECTS = layout('MI_EFFECTS', 4096, {
   commands: [0, 1024], rsvd1024: [1024, 3072],
 })
 
-/** LID 70h: the header, then numrec entries of 1024 bytes. */
+/** LID 70h: the header, then numrec entries. dlpf: DISCOVERY_FLAGS. tdlpl: bytes of all of it. */
 export const DISCOVERY_HEADER = layout('DISCOVERY_HEADER', 1024, {
   genctr: [0, 8], numrec: [8, 8], recfmt: [16, 2], dlpf: [18, 1], rsvd19: [19, 1], tdlpl: [20, 4],
   rsvd24: [24, 1000],
 })
 export const DISCOVERY_HEADER_BYTES = 1024
+/** What a host asks for (LSP), what was returned (DLPF), and what is supported (LIDSPEC). */
+export const DISCOVERY_FLAGS = bits('DISCOVERY_FLAGS', 8, {
+  extended: [0, 1], portLocal: [1, 1], allSubsystems: [2, 1],
+})
 
 /** trsvcid and traddr: ASCII padded with spaces. sectype: the first byte of TSAS on TCP. */
 export const DISCOVERY_ENTRY = layout('DISCOVERY_ENTRY', 1024, {

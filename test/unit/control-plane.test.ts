@@ -45,7 +45,10 @@ function rig(count = 2) {
     address: (_socket: number, remote: boolean) => remote ? '2001:db8::7 1000' : '192.0.2.1 4420',
   }
   const access = new Access(
-    { generation: 1, firmware: '', subsystems: [SUBSYSTEM] }, 4,
+    {
+      generation: 1, firmware: '', subsystems: [SUBSYSTEM],
+      discovery: { central: false, referrals: [], registered: [], ports: [] },
+    }, 4,
     {
       enabled: (controller) => shared.words[shared.row(controller) + ROW.STATE] === CONTROLLER_STATE.READY,
       granted: () => 8,

@@ -92,6 +92,17 @@ test('the rest', () => {
   })
   expect(read('--cpus 4-6').cpus).toEqual([4, 5, 6])
   expect(read('--discovery off').discovery).toEqual([])
+  const named = '--discovery-nqn nqn.2026-01.com.example:discovery'
+  const endpoint = [{ address: '::1', port: 9 }]
+  for (const line of [`${named} --discovery [::1]:9`, `--discovery [::1]:9 ${named}`]) {
+    expect(read(line).discovery).toEqual(endpoint)
+    expect(read(line).discoveryService.nqn).toBe('nqn.2026-01.com.example:discovery')
+  }
+  expect(read('--referral 192.0.2.7 --referral [::1]:1').discoveryService.referrals).toMatchObject([
+    { endpoint: { address: '192.0.2.7', port: 8009 } }, { endpoint: { address: '::1', port: 1 } },
+  ])
+  expect(mistakesOf('--referral 8009')[0]).toMatch(/^--referral 8009: found "8009", allowed: ADDR/)
+  expect(mistakesOf('--referral 0.0.0.0:1')[0]).toMatch(/^--referral 0\.0\.0\.0:1: found/)
   expect(read('--hosts any').subsystems[0]!.hosts).toBeNull()
   expect(read(`--hosts ${NQN}1,${NQN}2`).subsystems[0]!.hosts).toEqual([`${NQN}1`, `${NQN}2`])
 })

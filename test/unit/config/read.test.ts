@@ -6,6 +6,7 @@ import { readConfig } from '../../../src/config/read.ts'
 
 const AROUND = { machineId: 'm', cpuCount: 4, folder: '/srv', state: '/state' }
 const NQN = 'nqn.2026-01.com.example:disks'
+const WELL_KNOWN = 'nqn.2014-08.org.nvmexpress.discovery'
 
 function read(input: unknown): Config {
   return readConfig(input, 'weft.json', AROUND)
@@ -38,6 +39,7 @@ describe('what is left out', () => {
       listeners: [{ address: '127.0.0.1', port: 4420 }],
       discovery: [{ address: '127.0.0.1', port: 8009 }],
       discoveryRequired: false, state: '/state',
+      discoveryService: { nqn: WELL_KNOWN, referrals: [] },
       subsystems: [],
     })
   })
@@ -74,6 +76,30 @@ describe('what is left out', () => {
     const config = read({ listeners: same, discovery: same, subsystems: [] })
     expect(config.discovery).toEqual([])
     expect(config.discoveryRequired).toBe(true)
+  })
+
+  test('a discovery service has the well-known name, referrals theirs and its port', () => {
+    const nqn = 'nqn.2026-01.com.example:discovery'
+    const referrals = [
+      { address: '192.0.2.7' }, { address: '192.0.2.8', port: 1, subnqn: nqn, hosts: [NQN] },
+    ]
+    const config = read({ discovery: { nqn }, referrals, subsystems: [] })
+    expect(config.discovery).toEqual([{ address: '127.0.0.1', port: 8009 }])
+    expect(config.discoveryRequired).toBe(false)
+    expect(config.discoveryService).toMatchObject({
+      nqn,
+      referrals: [
+        { endpoint: { address: '192.0.2.7', port: 8009 }, nqn: WELL_KNOWN, hosts: null },
+        { endpoint: { address: '192.0.2.8', port: 1 }, nqn, hosts: [NQN] },
+      ],
+    })
+  })
+
+  test('the object says where discovery is offered as the list does', () => {
+    const listeners = [{ address: '192.0.2.1', port: 9 }]
+    const config = read({ discovery: { listeners }, subsystems: [] })
+    expect([config.discovery, config.discoveryRequired]).toEqual([listeners, true])
+    expect(read({ discovery: { listeners: false }, subsystems: [] }).discovery).toEqual([])
   })
 
   test('a file is created when a size is given, unless it is read only', () => {
@@ -117,6 +143,7 @@ test('a whole configuration is taken as it is', () => {
     limits: { connections: 10, queueDepth: 64, ioQueues: 4, inCapsuleBytes: 4096,
       maxTransferBytes: 2097152, bufferBytes: 16777216 },
     listeners: [{ address: '0.0.0.0', port: 1 }], discovery: [], discoveryRequired: false,
+    discoveryService: { nqn: WELL_KNOWN, referrals: [] },
     state: '/srv/kept',
     subsystems: [{ nqn: NQN, serial: 'S1', model: 'M 1', hosts: [NQN], namespaces: [] }],
   })
@@ -146,7 +173,16 @@ describe('mistakes', () => {
     [{ limits: { maxTranfer: 1 } }, 'limits: unknown key "maxTranfer", did you mean "maxTransfer"?'],
     [{ listeners: [] }, 'listeners: found [], allowed: at least one listener'],
     [{ listeners: { address: '::' } }, 'listeners: found {"address":"::"}, allowed: a list'],
-    [{ discovery: true }, 'discovery: found true, allowed: false, or a list'],
+    [{ discovery: true }, 'discovery: found true, allowed: false, a list of'],
+    [{ discovery: { nqm: 'a' } }, 'discovery: unknown key "nqm", did you mean "nqn"?'],
+    [{ discovery: { nqn: 'a' } }, 'discovery.nqn: found "a", allowed: a name such'],
+    [{ discovery: { listeners: [] } }, 'discovery.listeners: found [], allowed: false, or at'],
+    [{ discovery: { nqn: NQN }, subsystems: [{ nqn: NQN }] },
+      `discovery.nqn: found "${NQN}", allowed: a name that no subsystem has`],
+    [{ referrals: [{ address: '::' }] }, 'referrals[0].address: found "::", allowed: a numeric'],
+    [{ referrals: [{ address: '::1', port: 0 }] }, 'referrals[0].port: found 0, allowed: a whole'],
+    [{ referrals: [{ address: '::1', subnqn: 'x' }] }, 'referrals[0].subnqn: found "x"'],
+    [{ referrals: [{ address: '::1' }, { address: '::1' }] }, 'each address and port once'],
     [{ cpus: [1, 1] }, 'cpus[1]: found 1, allowed: each processor once'],
     [{ cpus: [1, 2], reactors: 3 }, 'cpus: found [1,2], allowed: 3 processors'],
     [{ limits: { maxTransfer: '3M' } }, 'limits.maxTransfer: found "3M", allowed: a size'],

@@ -32,7 +32,10 @@ describe('supported logs, 00h', () => {
     expect(supported.length).toBe(1024)
     for (let lid = 0; lid < 256; lid += 1) {
       const isThere = typeof logPage(lid, 0, sources({ subsystem: subsystemSnapshot({ kind }) })) !== 'number'
-      expect(supported.readUInt32LE(4 * lid), `LID ${lid}`).toBe(isThere ? 1 : 0)
+      expect(supported.readUInt16LE(4 * lid), `LID ${lid}`).toBe(isThere ? 1 : 0)
+      // A discovery log may be had with extended entries (bit 0) and port local ones only (bit 1).
+      const specific = kind === 'discovery' && lid === 0x70 ? 3 : 0
+      expect(supported.readUInt16LE(4 * lid + 2), `LID ${lid}`).toBe(specific)
     }
   })
 

@@ -23,13 +23,14 @@ const CNTLID = 0x10010
 const SUBNQN = 0x10100
 const HOSTNQN = 0x10200
 
-function rig(rows = 4) {
+function rig(rows = 4, discoveryNqn = DISCOVERY) {
   const enabled = new Set<number>()
   const access = new Access({
     generation: 1, firmware: '',
+    discovery: { central: false, referrals: [], registered: [], ports: [] },
     subsystems: [
       subsystemSnapshot({ nqn: ANY }), subsystemSnapshot({ nqn: LISTED, hosts: [HOST] }),
-      subsystemSnapshot({ nqn: DISCOVERY, kind: 'discovery' }),
+      subsystemSnapshot({ nqn: discoveryNqn, kind: 'discovery' }),
     ],
   }, rows, { enabled: (controller) => enabled.has(controller), granted: () => 2 })
   let connections = 0
@@ -51,6 +52,19 @@ function rig(rows = 4) {
 }
 
 const refused = (status: number, dw0: number) => ({ admitted: false, status, dw0 })
+
+describe('the discovery service', () => {
+  const OWN = 'nqn.2026-01.com.example:discovery'
+
+  test.each([OWN, DISCOVERY])('with a name of its own answers to %s', (subsystemNqn) => {
+    const { join, enabled } = rig(4, OWN)
+    const outcome = join({ subsystemNqn }, { discoveryOnly: true })
+    expect(outcome).toMatchObject({ admitted: true, subsystem: OWN })
+    if (outcome.admitted) enabled.add(outcome.controller)
+    expect(join({ qid: 1, cntlid: 1, subsystemNqn }, { discoveryOnly: true }))
+      .toEqual(refused(INVALID_PARAMETERS, QID))
+  })
+})
 
 describe('an admin queue', () => {
   test.each<[string, number, number, Partial<JoinRequest>, Partial<Origin>]>([

@@ -2,9 +2,11 @@
  * Discovery log: who sees what, at which address, and the bytes of one entry.
  */
 import { describe, expect, test } from 'vitest'
-import { discoveryLog } from '../../../src/subsystem/discovery.ts'
+import {
+  discoveryLog, logDiffers, nextGeneration, portsWith, type DiscoveryWish,
+} from '../../../src/subsystem/discovery.ts'
 import type {
-  Endpoint, SubsystemSnapshot, TargetSnapshot,
+  DiscoverySnapshot, Endpoint, SubsystemSnapshot, TargetSnapshot,
 } from '../../../src/subsystem/subsystem.ts'
 
 const DISCOVERY = 'nqn.2014-08.org.nvmexpress.discovery'
@@ -21,16 +23,35 @@ const subsystem = (
   inCapsuleBytes: 0, queueDepthMax: 128, ioQueuesMax: 8,
 })
 
-const target = (...subsystems: SubsystemSnapshot[]): TargetSnapshot => ({
-  generation: 0x1_0000_0002, firmware: '0.1.0',
-  subsystems: [subsystem(DISCOVERY, [on('0.0.0.0', 8009)], null, 'discovery'), ...subsystems],
-})
+const target = (...nvm: SubsystemSnapshot[]): TargetSnapshot => {
+  const service = subsystem(DISCOVERY, [on('0.0.0.0', 8009)], null, 'discovery')
+  const subsystems = [service, ...nvm]
+  return {
+    generation: 0x1_0000_0002, firmware: '0.1.0', subsystems,
+    discovery: {
+      central: false, referrals: [], registered: [], ports: portsWith([], subsystems),
+    },
+  }
+}
+
+/** With what else the discovery service tells. */
+const telling = (
+  changes: Partial<DiscoverySnapshot>, ...nvm: SubsystemSnapshot[]
+): TargetSnapshot => {
+  const plain = target(...nvm)
+  return { ...plain, discovery: { ...plain.discovery, ...changes } }
+}
+
+const PLAIN: DiscoveryWish = { extended: false, portLocal: false }
+
+const logOf = (
+  told: TargetSnapshot, host = HOST, reached = REACHED, wish: Partial<DiscoveryWish> = {},
+): Buffer => Buffer.from(discoveryLog(told, host, reached, { ...PLAIN, ...wish }).buffer)
 
 type Listed = { subtype: number; nqn: string; address: string; port: string; family: number }
 
 /** Decoded by hand, at the offsets of the specification. */
-function listed(log: Uint8Array): Listed[] {
-  const data = Buffer.from(log.buffer)
+function listed(data: Buffer): Listed[] {
   expect(data.length).toBe(1024 * (1 + Number(data.readBigUInt64LE(8))))
   return Array.from({ length: data.length / 1024 - 1 }, (_, index) => {
     const entry = data.subarray(1024 * (index + 1), 1024 * (index + 2))
@@ -44,20 +65,19 @@ function listed(log: Uint8Array): Listed[] {
 }
 
 const addresses = (endpoints: readonly Endpoint[], reached = REACHED): string[] =>
-  listed(discoveryLog(target(subsystem('nqn.a', endpoints)), HOST, reached)).slice(1)
+  listed(logOf(target(subsystem('nqn.a', endpoints)), HOST, reached)).slice(1)
     .map((entry) => `${entry.address} ${entry.port}`)
 
 test('the header', () => {
-  const data = Buffer.from(discoveryLog(target(subsystem('nqn.a', [on('0.0.0.0')])), HOST, REACHED)
-    .buffer)
+  const data = logOf(target(subsystem('nqn.a', [on('0.0.0.0')])))
   expect(data.length).toBe(3 * 1024)
   expect(data.toString('hex', 0, 24)).toBe(
-    '0200000001000000' + '0200000000000000' + '0000' + '000000000000')
+    '0200000001000000' + '0200000000000000' + '0000' + '0000' + '000c0000')
   expect(data.subarray(24, 1024).every((byte) => byte === 0)).toBe(true)
 })
 
 test('the first entry is the discovery subsystem, at the address that was reached', () => {
-  const data = Buffer.from(discoveryLog(target(), HOST, REACHED).buffer)
+  const data = logOf(target())
   expect(data.length).toBe(2048)
   const entry = data.subarray(1024)
   expect(entry.toString('hex', 0, 12)).toBe('03010304' + '0100' + 'ffff' + '2000' + '0300')
@@ -70,8 +90,7 @@ test('the first entry is the discovery subsystem, at the address that was reache
 })
 
 test('an NVM subsystem', () => {
-  const data = Buffer.from(discoveryLog(target(subsystem('nqn.a', [on('0.0.0.0')])), HOST, REACHED)
-    .buffer)
+  const data = logOf(target(subsystem('nqn.a', [on('0.0.0.0')])))
   const entry = data.subarray(2048)
   expect(entry.toString('hex', 0, 12)).toBe('03010204' + '0200' + 'ffff' + '2000' + '0000')
   expect(listed(data)[1]).toEqual({
@@ -90,7 +109,7 @@ describe('who may see what', () => {
     [HOST, ['nqn.open', 'nqn.mine']], ['nqn.someone', ['nqn.open', 'nqn.other']],
     [HOST.toUpperCase(), ['nqn.open']],
   ])('%s', (host, nqns) => {
-    const entries = listed(discoveryLog(some, host, REACHED))
+    const entries = listed(logOf(some, host))
     expect(entries.map((entry) => entry.nqn)).toEqual([DISCOVERY, ...nqns])
   })
 })
@@ -116,17 +135,109 @@ describe('addresses', () => {
   })
 
   test('IPv6: family 2, without the zone', () => {
-    const log = discoveryLog(target(subsystem('nqn.a', [on('::')])), HOST, on('fe80::1%eth0', 8009))
+    const log = logOf(target(subsystem('nqn.a', [on('::')])), HOST, on('fe80::1%eth0', 8009))
     expect(listed(log).map(({ address, family }) => [address, family]))
       .toEqual([['fe80::1', 2], ['fe80::1', 2]])
   })
 })
 
 test('subsystems on one endpoint have one port id; another endpoint has another', () => {
-  const data = Buffer.from(discoveryLog(target(
+  const data = logOf(target(
     subsystem('nqn.a', [on('192.0.2.5'), on('192.0.2.5', 4421)]),
     subsystem('nqn.b', [on('192.0.2.5')]),
-  ), HOST, REACHED).buffer)
+  ))
   const ids = [1, 2, 3, 4].map((index) => data.readUInt16LE(1024 * index + 4))
   expect(ids).toEqual([1, 2, 3, 2])
+})
+
+describe('referrals', () => {
+  const there = on('198.51.100.7', 8010)
+  const referral = { endpoint: there, nqn: DISCOVERY, hosts: null }
+
+  test('come last, without a port of ours and without promises', () => {
+    const data = logOf(telling({ referrals: [referral] }, subsystem('nqn.a', [on('0.0.0.0')])))
+    expect(listed(data).at(-1)).toEqual({
+      subtype: 1, nqn: DISCOVERY, address: '198.51.100.7', port: '8010', family: 1,
+    })
+    expect(data.toString('hex', 3072, 3084)).toBe('03010100' + '0000' + 'ffff' + '2000' + '0000')
+  })
+
+  test('are told to those hosts alone that they are for', () => {
+    const told = telling({ referrals: [{ ...referral, hosts: ['nqn.someone'] }] })
+    expect(listed(logOf(told))).toHaveLength(1)
+    expect(listed(logOf(told, 'nqn.someone'))).toHaveLength(2)
+  })
+})
+
+describe('what a host may ask for', () => {
+  const endpoints = [on('0.0.0.0'), on('192.0.2.6', 4421), on('192.0.2.5', 4422)]
+  const attributes = Uint8Array.from([1, 0, 4, 0, 0x61, 0x62, 0x63, 0x64])
+  const registered = [{
+    entity: 'nqn.there', base: new Uint8Array(1024).fill(7), attributeCount: 1, attributes,
+  }]
+  const told = telling({
+    registered, referrals: [{ endpoint: on('198.51.100.7'), nqn: DISCOVERY, hosts: null }],
+  }, subsystem('nqn.a', endpoints))
+
+  test('port local: what is at the address that it reached', () => {
+    const data = logOf(told, HOST, REACHED, { portLocal: true })
+    expect(listed(data).map(({ address, port }) => `${address} ${port}`))
+      .toEqual(['192.0.2.5 8009', '192.0.2.5 4422', '192.0.2.5 4420'])
+    expect(data[18], 'DLPF').toBe(2)
+  })
+
+  test('extended: 8 bytes and the attributes behind each entry', () => {
+    const data = logOf(told, HOST, REACHED, { extended: true })
+    expect(data[18], 'DLPF').toBe(1)
+    expect(data.readUInt32LE(20), 'TDLPL').toBe(data.length)
+    expect(data.length).toBe(1024 + 6 * 1032 + 8)
+    const at = [0, 1, 2, 3, 4].map((index) => 2048 + 1032 * index)
+    for (const tail of at) expect(data.toString('hex', tail, tail + 8)).toBe('0804000000000000')
+    const last = 1024 + 1032 * 5
+    expect([data[last + 2], data.readUInt32LE(last + 1024)]).toEqual([7, 1040])
+    expect(data.toString('hex', last + 1028, last + 1040)).toBe('01000000' + '01000400' + '61626364')
+  })
+
+  test('neither: registered entries are as they were registered', () => {
+    const data = logOf(told)
+    expect(data.length).toBe(1024 * 7)
+    expect(data.subarray(1024 * 6).every((byte) => byte === 7)).toBe(true)
+  })
+})
+
+describe('a change', () => {
+  const before = target(subsystem('nqn.a', [on('192.0.2.5')]), subsystem('nqn.b', [], [HOST]))
+  const changed = (...nvm: SubsystemSnapshot[]): TargetSnapshot => nextGeneration(before, {
+    ...before, subsystems: [before.subsystems[0]!, ...nvm],
+  })
+  const [, a, b] = before.subsystems
+
+  test('of nothing that is told leaves the generation', () => {
+    const after = changed({ ...a!, mdtsBytes: 1 }, b!)
+    expect(after.generation).toBe(before.generation)
+    expect(logDiffers(before, after, HOST)).toBe(false)
+  })
+
+  test.each<[string, SubsystemSnapshot[], boolean, boolean]>([
+    ['a subsystem more', [a!, b!, subsystem('nqn.c', [on('192.0.2.5')])], true, true],
+    ['a subsystem less', [b!], true, true],
+    ['an endpoint more', [{ ...a!, endpoints: [on('192.0.2.5'), on('192.0.2.6')] }, b!], true, true],
+    ['another host for a private one', [a!, { ...b!, hosts: [HOST, 'nqn.x'] }], false, false],
+    ['the only host of a private one gone', [a!, { ...b!, hosts: [] }], true, false],
+  ])('%s', (_what, nvm, forHost, forOthers) => {
+    const after = changed(...nvm)
+    expect(after.generation).toBe(before.generation + 1)
+    expect(logDiffers(before, after, HOST)).toBe(forHost)
+    expect(logDiffers(before, after, 'nqn.someone')).toBe(forOthers)
+  })
+
+  test('keeps port ids: those of endpoints that have gone are not given to others', () => {
+    const gone = changed({ ...a!, endpoints: [] })
+    const other = nextGeneration(gone, {
+      ...gone, subsystems: [gone.subsystems[0]!, { ...a!, endpoints: [on('192.0.2.6')] }],
+    })
+    expect(logOf(other).readUInt16LE(2048 + 4)).toBe(3)
+    const back = nextGeneration(other, { ...other, subsystems: before.subsystems })
+    expect(logOf(back).readUInt16LE(2048 + 4)).toBe(2)
+  })
 })
