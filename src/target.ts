@@ -213,7 +213,7 @@ function snapshotOf(
   return {
     generation: 1, firmware: version().slice(0, 8), subsystems,
     discovery: {
-      central: false, referrals: service.referrals, registered: [],
+      referrals: service.referrals, registered: [],
       ports: portsWith([], subsystems),
     },
   }

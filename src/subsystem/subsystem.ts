@@ -44,6 +44,8 @@ export type SubsystemSnapshot = {
   readonly nqn: string
   /** 'nvm' exports namespaces; 'discovery' tells hosts what there is. */
   readonly kind: 'nvm' | 'discovery'
+  /** Its controllers are central discovery controllers: others may register with them. */
+  readonly central?: boolean
   /** At most 20 printable ASCII characters. */
   readonly serial: string
   /** At most 40 printable ASCII characters. */
@@ -80,8 +82,6 @@ export type RegisteredEntry = {
 
 /** What the discovery service tells besides the subsystems. */
 export type DiscoverySnapshot = {
-  /** A central discovery controller: others may register with it. */
-  readonly central: boolean
   readonly referrals: readonly Referral[]
   readonly registered: readonly RegisteredEntry[]
   /** Every endpoint there ever was, in the order of PORTID, which begins at 1. */

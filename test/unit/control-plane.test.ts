@@ -47,7 +47,7 @@ function rig(count = 2) {
   const access = new Access(
     {
       generation: 1, firmware: '', subsystems: [SUBSYSTEM],
-      discovery: { central: false, referrals: [], registered: [], ports: [] },
+      discovery: { referrals: [], registered: [], ports: [] },
     }, 4,
     {
       enabled: (controller) => shared.words[shared.row(controller) + ROW.STATE] === CONTROLLER_STATE.READY,

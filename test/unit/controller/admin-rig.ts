@@ -27,7 +27,10 @@ export function adminRig(
   const posted: ToControl[] = []
   const finished: [cid: number, status: number][] = []
   const { controller, admin } = controllerOf(more)
-  const target = { generation: 3, firmware: '1.2.3', subsystems: [controller.subsystem, subsystemSnapshot()] }
+  const target = {
+    generation: 3, firmware: '1.2.3', subsystems: [controller.subsystem, subsystemSnapshot()],
+    discovery: { referrals: [], registered: [], ports: [] },
+  }
   const executor = new AdminExecutor({
     arena, shared, slots, pages, target, aborts: new Aborts(slots, 0, (message) => posted.push(message)),
     finish: (slot: Slot, status: number) => finished.push([slot.cid, status]),

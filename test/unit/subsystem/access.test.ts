@@ -27,7 +27,7 @@ function rig(rows = 4, discoveryNqn = DISCOVERY) {
   const enabled = new Set<number>()
   const access = new Access({
     generation: 1, firmware: '',
-    discovery: { central: false, referrals: [], registered: [], ports: [] },
+    discovery: { referrals: [], registered: [], ports: [] },
     subsystems: [
       subsystemSnapshot({ nqn: ANY }), subsystemSnapshot({ nqn: LISTED, hosts: [HOST] }),
       subsystemSnapshot({ nqn: discoveryNqn, kind: 'discovery' }),

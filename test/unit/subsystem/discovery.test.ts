@@ -28,9 +28,7 @@ const target = (...nvm: SubsystemSnapshot[]): TargetSnapshot => {
   const subsystems = [service, ...nvm]
   return {
     generation: 0x1_0000_0002, firmware: '0.1.0', subsystems,
-    discovery: {
-      central: false, referrals: [], registered: [], ports: portsWith([], subsystems),
-    },
+    discovery: { referrals: [], registered: [], ports: portsWith([], subsystems) },
   }
 }
 
