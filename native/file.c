@@ -194,16 +194,37 @@ static void probe_file(int fd, uint64_t bytes, struct shim_file_facts *facts) {
   }
 }
 
+/* A number of bytes that fits a fact; 0 where it does not. */
+static int32_t fact(uint64_t bytes) {
+  return bytes <= INT32_MAX ? (int32_t)bytes : 0;
+}
+
+/*
+ * What a block device prefers. One that does not start at a multiple of its physical block (an old
+ * partition) has no unit that is better than the logical block.
+ */
+static void find_preferences(int fd, dev_t device, struct shim_file_facts *facts) {
+  int misaligned = 0;
+  if (ioctl(fd, BLKALIGNOFF, &misaligned) == 0 && misaligned != 0) {
+    facts->physical_bytes = facts->logical_bytes;
+  }
+  facts->optimal_bytes = fact(queue_number(device, "optimal_io_size"));
+  facts->discard_bytes = fact(queue_number(device, "discard_granularity"));
+  facts->boundary_bytes = fact(queue_number(device, "chunk_sectors") * SECTOR_BYTES);
+}
+
 static void find_abilities(int fd, struct shim_file_facts *facts) {
   struct stat stat;
   if (fstat(fd, &stat)) return;
   if (facts->block_device) {
     facts->rotational = queue_number(stat.st_rdev, "rotational") != 0;
+    find_preferences(fd, stat.st_rdev, facts);
     bool zeroes = queue_number(stat.st_rdev, "write_zeroes_max_bytes") != 0;
     facts->discard = zeroes && !facts->read_only; /* punching asks the device for zeroes */
     facts->zero = facts->discard;
   } else if (!facts->read_only) {
     probe_file(fd, wide(facts->bytes_lo, facts->bytes_hi), facts);
+    if (facts->discard) facts->discard_bytes = (int32_t)stat.st_blksize;
   }
 }
 

@@ -245,7 +245,9 @@ struct shim_file_facts {
   int32_t created;             /* 1 = it was created by this call */
   int32_t read_only;
   int32_t rotational;
-  int32_t reserved[3];
+  int32_t optimal_bytes;       /* large transfers are best in multiples of it; 0 = unknown */
+  int32_t discard_bytes;       /* unit in which DISCARD gives space back; 0 = unknown */
+  int32_t boundary_bytes;      /* transfers should not cross multiples of it; 0 = there is none */
 };
 /* Any thread. Opens and locks (exclusive for writers, shared for readers; a block device also
  * O_EXCL, so that a mounted one is refused). Returns a file id >= 0 for every shim, or -errno:

@@ -24,6 +24,7 @@ import { EVENT_REQUESTS_MAX } from './admin-state.ts'
 import { COPY_RANGES_MAX, copyBlocksMax, copyRangeBlocksMax } from './command-size.ts'
 import { adminCommandsOf, announcedBy, IO_COMMANDS } from './commands.ts'
 import { KEEP_ALIVE_UNIT_MS, supportedFeatures } from './features.ts'
+import { hintsOf } from './hints.ts'
 import { ERROR_ENTRIES } from './shared.ts'
 
 /** What Identify needs to know about the controller that answers. */
@@ -106,15 +107,26 @@ export const IO_ROWS: readonly ControllerRow[] = [
 /** Of a namespace, CNS 00h; CNS 08h has those that its layout has too, but NSFEAT. */
 export const NAMESPACE_ROWS: readonly NamespaceRow[] = [
   ['nsfeat', ({ device }) => putBits(NSFEAT_BITS.thin, +isSparse(device)) | putBits(NSFEAT_BITS.optperf, 1)],
+  ['nsfeat', (namespace) => putBits(NSFEAT_BITS.atomics, +(hintsOf(namespace).atomicBlocks > 1))],
   // Shared: every controller of the subsystem has it.
   ['nmic', () => 1],
   ['dlfeat', ({ device }) => discardReadsZero(device)
     ? putBits(DLFEAT_BITS.read, 1) | putBits(DLFEAT_BITS.deac, 1) : 0],
-  // All five are 0-based blocks. Smaller or unaligned writes and deallocations work, but slower.
-  ['npwg', granule], ['npwa', granule], ['npdg', granule], ['npda', granule], ['nows', granule],
   ['mssrl', ({ blockBytes }, { mdtsBytes }) => copyRangeBlocksMax(mdtsBytes, blockBytes)],
   ['mcl', ({ blockBytes }, { mdtsBytes }) => copyBlocksMax(mdtsBytes, blockBytes)],
   ['msrc', () => COPY_RANGES_MAX - 1],
+  // Counted from 0. Smaller or unaligned writes and deallocations work, but slower.
+  ['npwg', (namespace) => hintsOf(namespace).writeBlocks - 1],
+  ['npwa', (namespace) => hintsOf(namespace).writeBlocks - 1],
+  ['npdg', (namespace) => hintsOf(namespace).deallocateBlocks - 1],
+  ['npda', (namespace) => hintsOf(namespace).deallocateBlocks - 1],
+  ['nows', (namespace) => hintsOf(namespace).optimalBlocks - 1],
+  ['noiob', (namespace) => hintsOf(namespace).boundaryBlocks],
+  // What is whole after a loss of power is so at any time. Across a boundary of that size nothing is promised.
+  ['nawun', (namespace) => hintsOf(namespace).atomicBlocks - 1],
+  ['nawupf', (namespace) => hintsOf(namespace).atomicBlocks - 1],
+  ['nabsn', (namespace) => hintsOf(namespace).atomicBlocks - 1],
+  ['nabspf', (namespace) => hintsOf(namespace).atomicBlocks - 1],
   ['nsattr', ({ readOnly }) => +readOnly],
 ]
 
@@ -131,14 +143,4 @@ export function discardReadsZero(device: DeviceSnapshot): boolean {
 /** Space is taken when blocks are written first, so a write may find that none is left. */
 function isSparse(device: DeviceSnapshot): boolean {
   return device.kind === 'memory' || (device.kind === 'file' && device.discard)
-}
-
-function granule({ device, blockBytes }: NamespaceSnapshot): number {
-  return Math.max(1, granuleBytes(device) / blockBytes) - 1
-}
-
-/** The unit that the storage prefers. Memory: a page, which is what deallocation can give back. */
-function granuleBytes(device: DeviceSnapshot): number {
-  if (device.kind === 'memory') return PAGE_BYTES
-  return device.kind === 'null' ? 0 : device.physicalBytes
 }

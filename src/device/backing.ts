@@ -144,6 +144,7 @@ function describe(
     device: {
       kind: facts.blockDevice ? 'block' : 'file',
       path, file, direct: facts.direct, logicalBytes: facts.logicalBytes, physicalBytes: facts.physicalBytes,
+      optimalBytes: facts.optimalBytes, discardBytes: facts.discardBytes, boundaryBytes: facts.boundaryBytes,
       discard: facts.discard, zero: facts.zero, readOnly: facts.readOnly,
     },
     blockBytes, blockCount, readOnly: namespace.readOnly || facts.readOnly, note,

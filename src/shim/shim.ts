@@ -43,6 +43,9 @@ export type FileFacts = {
   readonly created: boolean
   readonly readOnly: boolean
   readonly rotational: boolean
+  readonly optimalBytes: number
+  readonly discardBytes: number
+  readonly boundaryBytes: number
 }
 
 export type OpenedFile = { readonly file: number; readonly facts: FileFacts }
@@ -221,5 +224,8 @@ function decodeFacts(words: Int32Array): FileFacts {
     created: at(FACTS.CREATED) !== 0,
     readOnly: at(FACTS.READ_ONLY) !== 0,
     rotational: at(FACTS.ROTATIONAL) !== 0,
+    optimalBytes: at(FACTS.OPTIMAL_BYTES),
+    discardBytes: at(FACTS.DISCARD_BYTES),
+    boundaryBytes: at(FACTS.BOUNDARY_BYTES),
   }
 }

@@ -20,6 +20,10 @@ export type DeviceSnapshot =
       readonly direct: boolean
       readonly logicalBytes: number
       readonly physicalBytes: number
+      /** Preferences of the storage, see struct shim_file_facts; 0 = none that is known. */
+      readonly optimalBytes: number
+      readonly discardBytes: number
+      readonly boundaryBytes: number
       readonly discard: boolean
       readonly zero: boolean
       readonly readOnly: boolean

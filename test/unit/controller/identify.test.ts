@@ -10,9 +10,12 @@ import type {
 
 const FILE: DeviceSnapshot = {
   kind: 'file', path: '/disk.img', file: 0, direct: true, logicalBytes: 512, physicalBytes: 4096,
+  optimalBytes: 0, discardBytes: 4096, boundaryBytes: 0,
   discard: true, zero: true, readOnly: false,
 }
-const BLOCK: DeviceSnapshot = { ...FILE, kind: 'block', discard: false, readOnly: true }
+const BLOCK: DeviceSnapshot = {
+  ...FILE, kind: 'block', discard: false, readOnly: true, optimalBytes: 65536, discardBytes: 8192, boundaryBytes: 131072,
+}
 
 const namespace = (nsid: number, more: Partial<NamespaceSnapshot> = {}): NamespaceSnapshot => ({
   nsid, counter: 0, blockBytes: 512, blockCount: 2048,
@@ -149,7 +152,12 @@ describe('namespace, CNS 00h', () => {
 
   test('a read-only device that cannot discard', () => {
     const { data } = ask(0, 5)
-    expect(data.readUInt8(24), 'NSFEAT: not thin').toBe(0b1_0000)
+    expect(data.readUInt8(24), 'NSFEAT: not thin, atomic by physical blocks').toBe(0b1_0010)
+    for (const at of [34, 36, 40, 44]) {
+      expect(data.readUInt16LE(at), 'NAWUN, NAWUPF, NABSN, NABSPF').toBe(7)
+    }
+    expect([data.readUInt16LE(38), data.readUInt16LE(46)], 'NACWU, NOIOB').toEqual([0, 256])
+    expect([64, 66, 68, 70, 72].map((at) => data.readUInt16LE(at)), 'NPWG … NOWS').toEqual([7, 7, 15, 15, 127])
     expect(data.readUInt8(33), 'DLFEAT: not said, no DEAC').toBe(0)
     expect(data.readUInt8(99), 'NSATTR: write protected').toBe(1)
   })

@@ -19,6 +19,7 @@ const GIB = 2 ** 30
 const FACTS: FileFacts = {
   blockDevice: false, direct: true, directErrno: 0, logicalBytes: 512, physicalBytes: 4096, memoryAlignBytes: 512,
   discard: true, zero: true, bytes: GIB, created: false, readOnly: false, rotational: false,
+  optimalBytes: 0, discardBytes: 4096, boundaryBytes: 0,
 }
 
 function rig(facts: Partial<FileFacts> = {}, errno = 0) {

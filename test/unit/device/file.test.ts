@@ -24,7 +24,8 @@ function rig(more: Partial<File> = {}, blockBytes = 512) {
   const device = new DeviceRig()
   const failures: string[] = []
   const snapshot: File = {
-    kind: 'file', path: '/disk', file: FILE, direct: true, logicalBytes: 512, physicalBytes: 4096, discard: true,
+    kind: 'file', path: '/disk', file: FILE, direct: true, logicalBytes: 512, physicalBytes: 4096,
+    optimalBytes: 0, discardBytes: 4096, boundaryBytes: 0, discard: true,
     zero: true, readOnly: false, ...more,
   }
   const zeroAt = device.buffers.take(ZERO_BYTES)

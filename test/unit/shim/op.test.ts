@@ -64,7 +64,7 @@ describe.each(ENGINES)('$name', ({ engine }) => {
 
   test('DISCARD and ZERO make zeroes, give back and keep space, and keep the size', async () => {
     const { file, facts } = open(FILE.CREATE, 4 << 20)
-    expect(facts.discard).toBe(true)
+    expect(facts).toMatchObject({ discard: true, discardBytes: facts.physicalBytes, boundaryBytes: 0 })
     rig.bytes.fill(0x5a, rig.buffer(0), rig.buffer(1 << 20))
     for (let i = 0; i < 4; i++) expect(await transfer(OP.WRITE, file, i << 20, 1 << 20)).toBe(0)
     expect(await rig.run({ [O.CODE]: OP.SYNC, [O.FILE]: file })).toBe(0)
