@@ -15,6 +15,7 @@ import * as identify from '../src/wire/identify.ts'
 import { bitsOf, isBits, isLayout, layoutOf } from '../src/wire/layout.ts'
 import * as logPage from '../src/wire/log-page.ts'
 import * as pdu from '../src/wire/pdu.ts'
+import * as reservation from '../src/wire/reservation.ts'
 import * as sqe from '../src/wire/sqe.ts'
 import { STATUS_ROWS, describeStatus, STATUS } from '../src/wire/status.ts'
 
@@ -26,6 +27,7 @@ const MODULES: readonly (readonly [title: string, file: string, tables: object])
   ['Log pages', 'log-page.ts', logPage],
   ['Discovery information', 'discovery-information.ts', discoveryInformation],
   ['Features', 'feature.ts', feature],
+  ['Reservations', 'reservation.ts', reservation],
 ]
 
 export function wireDocument(): string {
