@@ -17,7 +17,7 @@ import type { Log } from './control/log.ts'
 import { CONTROLLER_STATE, ROW, Shared, sharedBytes } from './controller/shared.ts'
 import { Access } from './subsystem/access.ts'
 import { portsWith } from './subsystem/discovery.ts'
-import type { Endpoint, SubsystemSnapshot, TargetSnapshot } from './subsystem/subsystem.ts'
+import { ANY_CONTROLLER, type Endpoint, type SubsystemSnapshot, type TargetSnapshot } from './subsystem/subsystem.ts'
 import { Backings, type OpenBacking } from './device/backing.ts'
 import { Listeners } from './tcp/listener.ts'
 import { ControlPlane, type ReactorHandle } from './control-plane.ts'
@@ -198,7 +198,7 @@ function snapshotOf(
   }
   const subsystems: SubsystemSnapshot[] = config.subsystems.map((subsystem, index) => ({
     ...common, kind: 'nvm', nqn: subsystem.nqn, serial: subsystem.serial, model: subsystem.model,
-    hosts: subsystem.hosts, endpoints: serving,
+    hosts: subsystem.hosts, endpoints: serving, controllers: subsystem.controllers,
     namespaces: subsystem.namespaces.map((namespace, each) => {
       const { device, blockBytes, blockCount, readOnly } = opened[index]![each]!
       const { nsid, uuid, nguid } = namespace
@@ -208,7 +208,7 @@ function snapshotOf(
   const first = config.subsystems[0]
   subsystems.push({
     ...common, kind: 'discovery', nqn: service.nqn, serial: first?.serial ?? '', model: first?.model ?? 'weft',
-    hosts: null, endpoints: [...discovery, ...serving], namespaces: [],
+    hosts: null, endpoints: [...discovery, ...serving], namespaces: [], controllers: ANY_CONTROLLER,
   })
   return {
     generation: 1, firmware: version().slice(0, 8), subsystems,

@@ -34,13 +34,22 @@ export type NamespaceConfig = {
   block?: 512 | 4096
 }
 
+export type SubsystemConfig = {
+  nqn: string
+  hosts?: 'any' | string[]
+  namespaces: NamespaceConfig[]
+  controllers?: 'dynamic' | 'static'
+  minCntlid?: number
+  maxCntlid?: number
+}
+
 export type DaemonConfig = {
   reactors?: number
   engine?: 'auto' | 'uring' | 'epoll'
   listeners?: Endpoint[]
   discovery?: Endpoint[] | false | { nqn?: string; listeners?: Endpoint[] | false }
   referrals?: { address: string; port?: number; subnqn?: string; hosts?: string[] }[]
-  subsystems?: { nqn: string; hosts?: 'any' | string[]; namespaces: NamespaceConfig[] }[]
+  subsystems?: SubsystemConfig[]
   limits?: Record<string, number | string>
   /** What survives a restart; a folder of the daemon's own, removed when it exits, unless given. */
   state?: string

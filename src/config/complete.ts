@@ -3,7 +3,7 @@
  * read.ts → here → Config. Nothing here can fail: the input is valid.
  */
 import { resolve } from 'node:path'
-import { DISCOVERY_NQN } from '../subsystem/subsystem.ts'
+import { ANY_CONTROLLER, DISCOVERY_NQN } from '../subsystem/subsystem.ts'
 import type { Endpoint } from '../subsystem/subsystem.ts'
 import type { Backing, Config, NamespaceConfig, SubsystemConfig } from './config.ts'
 import { defaultNqn, namespaceNguid, namespaceUuid, serialOf } from './identity.ts'
@@ -120,6 +120,11 @@ function completeSubsystem(written: WrittenSubsystem, around: Surroundings): Sub
     serial: written.serial ?? serialOf(around.machineId, nqn),
     model: written.model ?? MODEL,
     hosts: hostsOf(written.hosts),
+    controllers: {
+      kind: written.controllers ?? 'dynamic',
+      first: written.minCntlid ?? ANY_CONTROLLER.first,
+      last: written.maxCntlid ?? ANY_CONTROLLER.last,
+    },
     namespaces: namespaces.sort((one, other) => one.nsid - other.nsid),
   }
 }

@@ -5,7 +5,7 @@
  * Plain data. Invariants: NQNs are unique and valid, nsids unique within a subsystem and ascending,
  * uuid and nguid unique over the target; addresses are numeric.
  */
-import type { Endpoint, Referral } from '../subsystem/subsystem.ts'
+import type { ControllerModel, Endpoint, Referral } from '../subsystem/subsystem.ts'
 
 export type EngineChoice = 'auto' | 'uring' | 'epoll'
 
@@ -55,6 +55,7 @@ export type SubsystemConfig = {
   readonly model: string
   /** null: any host. */
   readonly hosts: readonly string[] | null
+  readonly controllers: ControllerModel
   readonly namespaces: readonly NamespaceConfig[]
 }
 

@@ -5,12 +5,15 @@
  * It looks at the input itself and skips whatever has not the right type (schema.ts complains about
  * that), so that both kinds of mistake are reported at once.
  */
+import { CNTLID_MAX, CNTLID_MIN } from '../wire/fabrics.ts'
 import { mistake } from './mistake.ts'
 import type { Mistake, Path } from './mistake.ts'
 import { parseSize } from './size.ts'
 
 type Fields = Record<string, unknown>
 
+/** Static controllers of a subsystem. */
+const STATIC_MAX = 1024
 const MEDIA = ['memory', 'null', 'file', 'device'] as const
 
 /** namespacesMax: in all subsystems together. */
@@ -31,7 +34,7 @@ export function contradictions(input: unknown, namespacesMax: number): Mistake[]
   mistakes.push(...repeated(subsystems.map(({ at, fields }) =>
     [['subsystems', at, 'nqn'], fields.nqn ?? '']), 'a name that no other subsystem has',
   (value) => value === '' ? 'left out more than once' : null))
-  mistakes.push(...namespaceMistakes(subsystems, namespacesMax))
+  mistakes.push(...cntlidMistakes(subsystems), ...namespaceMistakes(subsystems, namespacesMax))
   return mistakes
 }
 
@@ -61,6 +64,45 @@ function namespaceMistakes(subsystems: Numbered[], namespacesMax: number): Mista
   }
   if (count > namespacesMax) {
     mistakes.push(mistake(['subsystems'], `${count} namespaces`, `at most ${namespacesMax} in all`))
+  }
+  return mistakes
+}
+
+type Range = { readonly at: number; readonly first: number; readonly last: number }
+
+/** CNTLIDs: a range that is none, a controller of two subsystems, or none for a subsystem. */
+function cntlidMistakes(subsystems: Numbered[]): Mistake[] {
+  const mistakes: Mistake[] = []
+  const fixed: Range[] = []
+  const open: Range[] = []
+  for (const { at, fields } of subsystems) {
+    const { controllers, minCntlid = CNTLID_MIN, maxCntlid = CNTLID_MAX } = fields
+    if (typeof minCntlid !== 'number' || typeof maxCntlid !== 'number') continue
+    if (minCntlid > maxCntlid) {
+      const path = ['subsystems', at, 'maxCntlid']
+      mistakes.push(mistake(path, maxCntlid, `at least minCntlid (${minCntlid})`))
+    } else if (controllers === 'static' && maxCntlid - minCntlid >= STATIC_MAX) {
+      mistakes.push(mistake(['subsystems', at, 'controllers'], controllers,
+        `together with minCntlid and maxCntlid, for at most ${STATIC_MAX} controllers`))
+    } else {
+      const range = { at, first: minCntlid, last: maxCntlid }
+      if (controllers === 'static') fixed.push(range)
+      else open.push(range)
+    }
+  }
+  fixed.sort((one, other) => one.first - other.first)
+  for (const [index, { at, first }] of fixed.entries()) {
+    const before = fixed[index - 1]
+    if (before === undefined || before.last < first) continue
+    mistakes.push(mistake(['subsystems', at, 'minCntlid'], first,
+      `above ${before.last}, as ${before.first} to ${before.last} are those of another subsystem`))
+  }
+  for (const { at, first, last } of open) {
+    let next = first
+    for (const each of fixed) if (each.first <= next && each.last >= next) next = each.last + 1
+    if (next <= last) continue
+    mistakes.push(mistake(['subsystems', at, 'maxCntlid'], last,
+      `more: all from ${first} to ${last} are static controllers of other subsystems`))
   }
   return mistakes
 }

@@ -9,6 +9,7 @@
 import { isIP } from 'node:net'
 import { z } from 'zod'
 import { nearest } from './mistake.ts'
+import { CNTLID_MAX, CNTLID_MIN } from '../wire/fabrics.ts'
 import { NQN_FORM, isNqn } from './nqn.ts'
 import { DISCOVERY_NQN } from '../subsystem/subsystem.ts'
 import { SIZE_FORM, formatSize, parseSize } from './size.ts'
@@ -63,6 +64,9 @@ export const subsystemSchema = section({
   model: text('1 to 40 printable ASCII characters', (value) =>
     /^[\x21-\x7e](?:[\x20-\x7e]{0,38}[\x21-\x7e])?$/.test(value)).optional(),
   hosts: hosts.optional(),
+  controllers: z.enum(['dynamic', 'static'], { error: '"dynamic" or "static"' }).optional(),
+  minCntlid: whole(CNTLID_MIN, CNTLID_MAX).optional(),
+  maxCntlid: whole(CNTLID_MIN, CNTLID_MAX).optional(),
   namespaces: list(namespaceSchema, LIMITS.namespaces).optional(),
 })
 

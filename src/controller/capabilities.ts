@@ -100,6 +100,7 @@ export const IO_ROWS: readonly ControllerRow[] = [
   ['ocfs', () => (1 << COPY_FORMATS.length) - 1],
   // 3: Flush with NSID FFFFFFFFh flushes all namespaces.
   ['vwc', () => putBits(VWC_BITS.present, 1) | putBits(VWC_BITS.broadcast, 3)],
+  ['fcatt', ({ subsystem }) => +(subsystem.controllers.kind === 'static')],
   // The Disconnect command.
   ['ofcs', () => 1],
 ]

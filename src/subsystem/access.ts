@@ -2,13 +2,13 @@
  * Access: who may connect to what, and which controllers there are. The control plane holds the one
  * registry; reactors ask it about every Connect.            NVMe over Fabrics, 3.3 (Connect), 2.3
  *
- *   admin Connect ─▶ subsystem? host allowed? CNTLID FFFFh? ─▶ a row, a CNTLID
+ *   admin Connect ─▶ subsystem? host allowed? CNTLID as its model wants? ─▶ a row, a CNTLID
  *   I/O Connect ──▶ controller? same host? enabled? QID granted and free? ─▶ its queue
  *
  * Invariant: a CNTLID is unique over the target while any queue of its controller is left.
  */
 import type { JoinOutcome, JoinRequest } from '../reactor/messages.ts'
-import { CNTLID_DYNAMIC, CNTLID_MAX, CNTLID_MIN, CONNECT, CONNECT_DATA } from '../wire/fabrics.ts'
+import { CNTLID_DYNAMIC, CNTLID_STATIC, CONNECT, CONNECT_DATA } from '../wire/fabrics.ts'
 import { STATUS } from '../wire/status.ts'
 import { DISCOVERY_NQN, type SubsystemSnapshot, type TargetSnapshot } from './subsystem.ts'
 
@@ -62,7 +62,8 @@ export class Access {
   readonly #cntlids = new Set<number>()
   readonly #queues = new Map<string, QueueRecord>()
   readonly #row: ControllerRow
-  #nextCntlid = CNTLID_MIN
+  /** By NQN: the CNTLID to try next, so that one that has gone is not the next one's at once. */
+  readonly #nextCntlid = new Map<string, number>()
 
   /** rowCount: controllers at a time. */
   constructor(target: TargetSnapshot, rowCount: number, row: ControllerRow) {
@@ -118,14 +119,12 @@ export class Access {
     if (subsystem.hosts !== null && !subsystem.hosts.includes(request.hostNqn)) {
       return refuse(STATUS.CONNECT_INVALID_HOST, IN_DATA | CONNECT_DATA.hostnqn, 'it is not among the hosts allowed')
     }
-    if (request.cntlid !== CNTLID_DYNAMIC) {
-      return invalid(IN_DATA | CONNECT_DATA.cntlid, 'it asks for a particular controller; they are given dynamically')
-    }
+    const wrong = wrongCntlid(subsystem, request.cntlid)
+    if (wrong !== '') return invalid(IN_DATA | CONNECT_DATA.cntlid, wrong)
     const index = this.#rows.indexOf(null)
-    const cntlid = this.#takeCntlid()
-    if (index === -1 || cntlid === -1) {
-      return refuse(STATUS.CONTROLLER_BUSY, 0, `all ${this.#rows.length} controllers are in use`)
-    }
+    if (index === -1) return refuse(STATUS.CONTROLLER_BUSY, 0, `all ${this.#rows.length} controllers are in use`)
+    const cntlid = this.#takeCntlid(subsystem, request.cntlid)
+    if (cntlid === -1) return refuse(STATUS.CONTROLLER_BUSY, 0, busy(subsystem, request.cntlid))
     const controller: ControllerRecord = {
       index, cntlid, subsystem, hostNqn: request.hostNqn, hostId: request.hostId,
       keepAliveMs: request.keepAliveMs, address: origin.remote, queues: new Map(), ioQueuesSeen: 0, ending: '',
@@ -182,16 +181,52 @@ export class Access {
     }
   }
 
-  #takeCntlid(): number {
-    for (let tries = CNTLID_MIN; tries <= CNTLID_MAX; tries++) {
-      const cntlid = this.#nextCntlid
-      this.#nextCntlid = cntlid === CNTLID_MAX ? CNTLID_MIN : cntlid + 1
-      if (!this.#cntlids.has(cntlid)) return cntlid
+  /** A CNTLID that nobody has, for a request that is right; -1 = there is none. */
+  #takeCntlid({ nqn, controllers }: SubsystemSnapshot, requested: number): number {
+    const { kind, first, last } = controllers
+    if (kind === 'static' && requested !== CNTLID_STATIC) return this.#cntlids.has(requested) ? -1 : requested
+    let cntlid = this.#nextCntlid.get(nqn) ?? first
+    for (let tries = last - first + 1; tries > 0; tries--) {
+      // The range may be another than when this was stored.
+      if (cntlid < first || cntlid > last) cntlid = first
+      if (!this.#cntlids.has(cntlid) && (kind === 'static' || !this.#isReserved(cntlid))) {
+        this.#nextCntlid.set(nqn, cntlid + 1)
+        return cntlid
+      }
+      cntlid++
     }
     return -1
   }
+
+  /** It is one of those that a subsystem has for good. */
+  #isReserved(cntlid: number): boolean {
+    for (const { controllers } of this.#subsystems.values()) {
+      const { kind, first, last } = controllers
+      if (kind === 'static' && cntlid >= first && cntlid <= last) return true
+    }
+    return false
+  }
 }
 
+/** What is wrong with the CNTLID that an admin Connect asks for; '' = nothing. */
+function wrongCntlid({ controllers }: SubsystemSnapshot, requested: number): string {
+  const { kind, first, last } = controllers
+  if (kind === 'dynamic') {
+    return requested === CNTLID_DYNAMIC ? ''
+      : 'it asks for a particular controller; they are given dynamically'
+  }
+  if (requested === CNTLID_STATIC || (requested >= first && requested <= last)) return ''
+  return requested === CNTLID_DYNAMIC
+    ? `it asks for a new controller; there are ${first} to ${last}, and no others`
+    : `it asks for controller ${requested}; there are ${first} to ${last}`
+}
+
+function busy({ controllers }: SubsystemSnapshot, requested: number): string {
+  const { kind, first, last } = controllers
+  return kind === 'static' && requested !== CNTLID_STATIC
+    ? `controller ${requested} has another association`
+    : `all controllers from ${first} to ${last} are in use`
+}
 
 function key(reactor: number, connection: number, serial: number): string {
   return `${reactor}:${connection}:${serial}`

@@ -14,7 +14,7 @@
 import {
   EXTENDED_ENTRY_TAIL, EXTENDED_ENTRY_TAIL_BYTES,
 } from '../wire/discovery-information.ts'
-import { CNTLID_DYNAMIC, NQN_BYTES } from '../wire/fabrics.ts'
+import { CNTLID_DYNAMIC, CNTLID_STATIC, NQN_BYTES } from '../wire/fabrics.ts'
 import { putBits, takeBits } from '../wire/layout.ts'
 import {
   ADRFAM, DISCOVERY_ENTRY, DISCOVERY_ENTRY_BYTES, DISCOVERY_FLAGS, DISCOVERY_HEADER,
@@ -35,6 +35,8 @@ export type DiscoveryEntry = {
   readonly endpoint: Endpoint
   /** 0: a port that is not ours. */
   readonly portId: number
+  /** What an admin Connect is to ask for. */
+  readonly cntlid: number
 }
 
 /** What a host asks for besides the log itself. */
@@ -91,6 +93,7 @@ export function discoveryEntries(
   const entries: DiscoveryEntry[] = [{
     subtype: DISCOVERY_SUBTYPE.CURRENT_DISCOVERY, nqn: discovery?.nqn ?? DISCOVERY_NQN,
     endpoint: withoutZone(reached), portId: portIdOf(ports, reachedEndpoint(ports, reached)),
+    cntlid: CNTLID_DYNAMIC,
   }]
   for (const subsystem of target.subsystems) {
     if (subsystem.kind !== 'nvm' || !isAllowed(subsystem, hostNqn)) continue
@@ -105,13 +108,14 @@ export function discoveryEntries(
       entries.push({
         subtype: DISCOVERY_SUBTYPE.NVM, nqn: subsystem.nqn, endpoint,
         portId: portIdOf(ports, configured),
+        cntlid: subsystem.controllers.kind === 'static' ? CNTLID_STATIC : CNTLID_DYNAMIC,
       })
     }
   }
   if (portLocal) return entries
   for (const { endpoint, nqn, hosts } of referrals) {
     if (hosts !== null && !hosts.includes(hostNqn)) continue
-    entries.push({ subtype: DISCOVERY_SUBTYPE.REFERRAL, nqn, endpoint, portId: 0 })
+    entries.push({ subtype: DISCOVERY_SUBTYPE.REFERRAL, nqn, endpoint, portId: 0, cntlid: CNTLID_DYNAMIC })
   }
   return entries
 }
@@ -161,7 +165,8 @@ const isLoopback = (address: string): boolean => address === '::1' || address.st
 function tellable(target: TargetSnapshot): unknown {
   return [
     target.discovery.referrals,
-    target.subsystems.map(({ kind, nqn, hosts, endpoints }) => [kind, nqn, hosts, endpoints]),
+    target.subsystems.map(({ kind, nqn, hosts, endpoints, controllers }) =>
+      [kind, nqn, hosts, endpoints, controllers.kind]),
   ]
 }
 
@@ -169,7 +174,8 @@ function visibleText(target: TargetSnapshot, hostNqn: string): string {
   return JSON.stringify([
     target.discovery.referrals.filter(({ hosts }) => hosts === null || hosts.includes(hostNqn)),
     target.subsystems.filter((subsystem) => isAllowed(subsystem, hostNqn))
-      .map(({ kind, nqn, endpoints }) => [nqn, kind === 'nvm' ? endpoints : []]),
+      .map(({ kind, nqn, endpoints, controllers }) =>
+        [nqn, controllers.kind, kind === 'nvm' ? endpoints : []]),
   ])
 }
 
@@ -209,7 +215,7 @@ function putEntry(view: DataView, at: number, entry: DiscoveryEntry): void {
   const ours = subtype !== DISCOVERY_SUBTYPE.REFERRAL
   view.setUint8(at + field.treq, putBits(TREQ_BITS.noSqFlow, +ours))
   view.setUint16(at + field.portid, entry.portId, true)
-  view.setUint16(at + field.cntlid, CNTLID_DYNAMIC, true)
+  view.setUint16(at + field.cntlid, entry.cntlid, true)
   view.setUint16(at + field.asqsz, ADMIN_DEPTH, true)
   if (subtype === DISCOVERY_SUBTYPE.CURRENT_DISCOVERY) {
     // Other endpoints would tell the same; a host may stay connected and be told of changes.

@@ -5,6 +5,7 @@
  * Everything here is plain data that can be posted to a worker thread (structured clone).
  * Invariant: nqn is unique among subsystems, nsid among the namespaces of a subsystem; namespaces are in ascending nsid.
  */
+import { CNTLID_MAX, CNTLID_MIN } from '../wire/fabrics.ts'
 
 /** Where hosts connect: a numeric address and a TCP port. "0.0.0.0" and "::" are wildcards. */
 export type Endpoint = { readonly address: string; readonly port: number }
@@ -44,6 +45,19 @@ export type NamespaceSnapshot = {
   readonly device: DeviceSnapshot
 }
 
+/**
+ * How hosts get controllers: made for a Connect that asks for any ('dynamic'), or those from `first` to
+ * `last`, of which a Connect names one or takes one that is free ('static').
+ */
+export type ControllerModel = {
+  readonly kind: 'dynamic' | 'static'
+  readonly first: number
+  readonly last: number
+}
+
+/** A new controller for each Connect, of any CNTLID. */
+export const ANY_CONTROLLER: ControllerModel = { kind: 'dynamic', first: CNTLID_MIN, last: CNTLID_MAX }
+
 export type SubsystemSnapshot = {
   readonly nqn: string
   /** 'nvm' exports namespaces; 'discovery' tells hosts what there is. */
@@ -59,6 +73,7 @@ export type SubsystemSnapshot = {
   /** Endpoints that lead to this subsystem. Discovery: where the discovery service itself is listed. */
   readonly endpoints: readonly Endpoint[]
   readonly namespaces: readonly NamespaceSnapshot[]
+  readonly controllers: ControllerModel
   /** Block sizes etc. are per namespace; these are per controller. */
   readonly mdtsBytes: number
   readonly inCapsuleBytes: number

@@ -40,8 +40,9 @@ export const CONNECT_DATA = layout('CONNECT_DATA', 1024, {
 export const CONNECT_DATA_BYTES = 1024
 export const NQN_BYTES = 256
 export const NQN_BYTES_MAX = 223
-/** Admin Connect: any controller, allocated dynamically. */
+/** Admin Connect: any controller, allocated dynamically, or any of those that there are for good. */
 export const CNTLID_DYNAMIC = 0xffff
+export const CNTLID_STATIC = 0xfffe
 /** Ids that can be given to a controller. */
 export const CNTLID_MIN = 1
 export const CNTLID_MAX = 0xffef

@@ -178,6 +178,15 @@ export const REQUIREMENTS: readonly Requirement[] = [
   ['CON-21', 'FAB: Connect command',
     'SUBNQN of an I/O queue other than the controller\'s fails with 1/82h, IATTR 1.'],
   ['CON-22', 'BASE: Association', 'A QID is free again when its connection has gone.'],
+  ['CON-23', 'FAB: Controller model',
+    'A subsystem of static controllers (FCATT bit 0) gives the one that CNTLID names, or with FFFEh '
+      + 'any that is free, and keeps its number until its last queue has gone.'],
+  ['CON-24', 'FAB: Controller model',
+    'A static controller that has another association is refused with 1/81h Controller Busy; one '
+      + 'that there is not, and FFFFh, with 1/82h, IATTR 1, IPO 16.'],
+  ['CON-25', 'BASE: Controller identifier',
+    'CNTLIDs are of the range that the subsystem is configured for, and unique over the target.'],
+  ['CON-26', 'FAB: Discovery log', 'An entry of a subsystem of static controllers has CNTLID FFFEh.'],
   // ---- properties
   ['PRP-01', 'BASE: Controller Capabilities',
     'CAP says: CQR, NVM command set, doorbell stride 0, MPSMIN 4 KiB, a timeout, a queue size.'],

@@ -10,6 +10,7 @@ import { afterAll, afterEach, describe, expect, test } from 'vitest'
 import type { Config, NamespaceConfig } from '../../src/config/config.ts'
 import { StartError } from '../../src/config/start-error.ts'
 import type { Log } from '../../src/control/log.ts'
+import { ANY_CONTROLLER } from '../../src/subsystem/subsystem.ts'
 import { startTarget, version, type Target } from '../../src/target.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'weft-target-'))
@@ -38,6 +39,7 @@ function config(backing: NamespaceConfig['backing'], more: Partial<Config> = {})
     state: join(folder, 'state'),
     subsystems: [{
       nqn: 'nqn.2026-01.com.example:disks', serial: 'S', model: 'M', hosts: null,
+      controllers: ANY_CONTROLLER,
       namespaces: [{ nsid: 1, backing, blockBytes: 512, uuid: '', nguid: '', readOnly: false }],
     }],
     ...more,

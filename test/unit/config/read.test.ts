@@ -136,7 +136,10 @@ test('a whole configuration is taken as it is', () => {
     limits: { connections: 10, queueDepth: 64, ioQueues: 4, inCapsule: '4K', maxTransfer: '2M',
       buffers: '16M' },
     listeners: [{ address: '0.0.0.0', port: 1 }], discovery: false, state: 'kept',
-    subsystems: [{ nqn: NQN, serial: 'S1', model: 'M 1', hosts: [NQN], namespaces: [] }],
+    subsystems: [{
+      nqn: NQN, serial: 'S1', model: 'M 1', hosts: [NQN], namespaces: [],
+      controllers: 'static', minCntlid: 7, maxCntlid: 9,
+    }],
   })
   expect(config).toEqual({
     reactors: 2, cpus: [2, 3], poll: true, engine: 'epoll',
@@ -145,7 +148,10 @@ test('a whole configuration is taken as it is', () => {
     listeners: [{ address: '0.0.0.0', port: 1 }], discovery: [], discoveryRequired: false,
     discoveryService: { nqn: WELL_KNOWN, referrals: [] },
     state: '/srv/kept',
-    subsystems: [{ nqn: NQN, serial: 'S1', model: 'M 1', hosts: [NQN], namespaces: [] }],
+    subsystems: [{
+      nqn: NQN, serial: 'S1', model: 'M 1', hosts: [NQN], namespaces: [],
+      controllers: { kind: 'static', first: 7, last: 9 },
+    }],
   })
 })
 
@@ -213,6 +219,20 @@ describe('mistakes', () => {
     [{ memory: '1M', nguid: '0'.repeat(32) }, '.nguid: found "0000'],
   ])('of a namespace: %j', (namespace, sentence) => {
     expect(mistakesOf(withNamespaces(namespace)).join('\n')).toContain(sentence)
+  })
+
+  test.each<[Record<string, unknown>[], string]>([
+    [[{ minCntlid: 9, maxCntlid: 8 }], 'subsystems[0].maxCntlid: found 8, allowed: at least minCntlid (9)'],
+    [[{ minCntlid: 0 }], 'subsystems[0].minCntlid: found 0, allowed: a whole number from 1 to 65519'],
+    [[{ controllers: 'static' }], 'subsystems[0].controllers: found "static", allowed: together with'],
+    [[{ controllers: 'some' }], 'subsystems[0].controllers: found "some", allowed: "dynamic" or "static"'],
+    [[{ controllers: 'static', minCntlid: 5, maxCntlid: 9 }, { controllers: 'static', minCntlid: 9, maxCntlid: 9 }],
+      'subsystems[1].minCntlid: found 9, allowed: above 9, as 5 to 9 are those of another subsystem'],
+    [[{ controllers: 'static', minCntlid: 5, maxCntlid: 9 }, { minCntlid: 6, maxCntlid: 8 }],
+      'subsystems[1].maxCntlid: found 8, allowed: more: all from 6 to 8 are static controllers'],
+  ])('CNTLIDs: %j', (subsystems, sentence) => {
+    const named = subsystems.map((each, index) => ({ nqn: `${NQN}${index}`, ...each }))
+    expect(mistakesOf({ subsystems: named }).join('\n')).toContain(sentence)
   })
 
   test('two namespaces with one number, identifier or medium', () => {

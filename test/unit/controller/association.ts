@@ -8,7 +8,9 @@ import { initialFeatures } from '../../../src/controller/features.ts'
 import { Shared, sharedBytes } from '../../../src/controller/shared.ts'
 import { type Limits, limitsOf } from '../../../src/limits.ts'
 import type { Namespace, NamespaceTable } from '../../../src/namespace/namespace.ts'
-import type { NamespaceSnapshot, SubsystemSnapshot } from '../../../src/subsystem/subsystem.ts'
+import {
+  ANY_CONTROLLER, type NamespaceSnapshot, type SubsystemSnapshot,
+} from '../../../src/subsystem/subsystem.ts'
 
 export const HOST = 'nqn.2026-01.com.example:host'
 export const HOST_ID = '000102030405060708090a0b0c0d0e0f'
@@ -31,7 +33,7 @@ export function namespaceSnapshot(nsid: number, more: Partial<NamespaceSnapshot>
 export function subsystemSnapshot(more: Partial<SubsystemSnapshot> = {}): SubsystemSnapshot {
   return {
     nqn: 'nqn.2026-01.com.example:disks', kind: 'nvm', serial: 'S', model: 'M', hosts: null,
-    endpoints: [], namespaces: [], mdtsBytes: 1 << 20, inCapsuleBytes: 16384, queueDepthMax: 128,
+    endpoints: [], namespaces: [], controllers: ANY_CONTROLLER, mdtsBytes: 1 << 20, inCapsuleBytes: 16384, queueDepthMax: 128,
     ioQueuesMax: 8, ...more,
   }
 }

@@ -4,8 +4,8 @@
 import { describe, expect, test } from 'vitest'
 import { type ControllerFacts, nsidMax } from '../../../src/controller/capabilities.ts'
 import { identify } from '../../../src/controller/identify.ts'
-import type {
-  DeviceSnapshot, NamespaceSnapshot, SubsystemSnapshot,
+import {
+  ANY_CONTROLLER, type DeviceSnapshot, type NamespaceSnapshot, type SubsystemSnapshot,
 } from '../../../src/subsystem/subsystem.ts'
 
 const FILE: DeviceSnapshot = {
@@ -25,7 +25,8 @@ const namespace = (nsid: number, more: Partial<NamespaceSnapshot> = {}): Namespa
 
 const SUBSYSTEM: SubsystemSnapshot = {
   nqn: 'nqn.2026-01.io.example:disk', kind: 'nvm', serial: 'S123', model: 'weft', hosts: null,
-  endpoints: [], mdtsBytes: 1 << 20, inCapsuleBytes: 16384, queueDepthMax: 128, ioQueuesMax: 8,
+  endpoints: [], controllers: ANY_CONTROLLER, mdtsBytes: 1 << 20, inCapsuleBytes: 16384, queueDepthMax: 128,
+  ioQueuesMax: 8,
   namespaces: [
     namespace(1),
     namespace(2, { blockBytes: 4096, blockCount: 2 ** 40, device: FILE }),

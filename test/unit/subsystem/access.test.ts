@@ -23,6 +23,9 @@ const CNTLID = 0x10010
 const SUBNQN = 0x10100
 const HOSTNQN = 0x10200
 
+const STATIC = 'nqn.2026-01.com.example:static'
+const NARROW = 'nqn.2026-01.com.example:narrow'
+
 function rig(rows = 4, discoveryNqn = DISCOVERY) {
   const enabled = new Set<number>()
   const access = new Access({
@@ -31,6 +34,8 @@ function rig(rows = 4, discoveryNqn = DISCOVERY) {
     subsystems: [
       subsystemSnapshot({ nqn: ANY }), subsystemSnapshot({ nqn: LISTED, hosts: [HOST] }),
       subsystemSnapshot({ nqn: discoveryNqn, kind: 'discovery' }),
+      subsystemSnapshot({ nqn: STATIC, controllers: { kind: 'static', first: 101, last: 102 } }),
+      subsystemSnapshot({ nqn: NARROW, controllers: { kind: 'dynamic', first: 100, last: 104 } }),
     ],
   }, rows, { enabled: (controller) => enabled.has(controller), granted: () => 2 })
   let connections = 0
@@ -192,12 +197,43 @@ test('a CNTLID is given again only after all the others, and never while it is i
   const LAST = 0xffef
   join({}, { connection: 1000 })
   const seen: number[] = []
-  for (let round = 0; round < LAST + 1; round++) {
+  for (let round = 0; round < LAST - 1; round++) {
     const outcome = join({}, { connection: 1 })
     if (outcome.admitted) seen.push(outcome.cntlid)
     access.leave(0, 1, 1)
   }
-  expect(seen.length).toBe(LAST + 1)
-  expect(seen.slice(0, LAST - 1)).toEqual(Array.from({ length: LAST - 1 }, (_, index) => index + 2))
-  expect(seen.slice(LAST - 1), '1 is in use').toEqual([2, 3])
+  const others = Array.from({ length: LAST - 1 }, (_, index) => index + 2)
+    .filter((cntlid) => cntlid !== 101 && cntlid !== 102)
+  expect(seen.slice(0, others.length), 'but those of static controllers').toEqual(others)
+  expect(seen.slice(others.length), '1 is in use').toEqual([2, 3])
+})
+
+describe('static controllers', () => {
+  test('are asked for by their number, or as any of them', () => {
+    const { join } = rig()
+    const connect = (cntlid: number) => join({ subsystemNqn: STATIC, cntlid })
+    expect(connect(102)).toMatchObject({ admitted: true, cntlid: 102 })
+    expect(connect(102)).toEqual(refused(CONTROLLER_BUSY, 0))
+    expect(connect(0xfffe)).toMatchObject({ admitted: true, cntlid: 101 })
+    expect(connect(0xfffe)).toEqual(refused(CONTROLLER_BUSY, 0))
+  })
+
+  test.each([0, 100, 103, 0xffff, 0xfff0])('CNTLID %i is none of them', (cntlid) => {
+    const { join } = rig()
+    expect(join({ subsystemNqn: STATIC, cntlid })).toEqual(refused(INVALID_PARAMETERS, CNTLID))
+  })
+
+  test('are free again when their last queue has left', () => {
+    const { join, access } = rig()
+    join({ subsystemNqn: STATIC, cntlid: 101 }, { connection: 7 })
+    access.leave(0, 7, 1)
+    expect(join({ subsystemNqn: STATIC, cntlid: 101 })).toMatchObject({ admitted: true, cntlid: 101 })
+  })
+})
+
+test('dynamic controllers keep to the range of their subsystem, and off those that are static', () => {
+  const { join } = rig(8)
+  const given = Array.from({ length: 4 }, () => join({ subsystemNqn: NARROW }))
+  expect(given.map((outcome) => (outcome.admitted ? outcome.cntlid : 0))).toEqual([100, 103, 104, 0])
+  expect(given[3]).toEqual(refused(CONTROLLER_BUSY, 0))
 })

@@ -5,8 +5,8 @@ import { describe, expect, test } from 'vitest'
 import {
   discoveryLog, logDiffers, nextGeneration, portsWith, type DiscoveryWish,
 } from '../../../src/subsystem/discovery.ts'
-import type {
-  DiscoverySnapshot, Endpoint, SubsystemSnapshot, TargetSnapshot,
+import {
+  ANY_CONTROLLER, type DiscoverySnapshot, type Endpoint, type SubsystemSnapshot, type TargetSnapshot,
 } from '../../../src/subsystem/subsystem.ts'
 
 const DISCOVERY = 'nqn.2014-08.org.nvmexpress.discovery'
@@ -20,7 +20,7 @@ const subsystem = (
   kind: SubsystemSnapshot['kind'] = 'nvm',
 ): SubsystemSnapshot => ({
   nqn, kind, endpoints, hosts, serial: 'S', model: 'M', namespaces: [], mdtsBytes: 1 << 20,
-  inCapsuleBytes: 0, queueDepthMax: 128, ioQueuesMax: 8,
+  inCapsuleBytes: 0, queueDepthMax: 128, ioQueuesMax: 8, controllers: ANY_CONTROLLER,
 })
 
 const target = (...nvm: SubsystemSnapshot[]): TargetSnapshot => {
@@ -238,4 +238,13 @@ describe('a change', () => {
     const back = nextGeneration(other, { ...other, subsystems: before.subsystems })
     expect(logOf(back).readUInt16LE(2048 + 4)).toBe(2)
   })
+})
+
+test('a subsystem of static controllers says so', () => {
+  const controllers = { kind: 'static', first: 1, last: 8 } as const
+  const log = logOf(target(
+    { ...subsystem('nqn.a', [on('0.0.0.0')]), controllers }, subsystem('nqn.b', [on('0.0.0.0')]),
+  ))
+  const cntlids = [1, 2, 3].map((entry) => log.readUInt16LE(1024 * entry + 6))
+  expect(cntlids).toEqual([0xffff, 0xfffe, 0xffff])
 })
