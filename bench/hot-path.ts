@@ -9,6 +9,7 @@ import { Aborts } from '../src/controller/abort.ts'
 import { Controller } from '../src/controller/controller.ts'
 import { Copies } from '../src/controller/copy.ts'
 import { Dataset } from '../src/controller/dataset.ts'
+import { Guards } from '../src/controller/guard.ts'
 import { IoExecutor } from '../src/controller/io.ts'
 import { CONTROLLER_STATE, Shared } from '../src/controller/shared.ts'
 import { MemoryDevice } from '../src/device/memory.ts'
@@ -104,13 +105,13 @@ function assemble(all: Connections): Connection {
   )
   const shared = new Shared(new ArrayBuffer(8 * MIB), limits, 1)
   const namespace = new Namespace({
-    nsid: 1, counter: 0, blockBytes: BLOCK_BYTES, blockCount: 2 * MIB, uuid: '', nguid: '',
+    nsid: 1, index: 0, counter: 0, blockBytes: BLOCK_BYTES, blockCount: 2 * MIB, uuid: '', nguid: '',
     readOnly: false, device: { kind: 'memory', region: 1 },
   }, new MemoryDevice(work, buffers, 1, BLOCK_BYTES), shared.counterAt(0, 0))
   const io = new IoExecutor({
     arena, shared, namespaces: [namespace], dataset: new Dataset(arena, slots, buffers),
     copies: new Copies(arena, slots, buffers, limits.maxTransferBytes),
-    transferBytesMax: limits.maxTransferBytes,
+    guards: new Guards(), transferBytesMax: limits.maxTransferBytes,
   })
   const aborts = new Aborts(slots, 0, () => {})
   const admission = new Admission({

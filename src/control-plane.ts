@@ -10,7 +10,7 @@ import type { Log } from './control/log.ts'
 import { CONTROLLER_STATE, ROW, type Shared } from './controller/shared.ts'
 import { endpointOf, type Listeners } from './tcp/listener.ts'
 import type { Access, ControllerRecord, QueueRecord } from './subsystem/access.ts'
-import type { ToControl, ToReactor } from './reactor/messages.ts'
+import type { Change, ToControl, ToReactor } from './reactor/messages.ts'
 import { errnoName, type Shim } from './shim/shim.ts'
 
 export type ReactorHandle = { readonly worker: Worker; readonly shim: number; readonly engine: number }
@@ -35,6 +35,9 @@ export class ControlPlane {
   readonly #emptying = new Map<number, number>()
   /** What devices have failed at, so that each is told once. */
   readonly #failing = new Set<string>()
+  /** Changes that some reactor has not acknowledged yet, by their id. */
+  readonly #changes = new Map<number, { left: number; readonly done: () => void }>()
+  #changeId = 0
   #statistics: Message<'statistics'>[] = []
   /** Milliseconds of the system's monotonic clock, as H.NOW_MS counts them. */
   readonly #startedMs = Number(process.hrtime.bigint() / 1_000_000n) | 0
@@ -77,6 +80,19 @@ export class ControlPlane {
     clearTimeout(overdue)
   }
 
+  /**
+   * Posts a change to all reactors; resolves when each has acknowledged it. A target that stops acknowledges
+   * whatever is left: nothing is served any more then.
+   */
+  change(change: Change): Promise<void> {
+    const id = ++this.#changeId
+    return new Promise((done) => {
+      if (this.#endedCount !== 0) return done()
+      this.#changes.set(id, { left: this.#parts.reactors.length, done })
+      this.#broadcast({ type: 'change', id, change })
+    })
+  }
+
   logStatistics(): void {
     this.#statistics = []
     for (const index of this.#parts.reactors.keys()) this.#post(index, { type: 'statistics' })
@@ -112,6 +128,8 @@ export class ControlPlane {
         return this.#post(message.replyTo, { type: 'aborted', slot: message.slot, done: message.done })
       case 'device-error':
         return this.#deviceError(message)
+      case 'changed':
+        return this.#changed(message)
       case 'statistics':
         return this.#gather(message)
       case 'stopped':
@@ -119,6 +137,14 @@ export class ControlPlane {
           this.#parts.log.failure(`reactor ${message.reactor} leaked ${message.slotsInUse} command slots`)
         }
     }
+  }
+
+  #changed({ id }: Message<'changed'>): void {
+    const change = this.#changes.get(id)
+    // Of a reactor that acknowledged it while another one ended.
+    if (change === undefined || --change.left !== 0) return
+    this.#changes.delete(id)
+    change.done()
   }
 
   /** A new connection goes to the reactor that has the fewest. */
@@ -250,6 +276,8 @@ export class ControlPlane {
 
   #ended(): void {
     this.#endedCount++
+    for (const { done } of this.#changes.values()) done()
+    this.#changes.clear()
     if (this.#endedCount === this.#parts.reactors.length) this.#allEnded()
   }
 }

@@ -37,12 +37,15 @@ export type Limits = Sizing & {
   readonly transferBytes: number
   readonly controllers: number
   readonly namespaces: number
+  /** Of the tables of namespaces: one that was resized has two until the old size is used no more. */
+  readonly namespaceIndices: number
 }
 
 const PAGE_BYTES = 4096
 /** C2HData and CapsuleResp, or R2T and CapsuleResp; a host that takes several R2Ts has fewer commands. */
 export const TX_ENTRIES_A_SLOT = 2
 const SLOTS_A_REACTOR = 16384
+const NAMESPACES = 1024
 /** Buffers hold at least so many of the largest transfers: one is reserved, a Compare takes two. */
 const TRANSFERS_MIN = 8
 
@@ -66,7 +69,8 @@ export function limitsOf(sizing: Sizing): Limits {
     commandTransfers: TX_ENTRIES_A_SLOT,
     transferBytes: 64 * 1024,
     controllers: 1024,
-    namespaces: 1024,
+    namespaces: NAMESPACES,
+    namespaceIndices: 2 * NAMESPACES,
   }
 }
 

@@ -18,25 +18,28 @@ import { Completer } from './queue/complete.ts'
 import { Transfers } from './queue/transfer.ts'
 import { AdminExecutor } from './controller/admin.ts'
 import { Aborts } from './controller/abort.ts'
-import { Associations, tableOf } from './controller/associations.ts'
+import { Associations } from './controller/associations.ts'
+import { Catalogue } from './controller/catalogue.ts'
 import { Copies } from './controller/copy.ts'
 import { Dataset } from './controller/dataset.ts'
 import { FabricsExecutor } from './controller/fabrics.ts'
+import { Guards } from './controller/guard.ts'
 import { IoExecutor } from './controller/io.ts'
 import { KeepAlive } from './controller/keep-alive.ts'
 import { Properties } from './controller/properties.ts'
 import type { Queue } from './controller/queue.ts'
 import { Shared, sharedBytes } from './controller/shared.ts'
-import { Namespace, type NamespaceTable } from './namespace/namespace.ts'
+import { Namespace } from './namespace/namespace.ts'
 import { openDevice } from './device/open.ts'
 import { Arena } from './reactor/arena.ts'
 import { Buffers } from './reactor/buffers.ts'
-import type { JoinRequest, ReactorSetup, ToControl, ToReactor } from './reactor/messages.ts'
+import type { Change, JoinRequest, ReactorSetup, ToControl, ToReactor } from './reactor/messages.ts'
 import { ACCEPT_TOKEN, Reactor } from './reactor/reactor.ts'
 import { Slots, type Slot } from './reactor/slots.ts'
 import { Work } from './reactor/work.ts'
 import { COUNTER, H } from './shim/abi.ts'
 import { errnoName, loadShim, type Shim } from './shim/shim.ts'
+import type { NamespaceSnapshot, SubsystemSnapshot } from './subsystem/subsystem.ts'
 import { shimLimits } from './limits.ts'
 import { assert } from './assert.ts'
 
@@ -56,6 +59,8 @@ class ReactorThread {
   readonly #connections: Connections
   readonly #completer: Completer
   readonly #associations: Associations
+  readonly #catalogue: Catalogue
+  readonly #guards = new Guards()
   readonly #io: IoExecutor
   readonly #aborts: Aborts
   readonly #keepAlive: KeepAlive
@@ -92,31 +97,27 @@ class ReactorThread {
     this.#completer = completer
     const transfers = new Transfers(slots, sender, limits.transfers, limits.transferBytes, limits.commandTransfers)
 
-    const namespaces = new Array<Namespace | null>(limits.namespaces).fill(null)
-    const tables = new Map<string, NamespaceTable>()
-    for (const subsystem of target.subsystems) {
-      for (const each of subsystem.namespaces) {
-        const failed = (errno: number, operation: string): void => this.#deviceFailed(
-          subsystem.nqn, each.nsid, each.device.kind === 'file' || each.device.kind === 'block' ? each.device.path : '',
-          errno, operation,
-        )
-        const device = openDevice(
-          { work, buffers, zeroAt, transferBytes: limits.maxTransferBytes }, each, failed,
-        )
-        namespaces[each.counter] = new Namespace(each, device, shared.counterAt(reactor, each.counter))
-      }
-      tables.set(subsystem.nqn, tableOf(subsystem, namespaces))
-    }
+    const deviceParts = { work, buffers, zeroAt, transferBytes: limits.maxTransferBytes }
+    const catalogue = new Catalogue({
+      indexCount: limits.namespaceIndices, slots,
+      open: (subsystem, snapshot) => new Namespace(
+        snapshot, openDevice(deviceParts, snapshot, this.#failureOf(subsystem, snapshot)),
+        shared.counterAt(reactor, snapshot.counter),
+      ),
+      renewed: (subsystem, table) => this.#associations.renew(subsystem, table),
+      refersTo: (region) => connections.refersTo(region),
+    })
+    this.#catalogue = catalogue
     const finish = (slot: Slot, status: number): void => completer.finish(slot, status)
     this.#associations = new Associations({
-      shared, slots, tables, reactor, finish, post: this.#post,
-      subsystems: new Map(target.subsystems.map((each) => [each.nqn, each])),
+      shared, slots, reactor, finish, post: this.#post, tables: catalogue.tables, subsystems: catalogue.subsystems,
     })
     const associations = this.#associations
+    catalogue.adopt(target)
     this.#aborts = new Aborts(slots, reactor, this.#post)
     this.#io = new IoExecutor({
-      arena, shared, namespaces, dataset: new Dataset(arena, slots, buffers),
-      copies: new Copies(arena, slots, buffers, limits.maxTransferBytes),
+      arena, shared, namespaces: catalogue.namespaces, dataset: new Dataset(arena, slots, buffers),
+      copies: new Copies(arena, slots, buffers, limits.maxTransferBytes), guards: this.#guards,
       transferBytesMax: limits.maxTransferBytes,
     })
     const properties = new Properties(
@@ -124,7 +125,7 @@ class ReactorThread {
     )
     const fabrics = new FabricsExecutor(arena, pages, properties, limits.queueDepth, this.#join)
     const admin = new AdminExecutor({
-      arena, slots, pages, shared, target, finish, aborts: this.#aborts,
+      arena, slots, pages, shared, catalogue, finish, aborts: this.#aborts,
       reached: (queue) => connections.all[queue.connection]!.local,
     })
     const admission = new Admission({
@@ -209,13 +210,17 @@ class ReactorThread {
     })
   }
 
-  #deviceFailed(subsystem: string, nsid: number, path: string, errno: number, operation: string): void {
-    this.#post({ type: 'device-error', subsystem, nsid, path, errno, operation })
+  #failureOf({ nqn }: SubsystemSnapshot, { nsid, device }: NamespaceSnapshot) {
+    const path = device.kind === 'file' || device.kind === 'block' ? device.path : ''
+    return (errno: number, operation: string): void => this.#post({
+      type: 'device-error', subsystem: nqn, nsid, path, errno, operation,
+    })
   }
 
   #tick(nowMs: number): void {
     this.#connections.tick(nowMs)
     this.#keepAlive.tick(nowMs)
+    this.#catalogue.tick()
   }
 
   /** Everything that was posted to this reactor. False when it has stopped. */
@@ -260,6 +265,8 @@ class ReactorThread {
         return
       case 'aborted':
         return this.#aborted(this.#slots.all[message.slot]!, message.done)
+      case 'change':
+        return this.#change(message.change, () => this.#post({ type: 'changed', id: message.id }))
       case 'statistics':
         setImmediate(() => setImmediate(() => this.#statistics()))
         return
@@ -267,6 +274,17 @@ class ReactorThread {
         this.#stopping = true
         this.#stopAtMs = (this.#arena.words[H.NOW_MS]! + message.drainMs) | 0
         this.#connections.dismissAll('the target stops')
+    }
+  }
+
+  /** done: acknowledges the change; at once, but for those that wait for commands to end. */
+  #change(change: Change, done: () => void): void {
+    switch (change.kind) {
+      case 'target':
+        this.#catalogue.adopt(change.target)
+        return done()
+      case 'retire':
+        return this.#catalogue.retire(change.indices, done)
     }
   }
 

@@ -202,7 +202,7 @@ function snapshotOf(
     namespaces: subsystem.namespaces.map((namespace, each) => {
       const { device, blockBytes, blockCount, readOnly } = opened[index]![each]!
       const { nsid, uuid, nguid } = namespace
-      return { nsid, counter: counter++, blockBytes, blockCount, uuid, nguid, readOnly, device }
+      return { nsid, index: counter, counter: counter++, blockBytes, blockCount, uuid, nguid, readOnly, device }
     }),
   }))
   const first = config.subsystems[0]

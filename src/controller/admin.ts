@@ -39,7 +39,8 @@ export type AdminParts = {
   readonly slots: Slots
   readonly pages: Buffers
   readonly shared: Shared
-  readonly target: TargetSnapshot
+  /** What is exported, at this moment. */
+  readonly catalogue: { readonly target: TargetSnapshot }
   readonly aborts: Aborts
   /** Finishes a held slot. */
   readonly finish: (slot: Slot, status: number) => void
@@ -99,14 +100,14 @@ export class AdminExecutor implements Executor {
   }
 
   #identify(slot: Slot, controller: Controller, w: number): Outcome {
-    const { arena, target } = this.#parts
+    const { arena, catalogue } = this.#parts
     if (slot.bytes !== IDENTIFY_BYTES) return STATUS.DATA_SGL_LENGTH_INVALID
     const at = this.#answerAt(slot, IDENTIFY_BYTES)
     if (at === STALL) return STALL
     const view = arena.view
     const sqe = w * 4
     const facts = {
-      subsystem: controller.subsystem, controllerId: controller.cntlid, firmware: target.firmware,
+      subsystem: controller.subsystem, controllerId: controller.cntlid, firmware: catalogue.target.firmware,
     }
     return identify(
       view, at, facts, view.getUint8(sqe + IDENTIFY.cns), view.getUint32(sqe + SQE.nsid, true),
@@ -115,7 +116,8 @@ export class AdminExecutor implements Executor {
   }
 
   #log(slot: Slot, queue: Queue, controller: Controller, w: number): Outcome {
-    const { arena, shared, target, reached } = this.#parts
+    const { arena, shared, reached } = this.#parts
+    const { target } = this.#parts.catalogue
     const view = arena.view
     const sqe = w * 4
     const numd = view.getUint16(sqe + GET_LOG_PAGE.numdl, true)

@@ -5,7 +5,7 @@
  * Invariant: a controller is here exactly while queueCount > 0, and its admin state exactly while its admin
  * queue is.
  */
-import type { Namespace, NamespaceTable } from '../namespace/namespace.ts'
+import type { NamespaceTable } from '../namespace/namespace.ts'
 import type { JoinOutcome, JoinRequest, ToControl } from '../reactor/messages.ts'
 import { SLOT, type Slot, type Slots } from '../reactor/slots.ts'
 import type { SubsystemSnapshot } from '../subsystem/subsystem.ts'
@@ -84,6 +84,15 @@ export class Associations {
     if (controller.queueCount === 0) this.controllers.delete(controller.index)
   }
 
+  /** What the subsystem exports is another than before. */
+  renew(subsystem: SubsystemSnapshot, table: NamespaceTable): void {
+    for (const controller of this.controllers.values()) {
+      if (controller.subsystem.nqn !== subsystem.nqn) continue
+      controller.subsystem = subsystem
+      controller.namespaces = table
+    }
+  }
+
   /** The controller's I/O queues have to go, on all reactors. */
   empty(controller: Controller): void {
     this.#post({ type: 'empty', reactor: this.#reactor, controller: controller.index })
@@ -107,12 +116,4 @@ export class Associations {
       if (slot.state === SLOT.HELD) this.#finish(slot, STATUS.ABORT_REQUESTED)
     }
   }
-}
-
-/** The namespaces of a subsystem as a table by NSID. */
-export function tableOf(subsystem: SubsystemSnapshot, namespaces: readonly (Namespace | null)[]): NamespaceTable {
-  const last = subsystem.namespaces.at(-1)?.nsid ?? 0
-  const table = new Array<Namespace | null>(last + 1).fill(null)
-  for (const each of subsystem.namespaces) table[each.nsid] = namespaces[each.counter] ?? null
-  return table
 }

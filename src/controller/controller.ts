@@ -16,8 +16,9 @@ export class Controller {
   readonly cntlid: number
   readonly hostNqn: string
   readonly hostId: string
-  readonly subsystem: SubsystemSnapshot
-  readonly namespaces: NamespaceTable
+  /** As of the last change. */
+  subsystem: SubsystemSnapshot
+  namespaces: NamespaceTable
   /** Word indices in the shared block. */
   readonly stateWord: number
   readonly stampWord: number

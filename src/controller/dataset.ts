@@ -85,7 +85,7 @@ export class Dataset {
       const namespace = namespaces[nsid]!
       if (namespace === null) continue
       slot.progress = nsid
-      slot.namespace = namespace.snapshot.counter
+      slot.namespace = namespace.index
       const outcome = namespace.device.flush(slot)
       if (outcome === PENDING) return PENDING
       if (outcome !== 0) {

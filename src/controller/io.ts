@@ -21,6 +21,7 @@ import type { Controller } from './controller.ts'
 import type { Copies } from './copy.ts'
 import type { Dataset } from './dataset.ts'
 import type { RepeatableExecutor } from './executor.ts'
+import type { Guards } from './guard.ts'
 import type { Queue } from './queue.ts'
 import { CONTROLLER_STATE as CONTROLLER_STATE_, COUNT as COUNT_, type Shared } from './shared.ts'
 
@@ -53,12 +54,13 @@ export class IoExecutor implements RepeatableExecutor {
   readonly #namespaces: (Namespace | null)[]
   readonly #dataset: Dataset
   readonly #copies: Copies
+  readonly #guards: Guards
   readonly #transferBytesMax: number
 
-  /** namespaces: of the whole target on this reactor, by counter index; slots.namespace points into it. */
+  /** namespaces: of the whole target on this reactor, by index; slots.namespace points into it. */
   constructor(parts: {
     arena: Arena, shared: Shared, namespaces: (Namespace | null)[], dataset: Dataset,
-    copies: Copies, transferBytesMax: number,
+    copies: Copies, guards: Guards, transferBytesMax: number,
   }) {
     this.#words = parts.arena.words
     this.#shared = parts.shared.words
@@ -67,6 +69,7 @@ export class IoExecutor implements RepeatableExecutor {
     this.#namespaces = parts.namespaces
     this.#dataset = parts.dataset
     this.#copies = parts.copies
+    this.#guards = parts.guards
     this.#transferBytesMax = parts.transferBytesMax
   }
 
@@ -137,7 +140,11 @@ export class IoExecutor implements RepeatableExecutor {
     if (nsid <= 0 || nsid >= controller.namespaces.length) return STATUS.INVALID_NAMESPACE
     const namespace = controller.namespaces[nsid]!
     if (namespace === null) return STATUS.INVALID_NAMESPACE
-    slot.namespace = namespace.snapshot.counter
+    slot.namespace = namespace.index
+    if (namespace.guards !== 0) {
+      const status = this.#guards.check(slot, controller, namespace)
+      if (status !== 0) return status
+    }
     if (opcode === READ) return this.#read(slot, namespace, w)
     if (opcode === WRITE) return this.#write(slot, namespace, controller, w)
     if (IO_SUPPORTED[opcode] === 0) return STATUS.INVALID_OPCODE

@@ -8,23 +8,34 @@ import type { Device } from '../device/device.ts'
 import type { NamespaceSnapshot } from '../subsystem/subsystem.ts'
 
 export class Namespace {
-  readonly snapshot: NamespaceSnapshot
+  snapshot: NamespaceSnapshot
   readonly nsid: number
+  /** Index in the table of all namespaces; slots refer to it by that. */
+  readonly index: number
   readonly blockShift: number
   readonly blockCount: number
-  readonly readOnly: boolean
+  readOnly: boolean
   readonly device: Device
+  /** Bits of GUARD (controller/guard.ts): who has to be asked before a command runs; 0 = nobody. */
+  guards = 0
   /** Index of its first counter on this reactor. */
   readonly counterAt: number
 
   constructor(snapshot: NamespaceSnapshot, device: Device, counterAt: number) {
     this.snapshot = snapshot
     this.nsid = snapshot.nsid
+    this.index = snapshot.index
     this.blockShift = 31 - Math.clz32(snapshot.blockBytes)
     this.blockCount = snapshot.blockCount
     this.readOnly = snapshot.readOnly
     this.device = device
     this.counterAt = counterAt
+  }
+
+  /** Its facts are others now, but those about its blocks: a namespace with another size is a new object. */
+  update(snapshot: NamespaceSnapshot): void {
+    this.snapshot = snapshot
+    this.readOnly = snapshot.readOnly
   }
 }
 

@@ -8,6 +8,16 @@
 import type { Endpoint, TargetSnapshot } from '../subsystem/subsystem.ts'
 import type { Limits } from '../limits.ts'
 
+/**
+ * A change of what the reactors do. The control plane posts it to all of them; each applies it between two
+ * turns and acknowledges it, and only then is the change answered, logged and told to hosts.
+ */
+export type Change =
+  /** What is exported, from now on. */
+  | { readonly kind: 'target'; readonly target: TargetSnapshot }
+  /** Acknowledged when no command, copy or answer refers to these namespaces, which are exported no more. */
+  | { readonly kind: 'retire'; readonly indices: readonly number[] }
+
 /** What a reactor is started with. */
 export type ReactorSetup = {
   readonly reactor: number
@@ -57,6 +67,8 @@ export type ToControl =
   | { readonly type: 'aborted'; readonly replyTo: number; readonly slot: number; readonly done: boolean }
   | { readonly type: 'device-error'; readonly subsystem: string; readonly nsid: number; readonly path: string;
       readonly errno: number; readonly operation: string }
+  /** Change `id` is in force on this reactor. */
+  | { readonly type: 'changed'; readonly id: number }
   | { readonly type: 'statistics'; readonly reactor: number; readonly collections: number;
       readonly commands: number; readonly slotsInUse: number; readonly busyUs: number; readonly turns: number }
   | { readonly type: 'stopped'; readonly reactor: number; readonly slotsInUse: number }
@@ -76,5 +88,6 @@ export type ToReactor =
   | { readonly type: 'abort'; readonly replyTo: number; readonly slot: number; readonly controller: number;
       readonly qid: number; readonly cid: number }
   | { readonly type: 'aborted'; readonly slot: number; readonly done: boolean }
+  | { readonly type: 'change'; readonly id: number; readonly change: Change }
   | { readonly type: 'statistics' }
   | { readonly type: 'stop'; readonly drainMs: number }

@@ -32,6 +32,8 @@ export type DeviceSnapshot =
 
 export type NamespaceSnapshot = {
   readonly nsid: number
+  /** Index in the reactors' tables. A namespace that was resized has another one: see controller/catalogue.ts. */
+  readonly index: number
   /** Index of its counters, unique over all namespaces of the target. */
   readonly counter: number
   /** 512 or 4096. */

@@ -13,7 +13,7 @@ import type { Associations } from '../controller/associations.ts'
 import type { Admission } from '../queue/admit.ts'
 import type { Completer } from '../queue/complete.ts'
 import type { Transfers } from '../queue/transfer.ts'
-import { C as C_, H as H_, STATE as STATE_ } from '../shim/abi.ts'
+import { C as C_, H as H_, STATE as STATE_, T as T_ } from '../shim/abi.ts'
 import { errnoName, type Shim } from '../shim/shim.ts'
 import type { Endpoint } from '../subsystem/subsystem.ts'
 import { Connection, PHASE as PHASE_ } from './connection.ts'
@@ -26,6 +26,7 @@ const SLOT = SLOT_
 const C = C_
 const H = H_
 const STATE = STATE_
+const T = T_
 const PHASE = PHASE_
 
 /** How long a host may take from TCP to ICReq; then again to Connect. */
@@ -144,6 +145,21 @@ export class Connections {
     const connection = this.all[index]
     return connection !== undefined && connection.serial === serial && connection.phase !== PHASE.FREE
       ? connection : null
+  }
+
+  /** Whether an answer that is still queued, or a copy, has its payload in this region. */
+  refersTo(region: number): boolean {
+    const words = this.#arena.words
+    if (words[H.COPIES] !== 0) return true
+    for (const connection of this.all) {
+      if (connection.phase === PHASE.FREE) continue
+      const tail = words[connection.control + C.TX_TAIL]!
+      for (let k = words[connection.control + C.TX_HEAD]!; k !== tail; k = (k + 1) | 0) {
+        const e = connection.txWord + ((k & (this.#txEntries - 1)) << 4)
+        if (words[e + T.REGION] === region && words[e + T.BYTES] !== 0) return true
+      }
+    }
+    return false
   }
 
   /** Ends overdue handshakes and lingering connections. */

@@ -137,6 +137,39 @@ describe('connections', () => {
   })
 })
 
+describe('a change', () => {
+  const CHANGE = { kind: 'retire', indices: [7] } as const
+
+  test('is done when every reactor has acknowledged it, in whatever order', async () => {
+    const { plane, send, takeAll } = rig()
+    const done: string[] = []
+    const changes = [
+      plane.change(CHANGE).then(() => done.push('first')), plane.change(CHANGE).then(() => done.push('second')),
+    ]
+    expect(takeAll()).toEqual([1, 2].map(() => [
+      { type: 'change', id: 1, change: CHANGE }, { type: 'change', id: 2, change: CHANGE },
+    ]))
+    send({ type: 'changed', id: 1 }, 0)
+    send({ type: 'changed', id: 2 }, 1)
+    await Promise.resolve()
+    expect(done).toEqual([])
+    send({ type: 'changed', id: 2 }, 0)
+    await changes[1]
+    expect(done).toEqual(['second'])
+    send({ type: 'changed', id: 1 }, 1)
+    await changes[0]
+    expect(done).toEqual(['second', 'first'])
+  })
+
+  test('is over when a reactor has gone, before it or after', async () => {
+    const { plane, reactors } = rig()
+    const change = plane.change(CHANGE)
+    reactors[1]!.emit('exit', 0)
+    await change
+    await plane.change(CHANGE)
+  })
+})
+
 describe('Connect', () => {
   test('is answered once, to who asked, with what was asked', () => {
     const { join, reactors, takeAll, events } = rig()

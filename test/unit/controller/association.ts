@@ -25,7 +25,7 @@ export const LIMITS: Limits = {
 
 export function namespaceSnapshot(nsid: number, more: Partial<NamespaceSnapshot> = {}): NamespaceSnapshot {
   return {
-    nsid, counter: nsid - 1, blockBytes: 512, blockCount: 1000, uuid: '', nguid: '', readOnly: false,
+    nsid, index: nsid - 1, counter: nsid - 1, blockBytes: 512, blockCount: 1000, uuid: '', nguid: '', readOnly: false,
     device: { kind: 'null' }, ...more,
   }
 }

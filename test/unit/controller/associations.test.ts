@@ -3,10 +3,9 @@
  * admin queue brings and takes the state of the row.
  */
 import { describe, expect, test } from 'vitest'
-import { Associations, tableOf } from '../../../src/controller/associations.ts'
+import { Associations } from '../../../src/controller/associations.ts'
 import { Queue } from '../../../src/controller/queue.ts'
 import { CONTROLLER_STATE, ROW } from '../../../src/controller/shared.ts'
-import type { Namespace } from '../../../src/namespace/namespace.ts'
 import type { ToControl } from '../../../src/reactor/messages.ts'
 import { SLOT, type Slot, Slots } from '../../../src/reactor/slots.ts'
 import { HOST, HOST_ID, namespaceSnapshot, sharedBlock, subsystemSnapshot } from './association.ts'
@@ -130,11 +129,14 @@ describe('a reset', () => {
   })
 })
 
-test('a table of namespaces has holes where there are none', () => {
-  const namespaces = [{ nsid: 2 }, { nsid: 5 }] as Namespace[]
-  const subsystem = subsystemSnapshot({
-    namespaces: [namespaceSnapshot(2, { counter: 0 }), namespaceSnapshot(5, { counter: 1 })],
-  })
-  expect(tableOf(subsystem, namespaces)).toEqual([null, null, namespaces[0], null, null, namespaces[1]])
-  expect(tableOf(subsystemSnapshot(), [])).toEqual([null])
+test('a change of the subsystem reaches its controllers, and no others', () => {
+  const { join, associations } = rig()
+  const { controller } = join(0, 0)
+  const renewed = subsystemSnapshot({ namespaces: [] })
+  associations.renew(subsystemSnapshot({ nqn: 'nqn.2026-01.com.example:other' }), [])
+  expect(controller!.subsystem).toBe(SUBSYSTEM)
+  const table = [null]
+  associations.renew(renewed, table)
+  expect(controller!.subsystem).toBe(renewed)
+  expect(controller!.namespaces).toBe(table)
 })

@@ -18,7 +18,7 @@ const BLOCK: DeviceSnapshot = {
 }
 
 const namespace = (nsid: number, more: Partial<NamespaceSnapshot> = {}): NamespaceSnapshot => ({
-  nsid, counter: 0, blockBytes: 512, blockCount: 2048,
+  nsid, index: 0, counter: 0, blockBytes: 512, blockCount: 2048,
   uuid: '00112233-4455-6677-8899-aabbccddeeff', nguid: 'f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff',
   readOnly: false, device: { kind: 'memory', region: 1 }, ...more,
 })

@@ -5,6 +5,7 @@ import { describe, expect, test } from 'vitest'
 import { IO_COMMANDS } from '../../../src/controller/commands.ts'
 import { Copies } from '../../../src/controller/copy.ts'
 import { Dataset } from '../../../src/controller/dataset.ts'
+import { GUARD, Guards } from '../../../src/controller/guard.ts'
 import { IoExecutor } from '../../../src/controller/io.ts'
 import { Queue } from '../../../src/controller/queue.ts'
 import { CONTROLLER_STATE, COUNT, ROW } from '../../../src/controller/shared.ts'
@@ -55,15 +56,16 @@ function rig() {
     namespaceSnapshot(2, { blockBytes: 4096, readOnly: true }),
     namespaceSnapshot(4),
   ].map((snapshot, index) => new Namespace(
-    { ...snapshot, counter: index }, device(snapshot.nsid), shared.counterAt(0, index),
+    { ...snapshot, index, counter: index }, device(snapshot.nsid), shared.counterAt(0, index),
   ))
   const { controller } = controllerOf({ namespaces: [null, namespaces[0]!, namespaces[1]!, null, namespaces[2]!] })
   const queue: Queue = Object.assign(new Queue(0), { controller, qid: 3 })
   shared.words[controller.stateWord] = CONTROLLER_STATE.READY
   const buffers = new Buffers(arena.buffersAt, 1 << 20)
+  const guards = new Guards()
   const io = new IoExecutor({
     arena, shared, namespaces, dataset: new Dataset(arena, slots, buffers),
-    copies: new Copies(arena, slots, buffers, 64 << 10), transferBytesMax: 1 << 20,
+    copies: new Copies(arena, slots, buffers, 64 << 10), guards, transferBytesMax: 1 << 20,
   })
   /** lba, 0-based blocks with control bits, bytes of the SGL. */
   const start = (opcode: number, nsid: number, lba = 0, cdw12 = 0, bytes = 512) => {
@@ -78,7 +80,7 @@ function rig() {
   }
   const count = (which: number, namespace = 0): number => shared.counters[shared.counterAt(0, namespace) + which]!
   return {
-    arena, shared, controller, queue, io, asked, start, run, count,
+    arena, shared, controller, queue, io, asked, start, run, count, guards, namespaces,
     say: (outcome: number) => { says = outcome },
     errors: () => shared.words[shared.row(controller.index) + ROW.ERRORS]!,
   }
@@ -316,4 +318,26 @@ test('a command is executed exactly when it has a row in the table of commands',
   const executed = opcodes.filter((opcode) => rig().start(opcode, 1).outcome !== INVALID_OPCODE)
   const listed = IO_COMMANDS.map((each) => each.opcode).filter((opcode) => opcode !== FABRICS)
   expect(executed).toEqual(listed.toSorted((left, right) => left - right))
+})
+
+describe('a guard', () => {
+  test('is asked only where its bit is set, and its status ends the command before anything is counted', () => {
+    const { start, guards, namespaces, asked, count, errors } = rig()
+    guards.set(GUARD.RESERVATION, (slot) => slot.opcode === WRITE ? 0x83 : 0)
+    expect(start(WRITE, 1).outcome).toBe(PENDING)
+    namespaces[0]!.guards = GUARD.RESERVATION
+    expect([start(WRITE, 1).outcome, start(WRITE, 4).outcome, start(READ, 1).outcome]).toEqual([0x83, PENDING, PENDING])
+    expect(asked).toEqual(['1 place 0+1', '4 place 0+1', '1 read 0+1'])
+    expect([count(COUNT.READS), errors()]).toEqual([1, 1])
+  })
+
+  test('the first one in their order decides', () => {
+    const { start, guards, namespaces } = rig()
+    guards.set(GUARD.WRITE_PROTECTED, () => 0x20)
+    guards.set(GUARD.ANA, () => 0x302)
+    namespaces[0]!.guards = GUARD.WRITE_PROTECTED | GUARD.ANA
+    expect(start(READ, 1).outcome).toBe(0x302)
+    guards.set(GUARD.ANA, () => 0)
+    expect(start(READ, 1).outcome).toBe(0x20)
+  })
 })
