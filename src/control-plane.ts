@@ -12,6 +12,7 @@ import { endpointOf, type Listeners } from './tcp/listener.ts'
 import type { Access, ControllerRecord, QueueRecord } from './subsystem/access.ts'
 import type { Change, ToControl, ToReactor } from './reactor/messages.ts'
 import { errnoName, type Shim } from './shim/shim.ts'
+import type { EventName } from './wire/event.ts'
 
 export type ReactorHandle = { readonly worker: Worker; readonly shim: number; readonly engine: number }
 
@@ -93,6 +94,15 @@ export class ControlPlane {
     })
   }
 
+  /** Tells the controllers that `concerned` picks of an event. nsid: of the namespace that changed, else 0. */
+  raise(event: EventName, concerned: (controller: ControllerRecord) => boolean, nsid = 0): void {
+    for (const controller of this.#parts.access.controllers) {
+      const admin = controller.queues.get(0)
+      if (admin === undefined || !concerned(controller)) continue
+      this.#post(admin.reactor, { type: 'event', controller: controller.index, event, nsid })
+    }
+  }
+
   logStatistics(): void {
     this.#statistics = []
     for (const index of this.#parts.reactors.keys()) this.#post(index, { type: 'statistics' })
@@ -130,6 +140,9 @@ export class ControlPlane {
         return this.#deviceError(message)
       case 'changed':
         return this.#changed(message)
+      case 'raise':
+        return this.raise(message.event, ({ index, subsystem }) =>
+          message.controller === -1 ? subsystem.nqn === message.subsystem : index === message.controller, message.nsid)
       case 'statistics':
         return this.#gather(message)
       case 'stopped':

@@ -22,6 +22,7 @@ import { Associations } from './controller/associations.ts'
 import { Catalogue } from './controller/catalogue.ts'
 import { Copies } from './controller/copy.ts'
 import { Dataset } from './controller/dataset.ts'
+import { Events } from './controller/events.ts'
 import { FabricsExecutor } from './controller/fabrics.ts'
 import { Guards } from './controller/guard.ts'
 import { IoExecutor } from './controller/io.ts'
@@ -61,6 +62,7 @@ class ReactorThread {
   readonly #associations: Associations
   readonly #catalogue: Catalogue
   readonly #guards = new Guards()
+  readonly #events: Events
   readonly #io: IoExecutor
   readonly #aborts: Aborts
   readonly #keepAlive: KeepAlive
@@ -109,8 +111,10 @@ class ReactorThread {
     })
     this.#catalogue = catalogue
     const finish = (slot: Slot, status: number): void => completer.finish(slot, status)
+    const events = new Events(slots, finish)
+    this.#events = events
     this.#associations = new Associations({
-      shared, slots, reactor, finish, post: this.#post, tables: catalogue.tables, subsystems: catalogue.subsystems,
+      shared, events, reactor, post: this.#post, tables: catalogue.tables, subsystems: catalogue.subsystems,
     })
     const associations = this.#associations
     catalogue.adopt(target)
@@ -125,7 +129,7 @@ class ReactorThread {
     )
     const fabrics = new FabricsExecutor(arena, pages, properties, limits.queueDepth, this.#join)
     const admin = new AdminExecutor({
-      arena, slots, pages, shared, catalogue, finish, aborts: this.#aborts,
+      arena, slots, pages, shared, catalogue, events, aborts: this.#aborts,
       reached: (queue) => connections.all[queue.connection]!.local,
     })
     const admission = new Admission({
@@ -267,6 +271,11 @@ class ReactorThread {
         return this.#aborted(this.#slots.all[message.slot]!, message.done)
       case 'change':
         return this.#change(message.change, () => this.#post({ type: 'changed', id: message.id }))
+      case 'event': {
+        const admin = associations.controllers.get(message.controller)?.admin ?? null
+        if (admin !== null) this.#events.raise(admin, message.event, message.nsid)
+        return
+      }
       case 'statistics':
         setImmediate(() => setImmediate(() => this.#statistics()))
         return

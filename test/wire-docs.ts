@@ -9,6 +9,7 @@ import { writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import * as cqe from '../src/wire/cqe.ts'
 import * as discoveryInformation from '../src/wire/discovery-information.ts'
+import * as event from '../src/wire/event.ts'
 import * as fabrics from '../src/wire/fabrics.ts'
 import * as feature from '../src/wire/feature.ts'
 import * as identify from '../src/wire/identify.ts'
@@ -26,7 +27,7 @@ const MODULES: readonly (readonly [title: string, file: string, tables: object])
   ['Completions', 'cqe.ts', cqe], ['Identify', 'identify.ts', identify],
   ['Log pages', 'log-page.ts', logPage],
   ['Discovery information', 'discovery-information.ts', discoveryInformation],
-  ['Features', 'feature.ts', feature],
+  ['Features', 'feature.ts', feature], ['Asynchronous events', 'event.ts', event],
   ['Reservations', 'reservation.ts', reservation],
 ]
 
@@ -52,6 +53,7 @@ function section(title: string, file: string, tables: object): string {
     if (isLayout(value)) layouts.push(layoutTable(value))
     else if (isBits(value)) words.push(bitsRow(value))
     else if (Array.isArray(value)) codes.push(rowsTable(name, value))
+    else if (isTable(value)) codes.push(rowsTable(name, rowsOf(value)))
     else if (typeof value === 'number') constants.push(`\`${name}\` ${value}`)
     else codes.push(codesLine(name, value))
   }
@@ -92,6 +94,15 @@ function rowsTable(name: string, rows: readonly Record<string, unknown>[]): stri
     `\`${name}\``, '', `| ${keys.join(' | ')} |`, `|${'---|'.repeat(keys.length)}`,
     ...rows.map((row) => `| ${keys.map((key) => shown(row[key])).join(' | ')} |`),
   ].join('\n')
+}
+
+/** An object of rows, each with a name. */
+function isTable(value: unknown): value is Record<string, Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && Object.values(value).every((row) => typeof row === 'object')
+}
+
+function rowsOf(table: Record<string, Record<string, unknown>>): Record<string, unknown>[] {
+  return Object.entries(table).map(([name, row]) => ({ name, ...row }))
 }
 
 function codesLine(name: string, codes: Readonly<Record<string, unknown>>): string {

@@ -8,6 +8,7 @@
  */
 import { CC, CC_CSS, CC_IOCQES, CC_IOSQES, CSTS_MASK } from '../wire/fabrics.ts'
 import { takeBits } from '../wire/layout.ts'
+import type { EventName } from '../wire/event.ts'
 import type { Features } from './features.ts'
 
 /** AERL is 0-based 3. */
@@ -24,6 +25,12 @@ export class AdminState {
   /** Slots of the Asynchronous Event Requests that are held. */
   readonly eventSlots = new Int32Array(EVENT_REQUESTS_MAX)
   eventCount = 0
+  /** Events that wait for such a request, oldest first: at most one for each type and log page. */
+  readonly eventsPending: EventName[] = []
+  /** Type and log page of the events that were told and whose log the host has not read yet. */
+  readonly eventsTold = new Set<number>()
+  /** NSIDs that the changed namespace list names. */
+  readonly changedNamespaces = new Set<number>()
   features: Features
   /** Reactor milliseconds at which the present keep-alive window began. */
   windowMs: number

@@ -8,7 +8,7 @@
 import { type Outcome, PENDING, STALL, WANTS_DATA } from '../device/device.ts'
 import type { Arena } from '../reactor/arena.ts'
 import type { Buffers } from '../reactor/buffers.ts'
-import { SLOT, type Slot, SQE_WORDS, type Slots } from '../reactor/slots.ts'
+import { type Slot, SQE_WORDS, type Slots } from '../reactor/slots.ts'
 import { H } from '../shim/abi.ts'
 import { discoveryLog, discoveryWish } from '../subsystem/discovery.ts'
 import type { Endpoint, TargetSnapshot } from '../subsystem/subsystem.ts'
@@ -19,9 +19,10 @@ import {
 } from '../wire/sqe.ts'
 import { STATUS } from '../wire/status.ts'
 import type { Aborts } from './abort.ts'
-import { type AdminState, EVENT_REQUESTS_MAX } from './admin-state.ts'
+import type { AdminState } from './admin-state.ts'
 import { hasAdminCommand } from './commands.ts'
 import type { Controller } from './controller.ts'
+import type { Events } from './events.ts'
 import type { Executor } from './executor.ts'
 import { featureBytes, getFeature, setFeature } from './features.ts'
 import { healthOf, errorsOf } from './health.ts'
@@ -42,8 +43,7 @@ export type AdminParts = {
   /** What is exported, at this moment. */
   readonly catalogue: { readonly target: TargetSnapshot }
   readonly aborts: Aborts
-  /** Finishes a held slot. */
-  readonly finish: (slot: Slot, status: number) => void
+  readonly events: Events
   /** The address that the host of this queue connected to. */
   readonly reached: (queue: Queue) => Endpoint
 }
@@ -85,13 +85,13 @@ export class AdminExecutor implements Executor {
       case ADMIN_OPCODE.IDENTIFY:
         return this.#identify(slot, controller, w)
       case ADMIN_OPCODE.GET_LOG_PAGE:
-        return this.#log(slot, queue, controller, w)
+        return this.#log(slot, queue, controller, admin, w)
       case ADMIN_OPCODE.SET_FEATURES:
         return this.#startSetFeature(slot, controller, admin, w)
       case ADMIN_OPCODE.GET_FEATURES:
         return this.#getFeature(slot, admin, w)
       case ADMIN_OPCODE.ASYNC_EVENT_REQUEST:
-        return this.#holdEvent(slot, admin)
+        return this.#parts.events.hold(slot, admin)
       case ADMIN_OPCODE.ABORT:
         return this.#abort(slot, controller, admin, w)
       default:
@@ -115,8 +115,8 @@ export class AdminExecutor implements Executor {
     )
   }
 
-  #log(slot: Slot, queue: Queue, controller: Controller, w: number): Outcome {
-    const { arena, shared, reached } = this.#parts
+  #log(slot: Slot, queue: Queue, controller: Controller, admin: AdminState, w: number): Outcome {
+    const { arena, shared, events, reached } = this.#parts
     const { target } = this.#parts.catalogue
     const view = arena.view
     const sqe = w * 4
@@ -125,21 +125,25 @@ export class AdminExecutor implements Executor {
     const bytes = (numd + 1) * 4
     const lpo = Number(view.getBigUint64(sqe + GET_LOG_PAGE.lpo, true))
     if (bytes > controller.subsystem.mdtsBytes) return STATUS.INVALID_FIELD
-    const log = logPage(view.getUint8(sqe + GET_LOG_PAGE.lid), view.getUint32(sqe + SQE.nsid, true), {
+    const lid = view.getUint8(sqe + GET_LOG_PAGE.lid)
+    const lspRae = view.getUint8(sqe + GET_LOG_PAGE.lspRae)
+    const log = logPage(lid, view.getUint32(sqe + SQE.nsid, true), {
       subsystem: controller.subsystem, firmware: target.firmware,
       errors: () => errorsOf(shared, controller),
       health: () => healthOf(shared, controller, arena.words[H.NOW_MS]!),
-      changedNamespaces: () => [],
+      changedNamespaces: () => [...admin.changedNamespaces].sort((one, other) => one - other),
       discovery: () => discoveryLog(
-        target, controller.hostNqn, reached(queue),
-        discoveryWish(takeBits(view.getUint8(sqe + GET_LOG_PAGE.lspRae), GET_LOG_PAGE_LSP_RAE.lsp)),
+        target, controller.hostNqn, reached(queue), discoveryWish(takeBits(lspRae, GET_LOG_PAGE_LSP_RAE.lsp)),
       ),
     })
     if (typeof log === 'number') return log
     if (bytes !== slot.bytes) return STATUS.DATA_SGL_LENGTH_INVALID
     const at = this.#answerAt(slot, bytes)
     if (at === STALL) return STALL
-    return cutLog(log, lpo, arena.bytes.subarray(at, at + bytes))
+    const status = cutLog(log, lpo, arena.bytes.subarray(at, at + bytes))
+    const retains = takeBits(lspRae, GET_LOG_PAGE_LSP_RAE.rae) === 1
+    if (status === 0 && !retains) events.clear(admin, lid)
+    return status
   }
 
   #startSetFeature(slot: Slot, controller: Controller, admin: AdminState, w: number): Outcome {
@@ -163,7 +167,7 @@ export class AdminExecutor implements Executor {
     slot: Slot, controller: Controller, sqe: number, payload: Uint8Array,
     view = new DataView(this.#parts.slots.sqe.buffer),
   ): number {
-    const { shared } = this.#parts
+    const { shared, events } = this.#parts
     const admin = controller.admin!
     const row = shared.row(controller.index)
     const answer = setFeature(admin.features, {
@@ -177,6 +181,7 @@ export class AdminExecutor implements Executor {
     slot.dw0 = answer.dw0 | 0
     shared.words[row + ROW.WRITE_THROUGH] = admin.features.writeCacheEnabled ? 0 : 1
     shared.words[row + ROW.GRANTED] = admin.features.ioQueueCount
+    events.mask(admin)
     return answer.status
   }
 
@@ -203,33 +208,16 @@ export class AdminExecutor implements Executor {
     return 0
   }
 
-  /** Keeps the request until there is an event to tell. */
-  #holdEvent(slot: Slot, admin: AdminState): Outcome {
-    if (admin.eventCount === EVENT_REQUESTS_MAX) return STATUS.AER_LIMIT_EXCEEDED
-    admin.eventSlots[admin.eventCount++] = slot.index
-    slot.enter(SLOT.HELD)
-    return PENDING
-  }
-
   /** Of the admin queue, only event requests are ever outstanding; the rest is another reactor's to find. */
   #abort(slot: Slot, controller: Controller, admin: AdminState, w: number): Outcome {
-    const { arena, slots, aborts, finish } = this.#parts
+    const { arena, aborts, events } = this.#parts
     const qid = arena.view.getUint16(w * 4 + ABORT.sqid, true)
     const cid = arena.view.getUint16(w * 4 + ABORT.abortedCid, true)
     if (qid !== 0) {
       aborts.forward(slot.index, controller.index, qid, cid)
       return PENDING
     }
-    slot.dw0 = 1
-    for (let k = 0; k < admin.eventCount; k++) {
-      const held = slots.all[admin.eventSlots[k]!]!
-      if (held.cid !== cid) continue
-      admin.eventSlots.copyWithin(k, k + 1, admin.eventCount)
-      admin.eventCount--
-      slot.dw0 = 0
-      finish(held, STATUS.ABORT_REQUESTED)
-      break
-    }
+    slot.dw0 = events.abort(admin, cid) ? 0 : 1
     return 0
   }
 

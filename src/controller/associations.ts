@@ -7,11 +7,10 @@
  */
 import type { NamespaceTable } from '../namespace/namespace.ts'
 import type { JoinOutcome, JoinRequest, ToControl } from '../reactor/messages.ts'
-import { SLOT, type Slot, type Slots } from '../reactor/slots.ts'
 import type { SubsystemSnapshot } from '../subsystem/subsystem.ts'
-import { STATUS } from '../wire/status.ts'
 import { AdminState } from './admin-state.ts'
 import { Controller } from './controller.ts'
+import type { Events } from './events.ts'
 import { initialFeatures, roundKeepAlive } from './features.ts'
 import type { Queue } from './queue.ts'
 import { CONTROLLER_STATE, ROW, type Shared } from './shared.ts'
@@ -21,26 +20,22 @@ type Admitted = Extract<JoinOutcome, { admitted: true }>
 export class Associations {
   readonly controllers = new Map<number, Controller>()
   readonly #shared: Shared
-  readonly #slots: Slots
+  readonly #events: Events
   readonly #subsystems: ReadonlyMap<string, SubsystemSnapshot>
   readonly #tables: ReadonlyMap<string, NamespaceTable>
   readonly #post: (message: ToControl) => void
   readonly #reactor: number
-  /** Finishes a held slot. */
-  readonly #finish: (slot: Slot, status: number) => void
 
   constructor(parts: {
-    shared: Shared, slots: Slots, subsystems: ReadonlyMap<string, SubsystemSnapshot>,
+    shared: Shared, events: Events, subsystems: ReadonlyMap<string, SubsystemSnapshot>,
     tables: ReadonlyMap<string, NamespaceTable>, reactor: number, post: (message: ToControl) => void,
-    finish: (slot: Slot, status: number) => void,
   }) {
     this.#shared = parts.shared
-    this.#slots = parts.slots
+    this.#events = parts.events
     this.#subsystems = parts.subsystems
     this.#tables = parts.tables
     this.#reactor = parts.reactor
     this.#post = parts.post
-    this.#finish = parts.finish
   }
 
   /** The control plane admitted the queue. */
@@ -102,18 +97,13 @@ export class Associations {
     this.controllers.get(index)?.admin?.emptied()
   }
 
-  /** CC.EN went to 0: what was held for events is answered. */
+  /** CC.EN went to 0: events and features start over. */
   reset(controller: Controller): void {
     const admin = controller.admin!
-    const count = admin.eventCount
-    admin.eventCount = 0
     const row = this.#shared.row(controller.index)
     admin.features = initialFeatures(admin.features.origin)
     this.#shared.words[row + ROW.WRITE_THROUGH] = 0
     this.#shared.words[row + ROW.GRANTED] = admin.features.ioQueueCount
-    for (let k = 0; k < count; k++) {
-      const slot = this.#slots.all[admin.eventSlots[k]!]!
-      if (slot.state === SLOT.HELD) this.#finish(slot, STATUS.ABORT_REQUESTED)
-    }
+    this.#events.reset(admin)
   }
 }

@@ -16,13 +16,14 @@ import { NVME_VERSION } from '../wire/fabrics.ts'
 import { FID } from '../wire/feature.ts'
 import {
   CMIC_BITS, CNTRLTYPE, CTRATT_BITS, DLFEAT_BITS, type IDENTIFY_CONTROLLER, type IDENTIFY_NAMESPACE,
-  LPA_BITS, NSFEAT_BITS, OAES_BITS, ONCS_BITS, SGLS_BITS, VWC_BITS,
+  LPA_BITS, NSFEAT_BITS, ONCS_BITS, SGLS_BITS, VWC_BITS,
 } from '../wire/identify.ts'
 import { putBits } from '../wire/layout.ts'
 import { COPY_FORMATS, SQE_BYTES } from '../wire/sqe.ts'
 import { EVENT_REQUESTS_MAX } from './admin-state.ts'
 import { COPY_RANGES_MAX, copyBlocksMax, copyRangeBlocksMax } from './command-size.ts'
 import { adminCommandsOf, announcedBy, IO_COMMANDS } from './commands.ts'
+import { noticesSupported } from './events.ts'
 import { KEEP_ALIVE_UNIT_MS, supportedFeatures } from './features.ts'
 import { hintsOf } from './hints.ts'
 import { ERROR_ENTRIES } from './shared.ts'
@@ -76,7 +77,7 @@ export const CONTROLLER_ROWS: readonly ControllerRow[] = [
 
 export const DISCOVERY_ROWS: readonly ControllerRow[] = [
   ['cntrltype', () => CNTRLTYPE.DISCOVERY],
-  ['oaes', () => putBits(OAES_BITS.discoveryLog, 1)],
+  ['oaes', () => noticesSupported('discovery')],
   ['lpa', () => putBits(LPA_BITS.extended, 1)],
   // A direct discovery controller, that is, one that knows its own target only.
   ['dctype', () => 1],
@@ -85,7 +86,7 @@ export const DISCOVERY_ROWS: readonly ControllerRow[] = [
 export const IO_ROWS: readonly ControllerRow[] = [
   ['cmic', () => putBits(CMIC_BITS.multiPort, 1) | putBits(CMIC_BITS.multiController, 1)],
   ['cntrltype', () => CNTRLTYPE.IO],
-  ['oaes', () => putBits(OAES_BITS.namespaceAttributes, 1)],
+  ['oaes', () => noticesSupported('nvm')],
   ['oacs', ({ subsystem }) => announcedBy(adminCommandsOf(subsystem))],
   // One slot, which is read-only.
   ['frmw', () => 0x03],

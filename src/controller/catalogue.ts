@@ -27,8 +27,12 @@ export type CatalogueParts = {
 
 type Retirement = { readonly indices: readonly number[]; readonly done: () => void; quiet: boolean }
 
+const NOTHING: TargetSnapshot = {
+  generation: 0, firmware: '', subsystems: [], discovery: { referrals: [], registered: [], ports: [] },
+}
+
 export class Catalogue {
-  target: TargetSnapshot = { generation: 0, firmware: '', subsystems: [] }
+  target: TargetSnapshot = NOTHING
   /** By index. */
   readonly namespaces: (Namespace | null)[]
   /** By NQN. */

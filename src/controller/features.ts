@@ -9,12 +9,13 @@
  * Invariant: what is stored was valid, and a command that is answered with an error stores nothing.
  */
 import {
-  ASYNC_EVENT_BITS, EXHID, FEATURE_CAPABILITY_BITS, FEATURE_SELECT, FID, HOST_BEHAVIOUR,
+  EXHID, FEATURE_CAPABILITY_BITS, FEATURE_SELECT, FID, HOST_BEHAVIOUR,
   HOST_BEHAVIOUR_BYTES, HOST_IDENTIFIER_BYTES, QUEUES_BITS,
 } from '../wire/feature.ts'
 import { putBits, takeBits } from '../wire/layout.ts'
 import { NSID_ALL } from '../wire/sqe.ts'
 import { STATUS } from '../wire/status.ts'
+import { eventsSupported } from './events.ts'
 
 /** Identify's KAS: the unit that keep-alive times are rounded up to. */
 export const KEEP_ALIVE_UNIT_MS = 1000
@@ -135,7 +136,7 @@ const ROWS: readonly Row[] = [
     fid: FID.ASYNC_EVENTS, name: 'Asynchronous Event Configuration', kinds: BOTH,
     changeable: true, bytes: 0,
     set: (features, { cdw11 }) => {
-      if ((cdw11 & ~EVENTS_KNOWN[features.origin.kind]) !== 0) return STATUS.INVALID_FIELD
+      if ((cdw11 & ~eventsSupported(features.origin.kind)) !== 0) return STATUS.INVALID_FIELD
       features.asyncEvents = cdw11
       return STATUS.SUCCESS
     },
@@ -163,12 +164,6 @@ const ROWS: readonly Row[] = [
   },
 ]
 
-/** SMART warnings can be asked for, though there is nothing to warn of. */
-const SMART_WARNINGS = 0x3f
-const EVENTS_KNOWN = {
-  nvm: SMART_WARNINGS | putBits(ASYNC_EVENT_BITS.namespaceAttributes, 1),
-  discovery: putBits(ASYNC_EVENT_BITS.discoveryLog, 1),
-}
 /** Arbitration burst 7: as many commands of a queue at a time as there are. */
 const BURST_UNLIMITED = 7
 const NOTHING = new Uint8Array(0)

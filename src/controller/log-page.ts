@@ -10,7 +10,7 @@
 import type { SubsystemSnapshot } from '../subsystem/subsystem.ts'
 import { layoutOf, putBits } from '../wire/layout.ts'
 import {
-  CHANGED_NAMESPACES, DISCOVERY_FLAGS, EFFECTS_LOG, ERROR_ENTRY, ERROR_ENTRY_BYTES,
+  CHANGED_NAMESPACES, CHANGED_NAMESPACES_MAX, DISCOVERY_FLAGS, EFFECTS_LOG, ERROR_ENTRY, ERROR_ENTRY_BYTES,
   FEATURE_EFFECT_BITS, FIRMWARE_LOG, LID, SMART_LOG, SUPPORTED_LOG_BITS, TRTYPE,
 } from '../wire/log-page.ts'
 import { NSID_ALL } from '../wire/sqe.ts'
@@ -20,7 +20,6 @@ import { adminCommandsOf, IO_COMMANDS } from './commands.ts'
 import { supportedFeatures } from './features.ts'
 import { ERROR_ENTRIES } from './shared.ts'
 
-const CHANGED_MAX = 1024
 const FIRMWARE_BYTES = 8
 const SMART_UNIT_BYTES = 512_000
 
@@ -163,7 +162,7 @@ export function firmwareLog(firmware: string): Uint8Array {
 /** LID 04h. */
 export function changedNamespaceList(nsids: readonly number[]): Uint8Array {
   const view = blank(layoutOf(CHANGED_NAMESPACES).bytes)
-  const listed = nsids.length > CHANGED_MAX ? [NSID_ALL] : nsids
+  const listed = nsids.length > CHANGED_NAMESPACES_MAX ? [NSID_ALL] : nsids
   for (const [index, nsid] of listed.entries()) view.setUint32(4 * index, nsid, true)
   return bytesOf(view)
 }

@@ -6,6 +6,7 @@
  * for the next with that index.
  */
 import type { Endpoint, TargetSnapshot } from '../subsystem/subsystem.ts'
+import type { EventName } from '../wire/event.ts'
 import type { Limits } from '../limits.ts'
 
 /**
@@ -69,6 +70,9 @@ export type ToControl =
       readonly errno: number; readonly operation: string }
   /** Change `id` is in force on this reactor. */
   | { readonly type: 'changed'; readonly id: number }
+  /** For one controller, or with -1 for all of a subsystem. nsid: of the namespace that changed, else 0. */
+  | { readonly type: 'raise'; readonly controller: number; readonly subsystem: string;
+      readonly event: EventName; readonly nsid: number }
   | { readonly type: 'statistics'; readonly reactor: number; readonly collections: number;
       readonly commands: number; readonly slotsInUse: number; readonly busyUs: number; readonly turns: number }
   | { readonly type: 'stopped'; readonly reactor: number; readonly slotsInUse: number }
@@ -89,5 +93,7 @@ export type ToReactor =
       readonly qid: number; readonly cid: number }
   | { readonly type: 'aborted'; readonly slot: number; readonly done: boolean }
   | { readonly type: 'change'; readonly id: number; readonly change: Change }
+  /** Something happened that the host of this reactor's controller may want to know. */
+  | { readonly type: 'event'; readonly controller: number; readonly event: EventName; readonly nsid: number }
   | { readonly type: 'statistics' }
   | { readonly type: 'stop'; readonly drainMs: number }

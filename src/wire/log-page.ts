@@ -44,6 +44,7 @@ export const FIRMWARE_LOG = layout('FIRMWARE_LOG', 512, {
 
 /** LID 04h: NSIDs in ascending order; FFFFFFFFh alone when there are more than 1024. */
 export const CHANGED_NAMESPACES = layout('CHANGED_NAMESPACES', 4096, { nsids: [0, 4096] })
+export const CHANGED_NAMESPACES_MAX = 1024
 
 /** LID 05h: one word an opcode, see EFFECT_BITS. */
 export const EFFECTS_LOG = layout('EFFECTS_LOG', 4096, {

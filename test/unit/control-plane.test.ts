@@ -170,6 +170,43 @@ describe('a change', () => {
   })
 })
 
+describe('an event', () => {
+  const EVENT = { type: 'event', event: 'NAMESPACE_ATTRIBUTES', nsid: 3 }
+
+  test('goes to the reactors of the admin queues that are concerned', () => {
+    const { plane, join, associate, takeAll } = rig()
+    associate()
+    join(0, 1, 9)
+    takeAll()
+    plane.raise('NAMESPACE_ATTRIBUTES', () => true, 3)
+    expect(takeAll()).toEqual([[{ ...EVENT, controller: 0 }], [{ ...EVENT, controller: 1 }]])
+    plane.raise('NAMESPACE_ATTRIBUTES', ({ cntlid }) => cntlid === 2, 3)
+    expect(takeAll()).toEqual([[], [{ ...EVENT, controller: 1 }]])
+  })
+
+  test('not to a controller whose admin queue has gone', () => {
+    const { plane, gone, associate, takeAll } = rig()
+    associate()
+    gone(0, 0)
+    takeAll()
+    plane.raise('NAMESPACE_ATTRIBUTES', () => true, 3)
+    expect(takeAll()).toEqual([[], []])
+  })
+
+  test.each([
+    [1, [1]], [-1, [0, 1]], [7, []],
+  ])('that a reactor raises for controller %i', (controller, told) => {
+    const { send, join, associate, takeAll } = rig()
+    associate()
+    join(0, 1, 9)
+    takeAll()
+    send({ type: 'raise', controller, subsystem: SUBSYSTEM.nqn, event: 'SMART_SPARE', nsid: 0 })
+    expect(takeAll().flat()).toEqual(told.map((each) => ({ type: 'event', controller: each, event: 'SMART_SPARE', nsid: 0 })))
+    send({ type: 'raise', controller: -1, subsystem: 'nqn.2026-01.com.example:other', event: 'SMART_SPARE', nsid: 0 })
+    expect(takeAll()).toEqual([[], []])
+  })
+})
+
 describe('Connect', () => {
   test('is answered once, to who asked, with what was asked', () => {
     const { join, reactors, takeAll, events } = rig()

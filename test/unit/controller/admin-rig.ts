@@ -4,6 +4,7 @@
  */
 import { AdminExecutor, type AdminParts } from '../../../src/controller/admin.ts'
 import { Aborts } from '../../../src/controller/abort.ts'
+import { Events } from '../../../src/controller/events.ts'
 import { Queue } from '../../../src/controller/queue.ts'
 import { CONTROLLER_STATE } from '../../../src/controller/shared.ts'
 import type { ToControl } from '../../../src/reactor/messages.ts'
@@ -31,9 +32,9 @@ export function adminRig(
     generation: 3, firmware: '1.2.3', subsystems: [controller.subsystem, subsystemSnapshot()],
     discovery: { referrals: [], registered: [], ports: [] },
   }
+  const events = new Events(slots, (slot: Slot, status: number) => finished.push([slot.cid, status]))
   const executor = new AdminExecutor({
-    arena, shared, slots, pages, target, aborts: new Aborts(slots, 0, (message) => posted.push(message)),
-    finish: (slot: Slot, status: number) => finished.push([slot.cid, status]),
+    arena, shared, slots, pages, events, catalogue: { target }, aborts: new Aborts(slots, 0, (message) => posted.push(message)),
     reached: () => ({ address: '192.0.2.1', port: 4420 }), ...parts,
   })
   const queue = Object.assign(new Queue(0), { controller, qid: 0 })

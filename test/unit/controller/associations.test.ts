@@ -4,6 +4,7 @@
  */
 import { describe, expect, test } from 'vitest'
 import { Associations } from '../../../src/controller/associations.ts'
+import { Events } from '../../../src/controller/events.ts'
 import { Queue } from '../../../src/controller/queue.ts'
 import { CONTROLLER_STATE, ROW } from '../../../src/controller/shared.ts'
 import type { ToControl } from '../../../src/reactor/messages.ts'
@@ -19,10 +20,10 @@ function rig() {
   const slots = new Slots(8)
   const posted: ToControl[] = []
   const finished: [number, number][] = []
+  const events = new Events(slots, (slot: Slot, status: number) => finished.push([slot.index, status]))
   const associations = new Associations({
-    shared, slots, reactor: 3, post: (message) => posted.push(message),
+    shared, events, reactor: 3, post: (message) => posted.push(message),
     subsystems: new Map([[SUBSYSTEM.nqn, SUBSYSTEM]]), tables: new Map([[SUBSYSTEM.nqn, [null]]]),
-    finish: (slot: Slot, status: number) => finished.push([slot.index, status]),
   })
   const join = (qid: number, connection: number, controller = 1): Queue => {
     const queue = new Queue(connection)

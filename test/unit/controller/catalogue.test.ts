@@ -9,6 +9,7 @@ import { Namespace, type NamespaceTable } from '../../../src/namespace/namespace
 import { SLOT, Slots } from '../../../src/reactor/slots.ts'
 import type { NamespaceSnapshot, SubsystemSnapshot } from '../../../src/subsystem/subsystem.ts'
 import { namespaceSnapshot, subsystemSnapshot } from './association.ts'
+import { ownerOf } from '../reactor/owner.ts'
 
 const NQN = subsystemSnapshot().nqn
 const OTHER = 'nqn.2026-01.com.example:other'
@@ -28,7 +29,7 @@ function rig() {
     },
   })
   const adopt = (...subsystems: SubsystemSnapshot[]): void =>
-    catalogue.adopt({ generation: 1, firmware: '', subsystems })
+    catalogue.adopt({ ...catalogue.target, subsystems })
   const adoptNamespaces = (...namespaces: NamespaceSnapshot[]): void => adopt(subsystemSnapshot({ namespaces }))
   const nsids = (nqn = NQN): number[] =>
     catalogue.tables.get(nqn)!.flatMap((each, nsid) => each === null ? [] : [nsid])
@@ -81,7 +82,7 @@ describe('a namespace is retired', () => {
     const { slots, catalogue, adoptNamespaces, ticks } = rig()
     adoptNamespaces(namespaceSnapshot(1))
     adoptNamespaces()
-    const slot = slots.take(0)
+    const slot = slots.take(ownerOf())
     slot.namespace = 0
     let done = 0
     catalogue.retire([0], () => done++)
