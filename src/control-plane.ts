@@ -39,6 +39,7 @@ export class ControlPlane {
   /** Changes that some reactor has not acknowledged yet, by their id. */
   readonly #changes = new Map<number, { left: number; readonly done: () => void }>()
   #changeId = 0
+  #endings: { readonly left: Set<ControllerRecord>; readonly done: () => void }[] = []
   #statistics: Message<'statistics'>[] = []
   /** Milliseconds of the system's monotonic clock, as H.NOW_MS counts them. */
   readonly #startedMs = Number(process.hrtime.bigint() / 1_000_000n) | 0
@@ -92,6 +93,20 @@ export class ControlPlane {
       this.#changes.set(id, { left: this.#parts.reactors.length, done })
       this.#broadcast({ type: 'change', id, change })
     })
+  }
+
+  /** Ends these controllers in order; resolves when all of their connections have gone. */
+  end(concerned: (controller: ControllerRecord) => boolean, reason: string): Promise<void> {
+    const ending = new Set<ControllerRecord>()
+    for (const controller of this.#parts.access.controllers) {
+      if (!concerned(controller)) continue
+      ending.add(controller)
+      if (controller.ending !== '') continue
+      controller.ending = reason
+      this.#broadcast({ type: 'drop', controller: controller.index, admin: true, reason })
+    }
+    if (ending.size === 0 || this.#endedCount !== 0) return Promise.resolve()
+    return new Promise((done) => this.#endings.push({ left: ending, done }))
   }
 
   /** Tells the controllers that `concerned` picks of an event. nsid: of the namespace that changed, else 0. */
@@ -213,11 +228,20 @@ export class ControlPlane {
     else if (reason !== '' && controller.ending === '' && !this.#emptying.has(controller.index)) {
       this.#queueError(queue, remote, reason)
     }
+    if (controller.queues.size === 0) this.#controllerGone(controller)
     const waiting = this.#emptying.get(controller.index)
     if (waiting !== undefined && ioQueues(controller) === 0) {
       this.#emptying.delete(controller.index)
       if (controller.queues.has(0)) this.#post(waiting, { type: 'emptied', controller: controller.index })
     }
+  }
+
+  #controllerGone(controller: ControllerRecord): void {
+    this.#endings = this.#endings.filter(({ left, done }) => {
+      left.delete(controller)
+      if (left.size === 0) done()
+      return left.size !== 0
+    })
   }
 
   /** The association ends with its admin queue. */
@@ -289,8 +313,9 @@ export class ControlPlane {
 
   #ended(): void {
     this.#endedCount++
-    for (const { done } of this.#changes.values()) done()
+    for (const { done } of [...this.#changes.values(), ...this.#endings]) done()
     this.#changes.clear()
+    this.#endings = []
     if (this.#endedCount === this.#parts.reactors.length) this.#allEnded()
   }
 }

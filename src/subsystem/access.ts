@@ -25,7 +25,7 @@ export type QueueRecord = {
 export type ControllerRecord = {
   readonly index: number
   readonly cntlid: number
-  readonly subsystem: SubsystemSnapshot
+  subsystem: SubsystemSnapshot
   readonly hostNqn: string
   readonly hostId: string
   readonly keepAliveMs: number
@@ -67,12 +67,21 @@ export class Access {
 
   /** rowCount: controllers at a time. */
   constructor(target: TargetSnapshot, rowCount: number, row: ControllerRow) {
+    this.#rows = new Array<ControllerRecord | null>(rowCount).fill(null)
+    this.#row = row
+    this.adopt(target)
+  }
+
+  /** What is exported from now on. Controllers that should not be there any more are the caller's to end. */
+  adopt(target: TargetSnapshot): void {
+    this.#subsystems.clear()
     for (const each of target.subsystems) {
       this.#subsystems.set(each.nqn, each)
       if (each.kind === 'discovery') this.#subsystems.set(DISCOVERY_NQN, each)
     }
-    this.#rows = new Array<ControllerRecord | null>(rowCount).fill(null)
-    this.#row = row
+    for (const record of this.#rows) {
+      if (record !== null) record.subsystem = this.#subsystems.get(record.subsystem.nqn) ?? record.subsystem
+    }
   }
 
   get controllers(): readonly ControllerRecord[] {

@@ -170,6 +170,45 @@ describe('a change', () => {
   })
 })
 
+describe('ending controllers', () => {
+  test('drops all of their queues on every reactor, and is done when the last has gone', async () => {
+    const { plane, associate, gone, takeAll, told, events } = rig()
+    associate()
+    let done = false
+    const ending = plane.end(({ hostNqn }) => hostNqn === HOST, 'it is not allowed any more').then(() => { done = true })
+    const drop = { type: 'drop', controller: 0, admin: true, reason: 'it is not allowed any more' }
+    expect(takeAll()).toEqual([[drop], [drop]])
+    gone(0, 0, 'it is not allowed any more')
+    gone(0, 1)
+    await Promise.resolve()
+    expect(done).toBe(false)
+    gone(1, 2)
+    await ending
+    expect(events()).toEqual(['hostDisconnected'])
+    expect(told[0]!.facts.reason).toBe('it is not allowed any more')
+  })
+
+  test('is done at once where there are none, and with the target', async () => {
+    const { plane, associate, reactors } = rig()
+    await plane.end(() => true, '')
+    associate()
+    await plane.end(() => false, '')
+    const ending = plane.end(() => true, '')
+    reactors[0]!.emit('exit', 0)
+    await ending
+    await plane.end(() => true, '')
+  })
+
+  test('one that ends already is waited for, not dropped again', async () => {
+    const { plane, associate, gone, takeAll } = rig()
+    associate()
+    const endings = [plane.end(() => true, 'first'), plane.end(() => true, 'second')]
+    expect(takeAll().map((each) => each.length)).toEqual([1, 1])
+    for (const [reactor, connection] of [[0, 0], [0, 1], [1, 2]] as const) gone(reactor, connection)
+    await Promise.all(endings)
+  })
+})
+
 describe('an event', () => {
   const EVENT = { type: 'event', event: 'NAMESPACE_ATTRIBUTES', nsid: 3 }
 

@@ -13,7 +13,7 @@ const SRC = fileURLToPath(new URL('../../src', import.meta.url))
 
 /** Top to bottom: a folder imports what is below it. */
 const ORDER = [
-  'main', 'cli', 'config', 'control', 'target', 'wire', 'tcp', 'queue', 'controller', 'subsystem',
+  'main', 'cli', 'config', 'control', 'target', 'model', 'wire', 'tcp', 'queue', 'controller', 'subsystem',
   'namespace', 'device', 'nvme', 'reactor', 'shim',
 ]
 /** Used by all. start-error: the sentence a person reads when a part of the target cannot open. */
@@ -21,7 +21,7 @@ const SHARED = ['wire', 'reactor', 'limits', 'assert', 'config/start-error']
 /** Types alone: plain data that is handed down. */
 const DATA = ['config', 'subsystem']
 /** They put the parts together, so they import every one of them. */
-const COMPOSITION = ['target', 'control-plane', 'reactor-thread']
+const COMPOSITION = ['target', 'model', 'control-plane', 'reactor-thread']
 
 const FILE_LINES_MAX = 400
 

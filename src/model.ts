@@ -1,0 +1,45 @@
+/**
+ * The model: what is exported, as the main thread owns it. Whoever changes it does so here; reactors, and the
+ * registry of controllers, have copies.
+ *
+ *   apply ─▶ Access (who may connect) ─▶ every reactor acknowledges ─▶ hosts that have to know are told
+ *
+ * Invariant: all copies get the same changes in the same order.
+ */
+import type { ControlPlane } from './control-plane.ts'
+import type { Access } from './subsystem/access.ts'
+import { logDiffers, nextGeneration } from './subsystem/discovery.ts'
+import type { TargetSnapshot } from './subsystem/subsystem.ts'
+
+export class Model {
+  readonly #plane: Pick<ControlPlane, 'change' | 'raise'>
+  readonly #access: Pick<Access, 'adopt'>
+  #target: TargetSnapshot
+
+  constructor(
+    plane: Pick<ControlPlane, 'change' | 'raise'>, access: Pick<Access, 'adopt'>, target: TargetSnapshot,
+  ) {
+    this.#plane = plane
+    this.#access = access
+    this.#target = target
+  }
+
+  get target(): TargetSnapshot {
+    return this.#target
+  }
+
+  /**
+   * Makes what `next` returns the model; in force on every reactor when it resolves. Hosts of discovery
+   * controllers are told when their log is another one; events about namespaces are the caller's to raise.
+   */
+  async apply(next: (target: TargetSnapshot) => TargetSnapshot): Promise<void> {
+    const before = this.#target
+    const target = nextGeneration(before, next(before))
+    this.#target = target
+    this.#access.adopt(target)
+    await this.#plane.change({ kind: 'target', target })
+    if (target.generation === before.generation) return
+    this.#plane.raise('DISCOVERY_LOG', ({ subsystem, hostNqn }) =>
+      subsystem.kind === 'discovery' && logDiffers(before, target, hostNqn))
+  }
+}
