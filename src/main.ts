@@ -6,11 +6,11 @@
  */
 import { Command, CommanderError } from 'commander'
 import { discoverCommand, identifyCommand } from './cli/ask-commands.ts'
-import { HostError } from './cli/host-error.ts'
 import { serveCommand } from './cli/serve-command.ts'
 import { startErrorText } from './cli/serve.ts'
 import { VERSION } from './cli/version.ts'
 import { ConfigError } from './config/mistake.ts'
+import { HostError } from './host/error.ts'
 import { StartError } from './config/start-error.ts'
 
 const STATUS_FAILED = 1

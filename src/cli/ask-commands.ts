@@ -2,10 +2,13 @@
  * `weft discover` and `weft identify` on the command line: their arguments and help.
  * main.ts → here → discover.ts, identify.ts.
  */
-import { Command, InvalidArgumentError } from 'commander'
+import { Command, InvalidArgumentError, Option } from 'commander'
 import { DISCOVERY_PORT, IO_PORT } from '../config/complete.ts'
 import { parseEndpoint } from '../config/endpoint.ts'
-import { discover, discoveryText } from './discover.ts'
+import { DISCOVERY_NQN } from '../subsystem/subsystem.ts'
+import {
+  changeText, discover, discoveryText, follow, followText, watch, type Watch,
+} from './discover.ts'
 import { identify } from './identify.ts'
 
 type Address = { readonly address: string; readonly port: number | null }
@@ -14,17 +17,54 @@ export function discoverCommand(): Command {
   return new Command('discover')
     .description('List what a discovery service offers')
     .argument('<address[:port]>', `where it listens, port ${DISCOVERY_PORT} if none`, parseAddress)
+    .option('--nqn <nqn>', 'name of the service, where it has one of its own')
+    .addOption(new Option('--follow', 'ask the services that it refers to as well')
+      .conflicts('persistent'))
+    .option('--persistent', 'stay connected, and tell what changes until Ctrl-C')
+    .option('--extended', 'ask for extended entries, with their attributes')
+    .option('--port-local', 'only what is at the address that is asked')
     .option('--json', 'print JSON')
     .addHelpText('after', `
 Examples:
   $ weft discover 192.0.2.10
   $ weft discover 127.0.0.1:4420
   $ weft discover [2001:db8::10]:8009 --json
+  $ weft discover 192.0.2.10 --follow
+  $ weft discover 192.0.2.10 --persistent
 `)
-    .action(async ({ address, port }: Address, { json }: { json?: true }) => {
-      const found = await discover(address, port ?? DISCOVERY_PORT)
-      process.stdout.write(json ? `${JSON.stringify(found, null, 2)}\n` : discoveryText(found))
+    .action(runDiscover)
+}
+
+type DiscoverOptions = {
+  readonly nqn?: string
+  readonly follow?: true
+  readonly persistent?: true
+  readonly extended?: true
+  readonly portLocal?: true
+  readonly json?: true
+}
+
+async function runDiscover({ address, port }: Address, options: DiscoverOptions): Promise<void> {
+  const service = { address, port: port ?? DISCOVERY_PORT, nqn: options.nqn ?? DISCOVERY_NQN }
+  const { extended = false, portLocal = false } = options
+  const wish = { extended, portLocal }
+  const write = (found: unknown, text: string): void => {
+    process.stdout.write(options.json ? `${JSON.stringify(found, null, 2)}\n` : text)
+  }
+  if (options.persistent) {
+    const enough = new Promise<void>((resolve) => {
+      for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve())
     })
+    const changed: Watch['changed'] = (before, log) =>
+      write(log, before === null ? discoveryText(log) : changeText(before, log))
+    return watch(service, wish, { changed, enough })
+  }
+  if (options.follow) {
+    const found = await follow(service, wish)
+    return write(found, followText(found))
+  }
+  const log = await discover(service.address, service.port, wish, service.nqn)
+  write(log, discoveryText(log))
 }
 
 export function identifyCommand(): Command {

@@ -1,125 +1,145 @@
 /**
- * `weft discover ADDRESS`: lists what a discovery service offers this host, as nvme-cli does.
- * main.ts → here → host.ts.     NVMe Base 2.0, Discovery Log Page.
+ * `weft discover ADDRESS`: lists what a discovery service offers this host, as nvme-cli does;
+ * follows its referrals; stays and tells what changes.     NVMe Base 2.0, Discovery Log Page.
+ * main.ts → here → discovery-log.ts, host/host.ts.
  *
- * The log is read in pieces, and again from the start when its generation changed meanwhile.
+ * Invariant: following ends, whatever the services refer to: each is asked once, SERVICES_MAX in all.
  */
+import { isIP } from 'node:net'
+import { endpointText } from '../control/log.ts'
+import { HostError } from '../host/error.ts'
+import { Host } from '../host/host.ts'
 import { DISCOVERY_NQN } from '../subsystem/subsystem.ts'
-import {
-  ADRFAM, DISCOVERY_ENTRY, DISCOVERY_ENTRY_BYTES, DISCOVERY_HEADER, DISCOVERY_HEADER_BYTES,
-  DISCOVERY_SUBTYPE, EFLAGS_BITS, LID, SECTYPE, TREQ_BITS, TRTYPE,
-} from '../wire/log-page.ts'
-import { takeBits } from '../wire/layout.ts'
-import { takeNqn, takePadded, takeU64 } from '../wire/value.ts'
-import { printable } from '../control/text.ts'
-import { HostError } from './host-error.ts'
-import { Host } from './host.ts'
+import { EVENT } from '../wire/cqe.ts'
+import { ASYNC_EVENT_BITS } from '../wire/feature.ts'
+import { putBits } from '../wire/layout.ts'
+import { REFERRAL, readDiscoveryLog } from './discovery-log.ts'
+import type { DiscoveryLog, DiscoveryRecord, Wish } from './discovery-log.ts'
 
-const TRIES = 10
-/** Header fields up to and with RECFMT: enough to know whether and what to read on. */
-const HEAD_BYTES = 20
-const PIECE_BYTES = 4096
-const RECORDS_MAX = 4096
+const SERVICES_MAX = 64
+const KEEP_ALIVE_MS = 30_000
 
-export type DiscoveryRecord = {
-  readonly trtype: string
-  readonly adrfam: string
-  readonly subtype: string
-  readonly treq: string
-  readonly portid: number
-  readonly trsvcid: string
-  readonly subnqn: string
-  readonly traddr: string
-  readonly eflags: string
-  readonly sectype: string
+export type Service = { readonly address: string; readonly port: number; readonly nqn: string }
+
+/** A service that was asked, and what it said, or why it did not. */
+export type Discovery = Service & {
+  readonly log: DiscoveryLog | null
+  readonly failure: string
 }
 
-export type Discovery = {
-  readonly generation: number
-  readonly records: readonly DiscoveryRecord[]
+export type Watch = {
+  /** Gets the log first, and then whenever it has changed; before: null the first time. */
+  readonly changed: (before: DiscoveryLog | null, log: DiscoveryLog) => void
+  /** Resolves when it has been enough. */
+  readonly enough: Promise<void>
+  readonly keepAliveMs?: number
 }
+
+const PLAIN: Wish = { extended: false, portLocal: false }
 
 /** Throws a HostError. */
-export async function discover(address: string, port: number): Promise<Discovery> {
-  const host = await Host.open({ address, port, nqn: DISCOVERY_NQN })
+export async function discover(
+  address: string, port: number, wish: Wish = PLAIN, nqn = DISCOVERY_NQN,
+): Promise<DiscoveryLog> {
+  const host = await Host.open({ address, port, nqn })
   try {
-    for (let tries = 0; tries < TRIES; tries += 1) {
-      const before = await head(host)
-      const records: DiscoveryRecord[] = []
-      const bytes = before.count * DISCOVERY_ENTRY_BYTES
-      for (let done = 0; done < bytes; done += PIECE_BYTES) {
-        const piece = Math.min(PIECE_BYTES, bytes - done)
-        const view = await host.logPage(LID.DISCOVERY, DISCOVERY_HEADER_BYTES + done, piece)
-        for (let at = 0; at < piece; at += DISCOVERY_ENTRY_BYTES) records.push(recordOf(view, at))
-      }
-      if ((await head(host)).generation === before.generation) {
-        return { generation: before.generation, records }
-      }
+    return await readDiscoveryLog(host, wish)
+  } finally {
+    await host.close()
+  }
+}
+
+/** The service, and those that it and they refer to. Throws only when the first one fails. */
+export async function follow(first: Service, wish: Wish = PLAIN): Promise<Discovery[]> {
+  const found: Discovery[] = []
+  const queue = [first]
+  const asked = new Set<string>()
+  for (let service = queue.shift(); service !== undefined; service = queue.shift()) {
+    const { address, port, nqn } = service
+    const name = `${address.toLowerCase()} ${port} ${nqn}`
+    if (asked.has(name) || found.length === SERVICES_MAX) continue
+    asked.add(name)
+    try {
+      const log = await discover(address, port, wish, nqn)
+      found.push({ ...service, log, failure: '' })
+      queue.push(...log.records.flatMap(referralsOf))
+    } catch (error) {
+      if (!(error instanceof HostError) || found.length === 0) throw error
+      found.push({ ...service, log: null, failure: error.message })
     }
-    throw new HostError('What the target offers changes faster than it can be read.')
+  }
+  return found
+}
+
+/** Stays connected until it has been enough. Throws a HostError. */
+export async function watch(service: Service, wish: Wish, parts: Watch): Promise<void> {
+  const { changed, enough, keepAliveMs = KEEP_ALIVE_MS } = parts
+  const host = await Host.open({ ...service, keepAliveMs })
+  let over = false
+  void enough.then(() => {
+    over = true
+    host.interrupt()
+  })
+  try {
+    await host.configureEvents(putBits(ASYNC_EVENT_BITS.discoveryLog, 1))
+    let log = await readDiscoveryLog(host, wish)
+    changed(null, log)
+    while (!over) {
+      const event = await host.event(keepAliveMs / 3)
+      if (over) break
+      if (event === null) await host.keepAlive()
+      if (event !== EVENT.DISCOVERY_LOG_CHANGED >>> 0) continue
+      const next = await readDiscoveryLog(host, wish)
+      changed(log, next)
+      log = next
+    }
   } finally {
     await host.close()
   }
 }
 
 /** As `nvme discover` shows it. */
-export function discoveryText({ generation, records }: Discovery): string {
+export function discoveryText({ generation, records }: DiscoveryLog): string {
   const lines = [
     `Discovery Log Number of Records ${records.length}, Generation counter ${generation}`,
   ]
-  for (const [index, record] of records.entries()) {
+  for (const [index, { attributes = [], ...fields }] of records.entries()) {
     lines.push(`=====Discovery Log Entry ${index}======`)
-    for (const [name, value] of Object.entries(record)) {
+    for (const [name, value] of Object.entries(fields)) {
       lines.push(`${`${name}:`.padEnd(9)}${value}`)
     }
+    for (const attribute of attributes) lines.push(`attr:    ${attribute}`)
   }
   return `${lines.join('\n')}\n`
 }
 
-async function head(host: Host): Promise<{ generation: number; count: number }> {
-  const view = await host.logPage(LID.DISCOVERY, 0, HEAD_BYTES)
-  const count = takeU64(view, DISCOVERY_HEADER.numrec)
-  const format = view.getUint16(DISCOVERY_HEADER.recfmt, true)
-  if (format !== 0) throw new HostError(`The discovery log has format ${format}, not 0.`)
-  if (!(count <= RECORDS_MAX)) throw new HostError(`The discovery log claims ${count} records.`)
-  return { generation: takeU64(view, DISCOVERY_HEADER.genctr), count }
+/** Each service with what it said. */
+export function followText(found: readonly Discovery[]): string {
+  return found.map(({ log, failure, nqn, ...at }) => {
+    const heading = `${endpointText(at)} ${nqn}`
+    return `${heading}\n${log === null ? `${failure}\n` : discoveryText(log)}`
+  }).join('\n')
 }
 
-function recordOf(view: DataView, at: number): DiscoveryRecord {
-  const treq = view.getUint8(at + DISCOVERY_ENTRY.treq)
-  return {
-    trtype: nameOf(TRTYPE, view.getUint8(at + DISCOVERY_ENTRY.trtype)),
-    adrfam: nameOf(ADRFAM, view.getUint8(at + DISCOVERY_ENTRY.adrfam)),
-    subtype: nameOf(SUBTYPES, view.getUint8(at + DISCOVERY_ENTRY.subtype)),
-    treq: SECURE_CHANNEL[takeBits(treq, TREQ_BITS.secureChannel)]!
-      + (takeBits(treq, TREQ_BITS.noSqFlow) === 1 ? ', sq flow control disable supported' : ''),
-    portid: view.getUint16(at + DISCOVERY_ENTRY.portid, true),
-    trsvcid: printable(takePadded(view, at + DISCOVERY_ENTRY.trsvcid, 32)),
-    subnqn: printable(takeNqn(view, at + DISCOVERY_ENTRY.subnqn, 256) ?? '?'),
-    traddr: printable(takePadded(view, at + DISCOVERY_ENTRY.traddr, 256)),
-    eflags: eflagsText(view.getUint16(at + DISCOVERY_ENTRY.eflags, true)),
-    sectype: nameOf(SECTYPE, view.getUint8(at + DISCOVERY_ENTRY.sectype)),
-  }
+/** One line for each entry that came or went. */
+export function changeText(before: DiscoveryLog, after: DiscoveryLog): string {
+  const [old, now] = [before.records.map(recordLine), after.records.map(recordLine)]
+  const lines = [
+    ...old.filter((line) => !now.includes(line)).map((line) => `- ${line}`),
+    ...now.filter((line) => !old.includes(line)).map((line) => `+ ${line}`),
+  ]
+  return `Generation counter ${after.generation}\n${lines.map((line) => `${line}\n`).join('')}`
 }
 
-const SECURE_CHANNEL = ['not specified', 'required', 'not required', 'reserved']
-const SUBTYPES = {
-  'discovery subsystem referral': DISCOVERY_SUBTYPE.REFERRAL,
-  'nvme subsystem': DISCOVERY_SUBTYPE.NVM,
-  'current discovery subsystem': DISCOVERY_SUBTYPE.CURRENT_DISCOVERY,
-}
-const EFLAGS = [
-  ['duplicate discovery information', EFLAGS_BITS.dupretinfo],
-  ['explicit discovery connections', EFLAGS_BITS.epcsd],
-  ['no cdc connectivity', EFLAGS_BITS.ncc],
-] as const
-
-function nameOf(codes: Readonly<Record<string, number>>, value: number): string {
-  const found = Object.entries(codes).find(([, code]) => code === value)
-  return found === undefined ? `unknown (${value})` : found[0].toLowerCase()
+function recordLine(record: DiscoveryRecord): string {
+  const { subtype, subnqn, traddr, trsvcid, trtype, attributes = [] } = record
+  const at = traddr.includes(':') ? `[${traddr}]:${trsvcid}` : `${traddr}:${trsvcid}`
+  return [`${subtype} ${subnqn} at ${trtype} ${at}`, ...attributes].join(', ')
 }
 
-function eflagsText(flags: number): string {
-  const names = EFLAGS.filter(([, place]) => takeBits(flags, place) === 1).map(([name]) => name)
-  return names.length === 0 ? 'none' : names.join(', ')
+function referralsOf({ subtype, trtype, traddr, trsvcid, subnqn }: DiscoveryRecord): Service[] {
+  const port = Number(trsvcid)
+  if (subtype !== REFERRAL || trtype !== 'tcp' || isIP(traddr) === 0) return []
+  if (!Number.isInteger(port) || port < 1 || port > 65535) return []
+  return [{ address: traddr, port, nqn: subnqn }]
 }

@@ -4,6 +4,9 @@
  * main.ts → here → host.ts, fields.ts.
  */
 import { formatSize } from '../config/size.ts'
+import { HostError } from '../host/error.ts'
+import { Host } from '../host/host.ts'
+import type { HostTarget } from '../host/host.ts'
 import {
   CMIC_BITS, CNS, CNTRLTYPE, CTRATT_BITS, DLFEAT_BITS, IDENTIFY_CONTROLLER, IDENTIFY_NAMESPACE,
   LBAF, LPA_BITS, NAMESPACE_DESCRIPTOR, NAMESPACE_LIST_MAX, NIDT, NSFEAT_BITS, OAES_BITS, ONCS_BITS,
@@ -13,9 +16,6 @@ import { IDENTIFY_BYTES } from '../wire/sqe.ts'
 import { takeU64 } from '../wire/value.ts'
 import { fieldLines, fieldValues } from './fields.ts'
 import type { FieldRules } from './fields.ts'
-import { HostError } from './host-error.ts'
-import { Host } from './host.ts'
-import type { HostTarget } from './host.ts'
 
 const PAGE_BYTES = 4096
 /** Identifiers and their lengths are within these bits of FLBAS. */

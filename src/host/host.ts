@@ -1,10 +1,10 @@
 /**
- * A small NVMe/TCP host for the commands that ask a target something: an admin queue, one command
- * at a time. discover and identify → here → pdu-socket.ts.
+ * A small NVMe/TCP host, for asking a target something and for registering with it: an admin queue,
+ * one command at a time, and one event request beside it. cli and discovery → here → pdu-socket.ts.
  *
  *   open: TCP → ICReq/ICResp → Connect → CC.EN=1 → CSTS.RDY      close: CC.SHN → the socket
  *
- * Every command carries its data in the capsule or gets some back, so no R2T comes.
+ * Data that a command takes goes in the capsule where it may, else as the target's R2Ts say.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { hostIdentity, machineId } from '../config/identity.ts'
@@ -13,17 +13,19 @@ import {
   CNTLID_DYNAMIC, CONNECT, CONNECT_DATA, CONNECT_DATA_BYTES, CSTS_MASK, FABRICS, FABRICS_TYPE,
   NQN_BYTES, PROPERTY, PROPERTY_GET, PROPERTY_SET,
 } from '../wire/fabrics.ts'
+import { FID } from '../wire/feature.ts'
+import { putBits } from '../wire/layout.ts'
 import {
-  C2H_DATA, CAPSULE_CMD, CAPSULE_CMD_BYTES, CAPSULE_RESP, CH, ICREQ, IC_BYTES, PDU_FLAG, PDU_TYPE,
-  SHORT_HEADER_BYTES,
+  C2H_DATA, CAPSULE_CMD, CAPSULE_CMD_BYTES, CAPSULE_RESP, CH, H2C_DATA, ICREQ, ICRESP, IC_BYTES,
+  PDU_FLAG, PDU_TYPE, R2T, SHORT_HEADER_BYTES,
 } from '../wire/pdu.ts'
 import {
-  ADMIN_OPCODE, FABRICS_OPCODE, GET_LOG_PAGE, IDENTIFY, IDENTIFY_BYTES, PSDT_SGL, SGL_ID, SQE,
-  SQE_BYTES,
+  ADMIN_OPCODE, DISCOVERY_INFORMATION_MANAGEMENT, FABRICS_OPCODE, GET_LOG_PAGE,
+  GET_LOG_PAGE_LSP_RAE, IDENTIFY, IDENTIFY_BYTES, PSDT_SGL, SET_FEATURES, SGL_ID, SQE, SQE_BYTES,
 } from '../wire/sqe.ts'
 import { DO_NOT_RETRY, STATUS, describeStatus } from '../wire/status.ts'
 import { putHex, putNqn } from '../wire/value.ts'
-import { HostError } from './host-error.ts'
+import { HostError } from './error.ts'
 import { PduSocket } from './pdu-socket.ts'
 
 const TIMEOUT_MS = 5000
@@ -33,19 +35,42 @@ const READY_PAUSE_MS = 50
 const CC_ENABLE = 4 << 20 | 6 << 16 | 1
 const CC_SHUT_DOWN = CC_ENABLE | 1 << 14
 const ADMIN_SQSIZE = 31
+/** What an admin queue takes in a capsule on every target. */
+const IN_CAPSULE_MAX = 8192
+/** Commands count up to it, the event request has the next one. */
+const CID_MAX = 0x7fff
+const EVENT_CID = 0x8000
 
-export type HostTarget = { readonly address: string; readonly port: number; readonly nqn: string }
+export type HostTarget = {
+  readonly address: string
+  readonly port: number
+  readonly nqn: string
+  /** 0 or left out: the target does not expect to hear of us. */
+  readonly keepAliveMs?: number
+}
+
+/** What a reading of a log may say besides offset and length. */
+export type LogOptions = {
+  readonly lsp?: number
+  /** The event that pointed to the log is not answered by this. */
+  readonly retainEvent?: boolean
+}
 
 export class Host {
   readonly #pdus: PduSocket
   readonly #nqn: string
   #cid = 0
+  /** Most bytes of an H2CData. */
+  #maxDataBytes = 0
+  #eventAsked = false
+  /** DW0 of an event that was told and not yet taken. */
+  #event: number | null = null
 
-  static async open({ address, port, nqn }: HostTarget): Promise<Host> {
+  static async open({ address, port, nqn, keepAliveMs = 0 }: HostTarget): Promise<Host> {
     const host = new Host(await PduSocket.open(address, port, TIMEOUT_MS), nqn)
     try {
       await host.#initialize()
-      await host.#connect()
+      await host.#connect(keepAliveMs)
       await host.#enable()
       return host
     } catch (error) {
@@ -59,6 +84,11 @@ export class Host {
     this.#nqn = nqn
   }
 
+  /** This side's address of the connection. */
+  get localAddress(): string {
+    return this.#pdus.localAddress
+  }
+
   /** The 4096 bytes of an Identify. */
   async identify(cns: number, nsid: number): Promise<DataView> {
     const sqe = command(ADMIN_OPCODE.IDENTIFY)
@@ -68,14 +98,62 @@ export class Host {
   }
 
   /** offset and bytes are multiples of 4. */
-  async logPage(lid: number, offset: number, bytes: number): Promise<DataView> {
+  async logPage(
+    lid: number, offset: number, bytes: number, { lsp = 0, retainEvent = false }: LogOptions = {},
+  ): Promise<DataView> {
     const sqe = command(ADMIN_OPCODE.GET_LOG_PAGE)
     const numd = bytes / 4 - 1
     sqe.setUint8(GET_LOG_PAGE.lid, lid)
+    sqe.setUint8(GET_LOG_PAGE.lspRae, putBits(GET_LOG_PAGE_LSP_RAE.lsp, lsp)
+      | putBits(GET_LOG_PAGE_LSP_RAE.rae, +retainEvent))
     sqe.setUint16(GET_LOG_PAGE.numdl, numd & 0xffff, true)
     sqe.setUint16(GET_LOG_PAGE.numdu, numd >>> 16, true)
     sqe.setUint32(GET_LOG_PAGE.lpo, offset, true)
     return (await this.#execute('Get Log Page', sqe, bytes)).data
+  }
+
+  /** Discovery Information Management: task is one of DIM_TASK. */
+  async manageDiscovery(task: number, information: Uint8Array): Promise<void> {
+    const sqe = command(ADMIN_OPCODE.DISCOVERY_INFORMATION_MANAGEMENT)
+    sqe.setUint8(DISCOVERY_INFORMATION_MANAGEMENT.tas, task)
+    await this.#execute('Discovery Information Management', sqe, 0, information)
+  }
+
+  /** Which events are told: the bits of feature 0Bh. */
+  async configureEvents(events: number): Promise<void> {
+    const sqe = command(ADMIN_OPCODE.SET_FEATURES)
+    sqe.setUint8(SET_FEATURES.fid, FID.ASYNC_EVENTS)
+    sqe.setUint32(SET_FEATURES.cdw11, events, true)
+    await this.#execute('Set Features', sqe, 0)
+  }
+
+  async keepAlive(): Promise<void> {
+    await this.#execute('Keep Alive', command(ADMIN_OPCODE.KEEP_ALIVE), 0)
+  }
+
+  /** The next event, as DW0 of its completion; null: none in time, or interrupted. */
+  async event(waitMs: number): Promise<number | null> {
+    if (!this.#eventAsked && this.#event === null) {
+      const sqe = command(ADMIN_OPCODE.ASYNC_EVENT_REQUEST)
+      sqe.setUint16(SQE.cid, EVENT_CID, true)
+      sqe.setUint8(SQE.sglId, SGL_ID.TRANSPORT)
+      this.#pdus.send(capsule(sqe, undefined))
+      this.#eventAsked = true
+    }
+    const deadlineMs = Date.now() + waitMs
+    while (this.#event === null) {
+      const pdu = await this.#pdus.receiveWithin(Math.max(0, deadlineMs - Date.now()), true)
+      if (pdu === null) return null
+      if (!this.#takeEvent(pdu)) throw misplaced('Asynchronous Event Request')
+    }
+    const event = this.#event
+    this.#event = null
+    return event
+  }
+
+  /** Ends the waiting for events, now and later. */
+  interrupt(): void {
+    this.#pdus.interrupt()
   }
 
   /** Tells the controller, does not wait for it to finish. */
@@ -94,11 +172,13 @@ export class Host {
     request.setUint16(ICREQ.pfv, 0, true)
     this.#pdus.send(bytesOf(request))
     const response = await this.#pdus.receive()
-    if (response.getUint8(CH.type) === PDU_TYPE.ICRESP && response.byteLength === IC_BYTES) return
-    throw new HostError('The other side does not speak NVMe/TCP.')
+    if (response.getUint8(CH.type) !== PDU_TYPE.ICRESP || response.byteLength !== IC_BYTES) {
+      throw new HostError('The other side does not speak NVMe/TCP.')
+    }
+    this.#maxDataBytes = response.getUint32(ICRESP.maxh2cdata, true)
   }
 
-  async #connect(): Promise<void> {
+  async #connect(keepAliveMs: number): Promise<void> {
     const host = hostIdentity(machineId())
     const data = new DataView(new ArrayBuffer(CONNECT_DATA_BYTES))
     putHex(data, CONNECT_DATA.hostid, host.id)
@@ -107,7 +187,8 @@ export class Host {
     putNqn(data, CONNECT_DATA.hostnqn, NQN_BYTES, host.nqn)
     const sqe = fabrics(FABRICS_TYPE.CONNECT)
     sqe.setUint16(CONNECT.sqsize, ADMIN_SQSIZE, true)
-    await this.#execute(`Connect to ${this.#nqn}`, sqe, 0, data)
+    sqe.setUint32(CONNECT.kato, keepAliveMs, true)
+    await this.#execute(`Connect to ${this.#nqn}`, sqe, 0, bytesOf(data))
   }
 
   async #enable(): Promise<void> {
@@ -131,15 +212,16 @@ export class Host {
     await this.#execute('Property Set CC', sqe, 0)
   }
 
-  /** answerBytes: what the controller is asked for; data: what it gets, in the capsule. */
+  /** answerBytes: what the controller is asked for; data: what it gets. */
   async #execute(
-    what: string, sqe: DataView, answerBytes: number, data?: DataView,
+    what: string, sqe: DataView, answerBytes: number, data?: Uint8Array,
   ): Promise<{ cqe: DataView; data: DataView }> {
-    this.#cid = (this.#cid + 1) & 0x7fff
+    this.#cid = (this.#cid + 1) & CID_MAX
+    const inCapsule = data !== undefined && data.length <= IN_CAPSULE_MAX
     sqe.setUint16(SQE.cid, this.#cid, true)
-    sqe.setUint32(SQE.sglLength, data?.byteLength ?? answerBytes, true)
-    sqe.setUint8(SQE.sglId, data === undefined ? SGL_ID.TRANSPORT : SGL_ID.IN_CAPSULE)
-    this.#pdus.send(capsule(sqe, data))
+    sqe.setUint32(SQE.sglLength, data?.length ?? answerBytes, true)
+    sqe.setUint8(SQE.sglId, inCapsule ? SGL_ID.IN_CAPSULE : SGL_ID.TRANSPORT)
+    this.#pdus.send(capsule(sqe, inCapsule ? data : undefined))
     const answer = new Uint8Array(answerBytes)
     for (;;) {
       const pdu = await this.#pdus.receive()
@@ -148,14 +230,52 @@ export class Host {
         if (this.#place(pdu, answer)) {
           return { cqe: new DataView(new ArrayBuffer(16)), data: viewOf(answer) }
         }
+      } else if (type === PDU_TYPE.R2T && data !== undefined && !inCapsule) {
+        this.#sendData(pdu, data)
       } else if (type === PDU_TYPE.CAPSULE_RESP && pdu.byteLength >= SHORT_HEADER_BYTES) {
+        if (this.#takeEvent(pdu)) continue
         const cqe = new DataView(pdu.buffer, CAPSULE_RESP.cqe)
         if (cqe.getUint16(CQE.cid, true) !== this.#cid) continue
         refuse(what, cqe, sqe)
         return { cqe, data: viewOf(answer) }
       } else {
-        throw new HostError(`The target answered ${what} with a PDU that does not belong there.`)
+        throw misplaced(what)
       }
+    }
+  }
+
+  /** True when the PDU is the answer to the event request. */
+  #takeEvent(pdu: DataView): boolean {
+    if (!this.#eventAsked || pdu.byteLength < SHORT_HEADER_BYTES
+      || pdu.getUint8(CH.type) !== PDU_TYPE.CAPSULE_RESP) return false
+    const cqe = new DataView(pdu.buffer, CAPSULE_RESP.cqe)
+    if (cqe.getUint16(CQE.cid, true) !== EVENT_CID) return false
+    this.#eventAsked = false
+    refuse('Asynchronous Event Request', cqe, command(ADMIN_OPCODE.ASYNC_EVENT_REQUEST))
+    this.#event = cqe.getUint32(CQE.dw0, true)
+    return true
+  }
+
+  /** What an R2T asks for, in as many PDUs as the target wants. */
+  #sendData(r2t: DataView, data: Uint8Array): void {
+    const short = r2t.byteLength < SHORT_HEADER_BYTES
+    const from = short ? 0 : r2t.getUint32(R2T.r2to, true)
+    const end = from + (short ? 0 : r2t.getUint32(R2T.r2tl, true))
+    if (short || end > data.length || r2t.getUint16(R2T.cccid, true) !== this.#cid
+      || this.#maxDataBytes < 4) {
+      throw new HostError('The target asked for data that there is not.')
+    }
+    for (let at = from; at < end; at += this.#maxDataBytes) {
+      const part = data.subarray(at, Math.min(end, at + this.#maxDataBytes))
+      const pdu = new DataView(new ArrayBuffer(SHORT_HEADER_BYTES + part.length))
+      putHead(pdu, PDU_TYPE.H2C_DATA, SHORT_HEADER_BYTES, SHORT_HEADER_BYTES, pdu.byteLength)
+      pdu.setUint8(CH.flags, at + part.length === end ? PDU_FLAG.LAST : 0)
+      pdu.setUint16(H2C_DATA.cccid, this.#cid, true)
+      pdu.setUint16(H2C_DATA.ttag, r2t.getUint16(R2T.ttag, true), true)
+      pdu.setUint32(H2C_DATA.datao, at, true)
+      pdu.setUint32(H2C_DATA.datal, part.length, true)
+      bytesOf(pdu).set(part, SHORT_HEADER_BYTES)
+      this.#pdus.send(bytesOf(pdu))
     }
   }
 
@@ -172,6 +292,10 @@ export class Host {
     answer.set(new Uint8Array(pdu.buffer, from, bytes), at)
     return (pdu.getUint8(CH.flags) & PDU_FLAG.SUCCESS) !== 0
   }
+}
+
+function misplaced(what: string): HostError {
+  return new HostError(`The target answered ${what} with a PDU that does not belong there.`)
 }
 
 function refuse(what: string, cqe: DataView, sqe: DataView): void {
@@ -201,14 +325,14 @@ function fabrics(type: number): DataView {
   return sqe
 }
 
-function capsule(sqe: DataView, data: DataView | undefined): Uint8Array {
-  const bytes = CAPSULE_CMD_BYTES + (data?.byteLength ?? 0)
+function capsule(sqe: DataView, data: Uint8Array | undefined): Uint8Array {
+  const bytes = CAPSULE_CMD_BYTES + (data?.length ?? 0)
   const pdu = new DataView(new ArrayBuffer(bytes))
   const pdo = data === undefined ? 0 : CAPSULE_CMD_BYTES
   putHead(pdu, PDU_TYPE.CAPSULE_CMD, CAPSULE_CMD_BYTES, pdo, bytes)
   const whole = bytesOf(pdu)
   whole.set(bytesOf(sqe), CAPSULE_CMD.sqe)
-  if (data !== undefined) whole.set(bytesOf(data), CAPSULE_CMD_BYTES)
+  if (data !== undefined) whole.set(data, CAPSULE_CMD_BYTES)
   return whole
 }
 

@@ -1,6 +1,6 @@
 /**
- * A TCP connection to a target, PDU by PDU: the transport below host.ts. Commands only; the
- * target's own receiver is src/tcp. One reader at a time, each wait bounded.
+ * A TCP connection to a target, PDU by PDU: the transport below host.ts. The target's own receiver
+ * is src/tcp. One reader at a time, each wait bounded.
  *
  * Invariant: a PDU is whole and its plen within PLEN_MAX before anybody sees it.
  */
@@ -8,7 +8,7 @@ import { once } from 'node:events'
 import { connect } from 'node:net'
 import type { Socket } from 'node:net'
 import { CH, CH_BYTES, PDU_TYPE, TERM_REQ, FES_TABLE } from '../wire/pdu.ts'
-import { HostError } from './host-error.ts'
+import { HostError } from './error.ts'
 
 /** More than any answer to a command of ours: 64 KiB of a log page. */
 const PLEN_MAX = 1 << 20
@@ -20,6 +20,7 @@ export class PduSocket {
   #received = Buffer.alloc(0)
   #wake = () => {}
   #ended: string | null = null
+  #interrupted = false
 
   static async open(address: string, port: number, timeoutMs: number): Promise<PduSocket> {
     const name = address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`
@@ -50,13 +51,25 @@ export class PduSocket {
     socket.on('close', () => end('it closed the connection'))
   }
 
+  /** This side's address of the connection. */
+  get localAddress(): string {
+    return this.#socket.localAddress ?? ''
+  }
+
   send(pdu: Uint8Array): void {
     this.#socket.write(pdu)
   }
 
   /** The next PDU. A C2HTermReq, the end of the connection and a long silence are HostErrors. */
   async receive(): Promise<DataView> {
-    const deadlineMs = Date.now() + this.#timeoutMs
+    const pdu = await this.receiveWithin(this.#timeoutMs)
+    if (pdu === null) throw new HostError(`${this.#name} does not answer.`)
+    return pdu
+  }
+
+  /** The same, but silence is null, and so is an interrupt where that may be. */
+  async receiveWithin(waitMs: number, interruptible = false): Promise<DataView | null> {
+    const deadlineMs = Date.now() + waitMs
     for (;;) {
       const pdu = this.#take()
       if (pdu !== null) return refuseTermination(pdu, this.#name)
@@ -64,7 +77,7 @@ export class PduSocket {
         throw new HostError(`${this.#name} ended the connection: ${this.#ended}.`)
       }
       const leftMs = deadlineMs - Date.now()
-      if (leftMs <= 0) throw new HostError(`${this.#name} does not answer.`)
+      if (leftMs <= 0 || (interruptible && this.#interrupted)) return null
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, leftMs)
         this.#wake = () => {
@@ -73,6 +86,12 @@ export class PduSocket {
         }
       })
     }
+  }
+
+  /** Whoever waits, or will, and may be interrupted gets null at once. */
+  interrupt(): void {
+    this.#interrupted = true
+    this.#wake()
   }
 
   close(): void {
