@@ -284,6 +284,23 @@ int32_t shim_file_facts(int32_t file, struct shim_file_facts *facts) {
   return result;
 }
 
+int32_t shim_file_resize(int32_t file, double bytes) {
+  if (file < 0 || file >= FILES_MAX) return -EINVAL;
+  if (!(bytes >= 0 && bytes <= 9007199254740991.0)) return -EINVAL;
+  int result = -EINVAL;
+  pthread_mutex_lock(&mutex);
+  if (atomic_load(&files[file].open) && !files[file].facts.block_device) {
+    result = files[file].read_only ? -EROFS : 0;
+    if (result == 0 && ftruncate(files[file].fd, (off_t)bytes)) result = -errno;
+    if (result == 0) {
+      put_size(&files[file].facts, (uint64_t)bytes);
+      atomic_store(&files[file].bytes, (uint64_t)bytes);
+    }
+  }
+  pthread_mutex_unlock(&mutex);
+  return result;
+}
+
 int32_t shim_file_close(int32_t file) {
   int result = -EINVAL;
   if (file < 0 || file >= FILES_MAX) return result;

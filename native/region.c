@@ -8,26 +8,52 @@
 #include "core.h"
 #include <errno.h>
 #include <pthread.h>
+#include <string.h>
 #include <sys/mman.h>
 
 #define HUGE_BYTES (2ull << 20)
+#define ROOM_BYTES (64ull << 30)
+#define ROOM_FACTOR 4
 
 struct region regions[REGIONS_MAX + 1];
 static uint64_t mapped_bytes[REGIONS_MAX + 1];
 static uint8_t *mapped_base[REGIONS_MAX + 1];
+static bool huge_pages[REGIONS_MAX + 1];
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+
+static uint64_t whole_pages(uint64_t bytes) { return (bytes + 4095) & ~4095ull; }
+
+static uint8_t *huge_aligned(uint8_t *at) {
+  return (uint8_t *)(((uintptr_t)at + HUGE_BYTES - 1) & ~(uintptr_t)(HUGE_BYTES - 1));
+}
+
+/* Makes a part of a mapping usable. */
+static int open_pages(uint8_t *from, uint64_t bytes, bool huge) {
+  if (bytes && mprotect(from, bytes, PROT_READ | PROT_WRITE)) return -errno;
+  if (bytes && huge) (void)madvise(from, bytes, MADV_HUGEPAGE); /* a wish: small pages serve too */
+  return 0;
+}
+
+/* Addresses without memory behind them: what a region may grow to costs nothing until it does. */
+static uint8_t *reserve(uint64_t bytes) {
+  uint8_t *mapping = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  return mapping == MAP_FAILED ? NULL : mapping;
+}
 
 int32_t shim_region_create(double bytes, int32_t huge) {
   if (!(bytes >= 1 && bytes <= 9007199254740991.0)) return -EINVAL;
-  uint64_t size = ((uint64_t)bytes + 4095) & ~4095ull;
+  uint64_t size = whole_pages((uint64_t)bytes);
   uint64_t total = huge ? size + HUGE_BYTES : size;
-  uint8_t *mapping = mmap(NULL, total, PROT_READ | PROT_WRITE,
-                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (mapping == MAP_FAILED) return -errno;
-  uint8_t *base = mapping;
-  if (huge) {
-    base = (uint8_t *)(((uintptr_t)mapping + HUGE_BYTES - 1) & ~(uintptr_t)(HUGE_BYTES - 1));
-    (void)madvise(base, size, MADV_HUGEPAGE); /* a wish: small pages serve as well */
+  uint64_t roomy = size * ROOM_FACTOR > ROOM_BYTES ? size * ROOM_FACTOR : ROOM_BYTES;
+  uint8_t *mapping = huge ? reserve(roomy + HUGE_BYTES) : NULL;
+  if (mapping) total = roomy + HUGE_BYTES;
+  else mapping = reserve(total);
+  if (!mapping) return -errno;
+  uint8_t *base = huge ? huge_aligned(mapping) : mapping;
+  int result = open_pages(base, size, huge != 0);
+  if (result < 0) {
+    munmap(mapping, total);
+    return result;
   }
   pthread_mutex_lock(&mutex);
   int32_t id = 1;
@@ -35,6 +61,7 @@ int32_t shim_region_create(double bytes, int32_t huge) {
   if (id <= REGIONS_MAX) {
     mapped_base[id] = mapping;
     mapped_bytes[id] = total;
+    huge_pages[id] = huge != 0;
     atomic_store_explicit(&regions[id].bytes, (uint64_t)bytes, memory_order_relaxed);
     atomic_store_explicit(&regions[id].base, base, memory_order_release);
   }
@@ -42,6 +69,34 @@ int32_t shim_region_create(double bytes, int32_t huge) {
   if (id <= REGIONS_MAX) return id;
   munmap(mapping, total);
   return -ENOSPC;
+}
+
+static int resize(int32_t id, uint64_t bytes) {
+  uint8_t *base = atomic_load_explicit(&regions[id].base, memory_order_acquire);
+  uint64_t before = atomic_load_explicit(&regions[id].bytes, memory_order_relaxed);
+  uint64_t pages = whole_pages(bytes), pages_before = whole_pages(before);
+  if (pages > mapped_bytes[id] - (uint64_t)(base - mapped_base[id])) return -ENOMEM;
+  if (bytes > before) {
+    int result = pages > pages_before
+      ? open_pages(base + pages_before, pages - pages_before, huge_pages[id]) : 0;
+    if (result < 0) return result;
+    atomic_store_explicit(&regions[id].bytes, bytes, memory_order_release);
+    return 0;
+  }
+  atomic_store_explicit(&regions[id].bytes, bytes, memory_order_release);
+  memset(base + bytes, 0, (size_t)((pages < before ? pages : before) - bytes));
+  if (pages == pages_before) return 0;
+  (void)madvise(base + pages, pages_before - pages, MADV_DONTNEED);
+  return mprotect(base + pages, pages_before - pages, PROT_NONE) ? -errno : 0;
+}
+
+int32_t shim_region_resize(int32_t region, double bytes) {
+  if (region < 1 || region > REGIONS_MAX) return -EINVAL;
+  if (!(bytes >= 1 && bytes <= 9007199254740991.0)) return -EINVAL;
+  pthread_mutex_lock(&mutex);
+  int result = mapped_base[region] ? resize(region, (uint64_t)bytes) : -EINVAL;
+  pthread_mutex_unlock(&mutex);
+  return result;
 }
 
 int32_t shim_region_release(int32_t region) {

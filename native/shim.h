@@ -214,6 +214,10 @@ SHIM_API int32_t shim_address(int32_t socket, int32_t remote, char *out);
 /* Any thread. Zeroed memory, pages given when touched; huge pages where the system has them to
  * spare (huge = 1). Returns a region id >= 1, or -errno. At most 1024 regions at a time. */
 SHIM_API int32_t shim_region_create(double bytes, int32_t huge);
+/* Any thread. A region keeps its address and what is in it; further bytes are zero. -ENOMEM: there is
+ * no room behind it (a huge one may grow to 64 GiB, or to four times what it was made with). Nobody
+ * may use what is cut off any more. */
+SHIM_API int32_t shim_region_resize(int32_t region, double bytes);
 SHIM_API int32_t shim_region_release(int32_t region);   /* any thread; nobody may use it any more */
 SHIM_API void *shim_region_address(int32_t region);     /* any thread; for koffi.view */
 /* CRC32C of bytes at a place, after the copies that are queued so far (they are performed now, so
@@ -258,6 +262,9 @@ SHIM_API int32_t shim_file_open(const char *path, int32_t flags, double bytes,
 /* Any thread. Re-reads the size into facts (0 or -errno); ops are checked against it from then
  * on. */
 SHIM_API int32_t shim_file_facts(int32_t file, struct shim_file_facts *facts);
+/* Any thread. Makes a regular file this large; further bytes are zero. No op may reach beyond `bytes`
+ * any more. 0 or -errno: -EINVAL a block device, -EROFS opened read-only, -ENOSPC, -EFBIG, … */
+SHIM_API int32_t shim_file_resize(int32_t file, double bytes);
 SHIM_API int32_t shim_file_close(int32_t file);         /* any thread; no op may be outstanding */
 
 /* ---- threads --------------------------------------------------------------------------------- */

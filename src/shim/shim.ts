@@ -67,6 +67,8 @@ export type Shim = {
   /** "address port" of the local or the remote end; '' when the socket has none (any more). */
   readonly address: (socket: number, remote: boolean) => string
   readonly regionCreate: (bytes: number, huge: boolean) => number
+  /** It keeps its place and what is in it; 0 or -errno. */
+  readonly regionResize: (region: number, bytes: number) => number
   readonly regionRelease: (region: number) => number
   /** The first `bytes` of a region, mapped: no copy. Dead after regionRelease(). */
   readonly regionView: (region: number, bytes: number) => ArrayBuffer
@@ -75,6 +77,8 @@ export type Shim = {
   /** flags: FILE.* of abi.ts. A negative number is -errno. */
   readonly fileOpen: (path: string, flags: number, bytes: number) => OpenedFile | number
   readonly fileFacts: (file: number) => FileFacts | number
+  /** Regular files only; 0 or -errno. */
+  readonly fileResize: (file: number, bytes: number) => number
   readonly fileClose: (file: number) => number
   readonly pin: (cpu: number) => number
   /** The processors this process may use, ascending. */
@@ -104,6 +108,7 @@ const PROTOTYPES = {
   shim_socket_close: 'int32_t shim_socket_close(int32_t socket)',
   shim_address: 'int32_t shim_address(int32_t socket, int32_t remote, void *out)',
   shim_region_create: 'int32_t shim_region_create(double bytes, int32_t huge)',
+  shim_region_resize: 'int32_t shim_region_resize(int32_t region, double bytes)',
   shim_region_release: 'int32_t shim_region_release(int32_t region)',
   shim_region_address: 'void *shim_region_address(int32_t region)',
   shim_crc32c: 'uint32_t shim_crc32c(int32_t region, int32_t lo, int32_t hi, int32_t bytes)',
@@ -111,6 +116,7 @@ const PROTOTYPES = {
   shim_file_open:
     'int32_t shim_file_open(const char *path, int32_t flags, double bytes, void *facts)',
   shim_file_facts: 'int32_t shim_file_facts(int32_t file, void *facts)',
+  shim_file_resize: 'int32_t shim_file_resize(int32_t file, double bytes)',
   shim_file_close: 'int32_t shim_file_close(int32_t file)',
   shim_pin: 'int32_t shim_pin(int32_t cpu)',
   shim_cpus: 'int32_t shim_cpus(void *cpus, int32_t max)',
@@ -150,6 +156,7 @@ export function loadShim(path?: string): Shim {
       return out.toString('latin1', 0, out.indexOf(0))
     },
     regionCreate: (bytes, huge) => regionCreate(bytes, huge ? 1 : 0),
+    regionResize: (region, bytes) => library('shim_region_resize')(region, bytes),
     regionRelease: library('shim_region_release'),
     regionView: (region, bytes) => koffi.view(regionAddress(region), bytes),
     crc32c: library('shim_crc32c'),
@@ -164,6 +171,7 @@ export function loadShim(path?: string): Shim {
       const result: number = fileFacts(file, words)
       return result < 0 ? result : decodeFacts(words)
     },
+    fileResize: (file, bytes) => library('shim_file_resize')(file, bytes),
     fileClose: library('shim_file_close'),
     pin: library('shim_pin'),
     cpus: () => {
