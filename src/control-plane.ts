@@ -5,14 +5,18 @@
  * Invariant: every message that expects an answer gets exactly one; a controller whose admin queue has gone
  * loses its I/O queues on every reactor.
  */
+import { constants } from 'node:os'
 import type { Worker } from 'node:worker_threads'
 import type { Log } from './control/log.ts'
+import type { Records } from './controller/records.ts'
 import { CONTROLLER_STATE, ROW, type Shared } from './controller/shared.ts'
 import { endpointOf, type Listeners } from './tcp/listener.ts'
 import type { Access, ControllerRecord, QueueRecord } from './subsystem/access.ts'
 import type { Change, ToControl, ToReactor } from './reactor/messages.ts'
 import { errnoName, type Shim } from './shim/shim.ts'
 import type { EventName } from './wire/event.ts'
+
+const { EROFS } = constants.errno
 
 export type ReactorHandle = { readonly worker: Worker; readonly shim: number; readonly engine: number }
 
@@ -22,6 +26,7 @@ export type ControlPlaneParts = {
   readonly shim: Shim
   readonly access: Access
   readonly shared: Shared
+  readonly records: Records
   readonly log: Log
   readonly reactors: readonly ReactorHandle[]
   readonly listeners: Listeners
@@ -41,8 +46,6 @@ export class ControlPlane {
   #changeId = 0
   #endings: { readonly left: Set<ControllerRecord>; readonly done: () => void }[] = []
   #statistics: Message<'statistics'>[] = []
-  /** Milliseconds of the system's monotonic clock, as H.NOW_MS counts them. */
-  readonly #startedMs = Number(process.hrtime.bigint() / 1_000_000n) | 0
   #endedCount = 0
   #allEnded: () => void = () => {}
   #stopping = false
@@ -88,6 +91,7 @@ export class ControlPlane {
    */
   change(change: Change): Promise<void> {
     const id = ++this.#changeId
+    if (change.kind === 'target') this.#parts.records.adopt(change.target.subsystems)
     return new Promise((done) => {
       if (this.#endedCount !== 0) return done()
       this.#changes.set(id, { left: this.#parts.reactors.length, done })
@@ -115,6 +119,15 @@ export class ControlPlane {
       const admin = controller.queues.get(0)
       if (admin === undefined || !concerned(controller)) continue
       this.#post(admin.reactor, { type: 'event', controller: controller.index, event, nsid })
+    }
+  }
+
+  /** Once a second: what the health of subsystems makes of it is told to their hosts. */
+  tick(nowMs: number): void {
+    for (const { nqn, degraded, readOnly } of this.#parts.records.tick(nowMs)) {
+      const concerned = ({ subsystem }: ControllerRecord): boolean => subsystem.nqn === nqn
+      if (degraded) this.raise('SMART_DEGRADED', concerned)
+      if (readOnly) this.raise('SMART_READ_ONLY', concerned)
     }
   }
 
@@ -193,14 +206,17 @@ export class ControlPlane {
   }
 
   #join(message: Message<'join'>): void {
-    const { access, log, shared } = this.#parts
+    const { access, log, shared, records } = this.#parts
     const { reactor, slot, request, connection, serial, remote } = message
     const { outcome, reason } = access.join(request, message)
     const facts = { hostNqn: request.hostNqn, address: remote, subsystem: request.subsystemNqn }
     if (!outcome.admitted) log.refused({ ...facts, reason })
     else if (request.qid === 0) {
       shared.clear(outcome.controller)
-      shared.words[shared.row(outcome.controller) + ROW.STARTED] = this.#startedMs
+      const row = shared.row(outcome.controller)
+      shared.words[row + ROW.CNTLID] = outcome.cntlid
+      shared.words[row + ROW.SUBSYSTEM] = records.rowOf(request.subsystemNqn)
+      records.use(request.subsystemNqn)
       log.hostConnected({ ...facts, controller: outcome.cntlid, keepAliveMs: request.keepAliveMs })
     }
     if (outcome.admitted) this.#countQueues(outcome.controller)
@@ -293,6 +309,7 @@ export class ControlPlane {
   }
 
   #deviceError({ subsystem, nsid, path, errno, operation }: Message<'device-error'>): void {
+    if (errno === EROFS) this.#parts.records.mediumReadOnly(subsystem, nsid)
     const key = `${subsystem} ${nsid} ${operation} ${errno}`
     if (this.#failing.has(key)) return
     this.#failing.add(key)

@@ -37,6 +37,7 @@ export type Limits = Sizing & {
   readonly transferBytes: number
   readonly controllers: number
   readonly namespaces: number
+  readonly subsystems: number
   /** Of the tables of namespaces: one that was resized has two until the old size is used no more. */
   readonly namespaceIndices: number
 }
@@ -46,6 +47,7 @@ const PAGE_BYTES = 4096
 export const TX_ENTRIES_A_SLOT = 2
 const SLOTS_A_REACTOR = 16384
 const NAMESPACES = 1024
+const SUBSYSTEMS = 1024
 /** Buffers hold at least so many of the largest transfers: one is reserved, a Compare takes two. */
 const TRANSFERS_MIN = 8
 
@@ -70,6 +72,7 @@ export function limitsOf(sizing: Sizing): Limits {
     transferBytes: 64 * 1024,
     controllers: 1024,
     namespaces: NAMESPACES,
+    subsystems: SUBSYSTEMS,
     namespaceIndices: 2 * NAMESPACES,
   }
 }

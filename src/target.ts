@@ -12,8 +12,11 @@ import { readFileSync } from 'node:fs'
 import { setFlagsFromString } from 'node:v8'
 import { Worker } from 'node:worker_threads'
 import type { Config } from './config/config.ts'
+import { HEALTH_RECORD } from './config/kept-health.ts'
 import { StartError } from './config/start-error.ts'
+import { StateStore } from './config/state-store.ts'
 import type { Log } from './control/log.ts'
+import { type HealthKeeper, Records } from './controller/records.ts'
 import { CONTROLLER_STATE, ROW, Shared, sharedBytes } from './controller/shared.ts'
 import { Access } from './subsystem/access.ts'
 import { portsWith } from './subsystem/discovery.ts'
@@ -29,6 +32,8 @@ import { type Limits, limitsOf } from './limits.ts'
 /** How long hosts may take to go once they were told to, in ms. The whole stop stays below 5 s. */
 const DRAIN_MS = 1000
 const STOP_MS = 4000
+/** How often the health of subsystems is looked at. */
+const TICK_MS = 1000
 /**
  * For the reactors' heaps: a young generation that a start does not fill, and no collection of it just because
  * time went by; and inlining of the whole way of a command. docs/adr/0005 has what each is worth.
@@ -123,6 +128,9 @@ async function assemble(
     enabled: (controller) => shared.words[shared.row(controller) + ROW.STATE] === CONTROLLER_STATE.READY,
     granted: (controller) => shared.words[shared.row(controller) + ROW.GRANTED]!,
   })
+  const keeper = healthKeeper(new StateStore(config.state), log)
+  const records = new Records(shared, limits.subsystems, keeper, performance.now())
+  records.adopt(target.subsystems)
   const cpus = processorsOf(config, shim)
   for (const flag of V8_FLAGS) setFlagsFromString(flag)
   const reactors = await Promise.all(cpus.map((cpu, reactor) => startReactor({
@@ -130,9 +138,10 @@ async function assemble(
   })))
   if (config.engine === 'auto' && reactors[0]!.engine === ENGINE.EPOLL) log.warning(NO_RING)
   for (const { note } of facts) if (note !== '') log.warning(`${note}.`)
-  const plane = new ControlPlane({ shim, access, shared, log, reactors, listeners })
+  const plane = new ControlPlane({ shim, access, shared, records, log, reactors, listeners })
   const tell = (): void => plane.logStatistics()
   process.on(STATISTICS_SIGNAL, tell)
+  const ticking = setInterval(() => plane.tick(performance.now()), TICK_MS)
   plane.listen()
   for (const each of serving) log.listening({ ...each, service: 'nvm' })
   for (const each of discovery) log.listening({ ...each, service: 'discovery' })
@@ -141,14 +150,32 @@ async function assemble(
     reactors: reactors.length, cpus: cpus.filter((cpu) => cpu >= 0), limits,
     stop: async () => {
       process.off(STATISTICS_SIGNAL, tell)
+      clearInterval(ticking)
       listeners.close()
       await plane.stop(DRAIN_MS, STOP_MS)
       for (const { path, reason } of backings.sync()) {
         log.failure(`${path} cannot be synced (${reason}): what was written last may be lost.`)
       }
       backings.close()
+      await records.close(performance.now())
     },
     failed: plane.failed,
+  }
+}
+
+/** Health is worth a warning when it cannot be kept, but only one: the next attempt follows in a minute. */
+function healthKeeper(store: StateStore, log: Log): HealthKeeper {
+  let warned = false
+  return {
+    load: (nqn) => store.load(nqn, HEALTH_RECORD),
+    save: async (nqn, health) => {
+      try {
+        await store.save(nqn, HEALTH_RECORD, health)
+      } catch (error) {
+        if (!warned) log.warning(`${(error as Error).message}: SMART counters will start over after a restart.`)
+        warned = true
+      }
+    },
   }
 }
 

@@ -14,7 +14,7 @@ import { discoveryLog, discoveryWish } from '../subsystem/discovery.ts'
 import type { Endpoint, TargetSnapshot } from '../subsystem/subsystem.ts'
 import { takeBits } from '../wire/layout.ts'
 import {
-  ABORT, ADMIN_OPCODE, GET_FEATURES, GET_LOG_PAGE, GET_LOG_PAGE_LSP_RAE, IDENTIFY, IDENTIFY_BYTES, SET_FEATURES,
+  ABORT, ADMIN_OPCODE, GET_FEATURES, GET_LOG_PAGE, GET_LOG_PAGE_LSP_RAE, GET_LOG_PAGE_OT, IDENTIFY, IDENTIFY_BYTES, SET_FEATURES,
   SET_FEATURES_SV, SQE,
 } from '../wire/sqe.ts'
 import { STATUS } from '../wire/status.ts'
@@ -27,6 +27,7 @@ import type { Executor } from './executor.ts'
 import { featureBytes, getFeature, setFeature } from './features.ts'
 import { healthOf, errorsOf } from './health.ts'
 import { identify } from './identify.ts'
+import { whereOfAdmin } from './location.ts'
 import { cutLog, logPage } from './log-page.ts'
 import type { Queue } from './queue.ts'
 import { ROW, type Shared } from './shared.ts'
@@ -64,19 +65,27 @@ export class AdminExecutor implements Executor {
     if (slot.opcode === ADMIN_OPCODE.KEEP_ALIVE) return 0
     if (!admin.enabled) return STATUS.COMMAND_SEQUENCE_ERROR
     const outcome = this.#execute(slot, queue, controller, admin, w)
-    if (outcome > 0) {
-      const nsid = arena.words[w + (SQE.nsid >> 2)]!
-      shared.logError(controller.index, 0, slot.cid, outcome, 0, nsid, 0xffff)
-    }
+    if (outcome > 0) this.#failed(slot, controller, outcome, arena.view, w * 4)
     return outcome
   }
 
   /** The data of Set Features are there. */
   run(slot: Slot, queue: Queue): Outcome {
-    const { arena } = this.#parts
+    const { arena, slots } = this.#parts
     const at = slot.buffer
     const payload = arena.bytes.slice(at, at + slot.bytes)
-    return this.#setFeature(slot, queue.controller!, (slot.index * SQE_WORDS * 4), payload)
+    const sqe = slot.index * SQE_WORDS * 4
+    const outcome = this.#setFeature(slot, queue.controller!, sqe, payload)
+    if (outcome > 0) this.#failed(slot, queue.controller!, outcome, new DataView(slots.sqe.buffer), sqe)
+    return outcome
+  }
+
+  /** A command that fails is entered in the controller's error log. sqe: byte offset of its entry in view. */
+  #failed(slot: Slot, controller: Controller, status: number, view: DataView, sqe: number): void {
+    const nsid = view.getUint32(sqe + SQE.nsid, true)
+    this.#parts.shared.logError(
+      controller.index, 0, slot.cid, status, 0, nsid, whereOfAdmin(status, view, sqe),
+    )
   }
 
   #execute(slot: Slot, queue: Queue, controller: Controller, admin: AdminState, w: number): Outcome {
@@ -127,14 +136,18 @@ export class AdminExecutor implements Executor {
     if (bytes > controller.subsystem.mdtsBytes) return STATUS.INVALID_FIELD
     const lid = view.getUint8(sqe + GET_LOG_PAGE.lid)
     const lspRae = view.getUint8(sqe + GET_LOG_PAGE.lspRae)
-    const log = logPage(lid, view.getUint32(sqe + SQE.nsid, true), {
+    const lsp = takeBits(lspRae, GET_LOG_PAGE_LSP_RAE.lsp)
+    // Offsets count bytes: no log has an index.
+    if ((view.getUint8(sqe + GET_LOG_PAGE.ot) & GET_LOG_PAGE_OT) !== 0) return STATUS.INVALID_FIELD
+    const log = logPage({
+      lid, lsp, nsid: view.getUint32(sqe + SQE.nsid, true), lsi: view.getUint16(sqe + GET_LOG_PAGE.lsi, true),
+      csi: view.getUint8(sqe + GET_LOG_PAGE.csi),
+    }, {
       subsystem: controller.subsystem, firmware: target.firmware,
       errors: () => errorsOf(shared, controller),
-      health: () => healthOf(shared, controller, arena.words[H.NOW_MS]!),
+      health: (namespace) => healthOf(shared, controller, namespace),
       changedNamespaces: () => [...admin.changedNamespaces].sort((one, other) => one - other),
-      discovery: () => discoveryLog(
-        target, controller.hostNqn, reached(queue), discoveryWish(takeBits(lspRae, GET_LOG_PAGE_LSP_RAE.lsp)),
-      ),
+      discovery: () => discoveryLog(target, controller.hostNqn, reached(queue), discoveryWish(lsp)),
     })
     if (typeof log === 'number') return log
     if (bytes !== slot.bytes) return STATUS.DATA_SGL_LENGTH_INVALID

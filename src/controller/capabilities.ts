@@ -90,6 +90,7 @@ export const IO_ROWS: readonly ControllerRow[] = [
   ['oacs', ({ subsystem }) => announcedBy(adminCommandsOf(subsystem))],
   // One slot, which is read-only.
   ['frmw', () => 0x03],
+  ['lpa', () => putBits(LPA_BITS.smartPerNamespace, 1)],
   ['lpa', () => putBits(LPA_BITS.effects, 1) | putBits(LPA_BITS.extended, 1) | putBits(LPA_BITS.mlps, 1)],
   // The smallest and the largest size are the same: 2^6 and 2^4 bytes.
   ['sqes', () => 0x66],

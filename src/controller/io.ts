@@ -22,6 +22,7 @@ import type { Copies } from './copy.ts'
 import type { Dataset } from './dataset.ts'
 import type { RepeatableExecutor } from './executor.ts'
 import type { Guards } from './guard.ts'
+import { whereOfIo } from './location.ts'
 import type { Queue } from './queue.ts'
 import { CONTROLLER_STATE as CONTROLLER_STATE_, COUNT as COUNT_, type Shared } from './shared.ts'
 
@@ -77,7 +78,7 @@ export class IoExecutor implements RepeatableExecutor {
     const controller = queue.controller
     if (controller === null) return STATUS.COMMAND_SEQUENCE_ERROR
     const outcome = this.#start(slot, controller, w)
-    if (outcome > 0) this.#failed(slot, queue, controller, outcome)
+    if (outcome > 0) this.#failed(slot, queue, controller, outcome, this.#words[w + 1]!)
     return outcome
   }
 
@@ -107,7 +108,7 @@ export class IoExecutor implements RepeatableExecutor {
     const controller = queue.controller
     if (namespace === null || namespace === undefined || controller === null) return STATUS.INVALID_NAMESPACE
     const outcome = this.#run(slot, namespace)
-    if (outcome > 0) this.#failed(slot, queue, controller, outcome)
+    if (outcome > 0) this.#failed(slot, queue, controller, outcome, namespace.nsid)
     return outcome
   }
 
@@ -125,7 +126,7 @@ export class IoExecutor implements RepeatableExecutor {
       outcome = this.#copies.next(slot, namespace)
     }
     if (outcome > 0 && queue !== null && queue.controller !== null) {
-      this.#failed(slot, queue, queue.controller, outcome)
+      this.#failed(slot, queue, queue.controller, outcome, namespace.nsid)
     }
     return outcome
   }
@@ -251,7 +252,7 @@ export class IoExecutor implements RepeatableExecutor {
   }
 
   /** A command that fails is counted, and entered in its controller's error log. */
-  #failed(slot: Slot, queue: Queue, controller: Controller, status: number): void {
+  #failed(slot: Slot, queue: Queue, controller: Controller, status: number, nsid: number): void {
     const namespace = this.#namespaces[slot.namespace]
     if (namespace !== null && namespace !== undefined) {
       const media = status === STATUS.WRITE_FAULT || status === STATUS.UNRECOVERED_READ_ERROR
@@ -259,7 +260,7 @@ export class IoExecutor implements RepeatableExecutor {
       if (media) this.#count(namespace, COUNT.MEDIA_ERRORS, 1)
     }
     this.#table.logError(
-      controller.index, queue.qid, slot.cid, status, lbaOf(slot), namespace?.nsid ?? 0, 0xffff,
+      controller.index, queue.qid, slot.cid, status, lbaOf(slot), nsid, whereOfIo(slot.opcode, status),
     )
   }
 }

@@ -7,7 +7,8 @@
  *
  * Invariant: LID 00h names a log exactly when logPage() has it.
  */
-import type { SubsystemSnapshot } from '../subsystem/subsystem.ts'
+import type { NamespaceSnapshot, SubsystemSnapshot } from '../subsystem/subsystem.ts'
+import { CSI } from '../wire/identify.ts'
 import { layoutOf, putBits } from '../wire/layout.ts'
 import {
   CHANGED_NAMESPACES, CHANGED_NAMESPACES_MAX, DISCOVERY_FLAGS, EFFECTS_LOG, ERROR_ENTRY, ERROR_ENTRY_BYTES,
@@ -21,11 +22,13 @@ import { supportedFeatures } from './features.ts'
 import { ERROR_ENTRIES } from './shared.ts'
 
 const FIRMWARE_BYTES = 8
+/** Of an entry that tells the opcode and the command set. */
+const ERROR_ENTRY_VERSION = 1
 const SMART_UNIT_BYTES = 512_000
 
 /** A command that failed. */
 export type ErrorEntry = {
-  /** 1 for the first error of the controller, counting on. */
+  /** 1 for the first error of the subsystem, counting on through all runs. */
   readonly count: number
   readonly sqid: number
   readonly cid: number
@@ -33,20 +36,25 @@ export type ErrorEntry = {
   readonly status: number
   /** Byte of the command that is wrong, or LOCATION_NONE. */
   readonly location: number
+  readonly opcode: number
   /** 0 where the command has none. */
   readonly lba: number
   readonly nsid: number
 }
 
-/** What has happened since the target started. */
+/** What has happened, and what is wrong. */
 export type HealthCounters = {
+  /** CRITICAL_WARNING_BITS. */
+  readonly warning: number
   readonly readBytes: number
   readonly writtenBytes: number
   /** Commands: Read and Compare, Write. */
   readonly reads: number
   readonly writes: number
   readonly busyMinutes: number
+  readonly powerCycles: number
   readonly powerOnHours: number
+  readonly unsafeShutdowns: number
   readonly mediaErrors: number
   /** Entries that the error log ever had. */
   readonly errors: number
@@ -58,21 +66,34 @@ export type LogSources = {
   readonly firmware: string
   /** Newest first. */
   readonly errors: () => readonly ErrorEntry[]
-  readonly health: () => HealthCounters
+  /** null: of the subsystem. */
+  readonly health: (namespace: NamespaceSnapshot | null) => HealthCounters
   /** NSIDs in ascending order. Reading forgets them, where RAE is 0: that is the caller's part. */
   readonly changedNamespaces: () => readonly number[]
   readonly discovery: () => Uint8Array
 }
 
-type Builder = (sources: LogSources) => Uint8Array
+/** What a Get Log Page says besides where its data go. */
+export type LogRequest = {
+  readonly lid: number
+  readonly nsid: number
+  /** Log specific; 0 for most logs. */
+  readonly lsp: number
+  readonly lsi: number
+  readonly csi: number
+}
+
+/** The whole log, or the status that refuses it. */
+type Builder = (sources: LogSources, request: LogRequest) => Uint8Array | number
 
 const NVM_LOGS = new Map<number, Builder>([
   [LID.SUPPORTED_LOGS, (sources) => supportedLogs(sources.subsystem.kind)],
   [LID.ERRORS, (sources) => errorLog(sources.errors())],
-  [LID.SMART, (sources) => smartLog(sources.health())],
+  [LID.SMART, smartLogOf],
   [LID.FIRMWARE, (sources) => firmwareLog(sources.firmware)],
   [LID.CHANGED_NAMESPACES, (sources) => changedNamespaceList(sources.changedNamespaces())],
-  [LID.EFFECTS, (sources) => effectsLog(sources.subsystem)],
+  [LID.EFFECTS, (sources, { csi }) =>
+    csi === CSI.NVM ? effectsLog(sources.subsystem) : STATUS.INVALID_FIELD],
   [LID.FEATURE_EFFECTS, () => featureEffectsLog()],
   // All zero: there is no NVMe-MI.
   [LID.MI_EFFECTS, () => new Uint8Array(4096)],
@@ -85,13 +106,24 @@ const DISCOVERY_LOGS = new Map<number, Builder>([
 const logsOf = (kind: SubsystemSnapshot['kind']): Map<number, Builder> =>
   kind === 'nvm' ? NVM_LOGS : DISCOVERY_LOGS
 
+/** Logs that tell of one namespace, where the host names one; the others are of controller and subsystem. */
+const OF_NAMESPACES: ReadonlySet<number> = new Set([LID.SMART])
+
 /** The whole log, or the status that refuses it. */
-export function logPage(lid: number, nsid: number, sources: LogSources): Uint8Array | number {
+export function logPage(request: LogRequest, sources: LogSources): Uint8Array | number {
+  const { lid, nsid } = request
   const build = logsOf(sources.subsystem.kind).get(lid)
   if (build === undefined) return STATUS.INVALID_LOG_PAGE
-  // LPA bit 0 is 0: there is one health for all namespaces.
-  if (lid === LID.SMART && nsid !== 0 && nsid >>> 0 !== NSID_ALL) return STATUS.INVALID_FIELD
-  return build(sources)
+  if (!isGlobal(nsid) && !OF_NAMESPACES.has(lid)) return STATUS.INVALID_FIELD
+  return build(sources, request)
+}
+
+const isGlobal = (nsid: number): boolean => nsid === 0 || nsid >>> 0 === NSID_ALL
+
+function smartLogOf(sources: LogSources, { nsid }: LogRequest): Uint8Array | number {
+  if (isGlobal(nsid)) return smartLog(sources.health(null))
+  const namespace = sources.subsystem.namespaces.find((each) => each.nsid === nsid)
+  return namespace === undefined ? STATUS.INVALID_NAMESPACE : smartLog(sources.health(namespace))
 }
 
 /**
@@ -132,6 +164,9 @@ export function errorLog(errors: readonly ErrorEntry[]): Uint8Array {
     putU64(view, at + ERROR_ENTRY.lba, error.lba)
     view.setUint32(at + ERROR_ENTRY.nsid, error.nsid, true)
     view.setUint8(at + ERROR_ENTRY.trtype, TRTYPE.TCP)
+    view.setUint8(at + ERROR_ENTRY.csi, CSI.NVM)
+    view.setUint8(at + ERROR_ENTRY.opcode, error.opcode)
+    view.setUint8(at + ERROR_ENTRY.version, ERROR_ENTRY_VERSION)
   }
   return bytesOf(view)
 }
@@ -139,13 +174,16 @@ export function errorLog(errors: readonly ErrorEntry[]): Uint8Array {
 /** LID 02h. Temperatures stay 0: there is no sensor. */
 export function smartLog(health: HealthCounters): Uint8Array {
   const view = blank(512)
+  view.setUint8(SMART_LOG.cw, health.warning)
   view.setUint8(SMART_LOG.avsp, 100)
   putU64(view, SMART_LOG.dur, Math.ceil(health.readBytes / SMART_UNIT_BYTES))
   putU64(view, SMART_LOG.duw, Math.ceil(health.writtenBytes / SMART_UNIT_BYTES))
   putU64(view, SMART_LOG.hrc, health.reads)
   putU64(view, SMART_LOG.hwc, health.writes)
   putU64(view, SMART_LOG.cbt, health.busyMinutes)
+  putU64(view, SMART_LOG.pcyc, health.powerCycles)
   putU64(view, SMART_LOG.poh, health.powerOnHours)
+  putU64(view, SMART_LOG.upl, health.unsafeShutdowns)
   putU64(view, SMART_LOG.mdie, health.mediaErrors)
   putU64(view, SMART_LOG.eile, health.errors)
   return bytesOf(view)

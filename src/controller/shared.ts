@@ -1,11 +1,12 @@
 /**
- * The block that all reactors and the control plane share: a row per controller, and counters per namespace
- * and reactor. Plain native memory (one region), viewed by every thread.
+ * The block that all reactors and the control plane share: a row per controller, counters per namespace and
+ * reactor, and a row per subsystem. Plain native memory (one region), viewed by every thread.
  *
- *   controllers × 1024 words │ reactors × namespaces × 8 doubles
+ *   controllers × 1024 words │ errors of each subsystem │ (reactors + 1) × namespaces × 8 doubles │ health
  *   row: state, stamp, error count, write cache … │ 64 error entries of 8 words, from word 64
  *
- * Invariant: each word has one writer, but STAMP (any reactor, any order) and ERRORS (Atomics.add).
+ * The counters after those of the last reactor are what was kept from earlier runs; see records.ts.
+ * Invariant: each word has one writer, but STAMP (any reactor, any order) and errors (Atomics.add).
  */
 import type { Limits } from '../limits.ts'
 
@@ -16,23 +17,24 @@ export const ROW = {
   STATE: 0,
   /** Milliseconds (H.NOW_MS) of the last command on any of its queues. */
   STAMP: 1,
-  /** Errors ever logged. */
+  /** Errors ever logged by this controller. */
   ERRORS: 2,
   /** 1 = every write goes to the medium: the host switched the volatile write cache off. */
   WRITE_THROUGH: 3,
-  /** H.NOW_MS when the target started. Written by the control plane. */
-  STARTED: 4,
   /** I/O queues that the controller granted, and that are connected. The latter by the control plane. */
   GRANTED: 5,
   IO_QUEUES: 6,
+  /** CNTLID, and the row of the subsystem. Written by the control plane. */
+  CNTLID: 7,
+  SUBSYSTEM: 8,
   ENTRIES: 64,
 } as const
 export const CONTROLLER_STATE = { NONE: 0, DISABLED: 1, READY: 2, GONE: 3 } as const
 
 export const ERROR_ENTRIES = 64
-/** Words of an error entry. qidCid: SQID | CID << 16. */
+/** Words of an error entry. QID_CID: SQID | CID << 16. WHERE: see whereOf in location.ts. */
 export const ERROR_ENTRY = {
-  WORDS: 8, COUNT: 0, QID_CID: 1, STATUS: 2, LBA_LO: 3, LBA_HI: 4, NSID: 5, LOCATION: 6,
+  WORDS: 8, COUNT: 0, QID_CID: 1, STATUS: 2, LBA_LO: 3, LBA_HI: 4, NSID: 5, WHERE: 6,
 } as const
 
 /** Doubles of a namespace's counters. */
@@ -40,26 +42,52 @@ export const COUNT = {
   DOUBLES: 8, READS: 0, WRITES: 1, READ_BYTES: 2, WRITTEN_BYTES: 3, OTHERS: 4, ERRORS: 5,
   /** Commands that a medium failed. */
   MEDIA_ERRORS: 6,
+  /** Bits of the SMART log's critical warning, in the kept counters only. */
+  WARNING: 7,
 } as const
 
+/** Doubles of a subsystem's row, written by the control plane: what the SMART log tells of it. */
+export const HEALTH = {
+  DOUBLES: 16, POWER_CYCLES: 0, UNSAFE_SHUTDOWNS: 1, POWER_ON_MS: 2, BUSY_MS: 3,
+  /** Errors logged before this start. */
+  ERRORS_BEFORE: 4, WARNING: 5,
+  /** Counters of namespaces that it has no longer: COUNT.READS to COUNT.MEDIA_ERRORS, from here on. */
+  REMOVED: 8,
+} as const
+/** The row of everything that has no health: discovery. */
+export const NO_SUBSYSTEM = 0
+
+/** Word and double indices of the areas, and their size. */
+function areasOf(limits: Limits, reactorCount: number) {
+  const errorsAt = limits.controllers * ROW_WORDS
+  const countersAt = errorsAt + 2 * Math.ceil((limits.subsystems + 1) / 2)
+  const counterCount = (reactorCount + 1) * limits.namespaces * COUNT.DOUBLES
+  const healthCount = (limits.subsystems + 1) * HEALTH.DOUBLES
+  return { errorsAt, countersAt, counterCount, healthCount, bytes: countersAt * 4 + (counterCount + healthCount) * 8 }
+}
+
 export function sharedBytes(limits: Limits, reactorCount: number): number {
-  return limits.controllers * ROW_WORDS * 4 + reactorCount * limits.namespaces * COUNT.DOUBLES * 8
+  return areasOf(limits, reactorCount).bytes
 }
 
 export class Shared {
   readonly words: Int32Array
   readonly counters: Float64Array
+  /** HEALTH.DOUBLES of each subsystem; see healthAt. */
+  readonly health: Float64Array
   readonly #limits: Limits
   readonly #reactorCount: number
+  /** Word index of the errors that were logged since the start, by row of the subsystem. */
+  readonly #errorsAt: number
 
   constructor(memory: ArrayBuffer, limits: Limits, reactorCount: number) {
-    const rowsBytes = limits.controllers * ROW_WORDS * 4
-    this.words = new Int32Array(memory, 0, rowsBytes >> 2)
-    this.counters = new Float64Array(
-      memory, rowsBytes, reactorCount * limits.namespaces * COUNT.DOUBLES,
-    )
+    const { errorsAt, countersAt, counterCount, healthCount } = areasOf(limits, reactorCount)
+    this.words = new Int32Array(memory, 0, countersAt)
+    this.counters = new Float64Array(memory, countersAt * 4, counterCount)
+    this.health = new Float64Array(memory, countersAt * 4 + counterCount * 8, healthCount)
     this.#limits = limits
     this.#reactorCount = reactorCount
+    this.#errorsAt = errorsAt
   }
 
   /** Word index of a controller's row. */
@@ -72,30 +100,51 @@ export class Shared {
     return (reactor * this.#limits.namespaces + namespace) * COUNT.DOUBLES
   }
 
-  /** A counter of a namespace, summed over the reactors. */
+  /** The same of what was kept. */
+  keptAt(namespace: number): number {
+    return this.counterAt(this.#reactorCount, namespace)
+  }
+
+  /** Index of the first double of a subsystem's health. */
+  healthAt(subsystem: number): number {
+    return subsystem * HEALTH.DOUBLES
+  }
+
+  /** A counter of a namespace, summed over the reactors and what was kept. */
   total(namespace: number, which: number): number {
     let sum = 0
-    for (let reactor = 0; reactor < this.#reactorCount; reactor++) {
+    for (let reactor = 0; reactor <= this.#reactorCount; reactor++) {
       sum += this.counters[this.counterAt(reactor, namespace) + which]!
     }
     return sum
   }
 
-  /** Adds an entry to the controller's error log. */
+  /** Errors that all controllers of a subsystem ever logged. */
+  errors(subsystem: number): number {
+    return this.health[this.healthAt(subsystem) + HEALTH.ERRORS_BEFORE]!
+      + (this.words[this.#errorsAt + subsystem]! >>> 0)
+  }
+
+  /**
+   * Adds an entry to the controller's error log. where: see location.ts. Errors are numbered through the
+   * subsystem, so that a number names one error whichever controller had it.
+   */
   logError(
-    controller: number, qid: number, cid: number, status: number, lba: number, nsid: number, location: number,
+    controller: number, qid: number, cid: number, status: number, lba: number, nsid: number, where: number,
   ): void {
+    const { words } = this
     const row = this.row(controller)
+    const count = Atomics.add(words, this.#errorsAt + words[row + ROW.SUBSYSTEM]!, 1) + 1
     // Unsigned: a host can make 2^31 errors within an hour.
-    const count = (Atomics.add(this.words, row + ROW.ERRORS, 1) + 1) >>> 0
-    const at = row + ROW.ENTRIES + (((count - 1) >>> 0) % ERROR_ENTRIES) * ERROR_ENTRY.WORDS
-    this.words[at + ERROR_ENTRY.COUNT] = count
-    this.words[at + ERROR_ENTRY.QID_CID] = qid | (cid << 16)
-    this.words[at + ERROR_ENTRY.STATUS] = status
-    this.words[at + ERROR_ENTRY.LBA_LO] = lba | 0
-    this.words[at + ERROR_ENTRY.LBA_HI] = (lba / 4294967296) | 0
-    this.words[at + ERROR_ENTRY.NSID] = nsid
-    this.words[at + ERROR_ENTRY.LOCATION] = location
+    const position = Atomics.add(words, row + ROW.ERRORS, 1) >>> 0
+    const at = row + ROW.ENTRIES + (position % ERROR_ENTRIES) * ERROR_ENTRY.WORDS
+    words[at + ERROR_ENTRY.COUNT] = count
+    words[at + ERROR_ENTRY.QID_CID] = qid | (cid << 16)
+    words[at + ERROR_ENTRY.STATUS] = status
+    words[at + ERROR_ENTRY.LBA_LO] = lba | 0
+    words[at + ERROR_ENTRY.LBA_HI] = (lba / 4294967296) | 0
+    words[at + ERROR_ENTRY.NSID] = nsid
+    words[at + ERROR_ENTRY.WHERE] = where
   }
 
   /** A new controller takes the row. */

@@ -21,12 +21,18 @@ export const SUPPORTED_LOG_BITS = bits('SUPPORTED_LOG', 32, {
 /** LID 01h, one entry; the newest comes first. status as in a CQE, location: byte | bit << 8. */
 export const ERROR_ENTRY = layout('ERROR_ENTRY', 64, {
   count: [0, 8], sqid: [8, 2], cid: [10, 2], status: [12, 2], location: [14, 2], lba: [16, 8],
-  nsid: [24, 4], vendor: [28, 1], trtype: [29, 1], rsvd30: [30, 2], specific: [32, 8],
-  transport: [40, 2], rsvd42: [42, 22],
+  nsid: [24, 4], vendor: [28, 1], trtype: [29, 1], csi: [30, 1], opcode: [31, 1],
+  specific: [32, 8], transport: [40, 2], rsvd42: [42, 21], version: [63, 1],
 })
 export const ERROR_ENTRY_BYTES = 64
 /** location of an error that no single field caused. */
 export const LOCATION_NONE = 0xffff
+
+/** Byte 0 of the SMART log, and bits 7:0 of feature 0Bh. readOnly: all media, not by a host's wish. */
+export const CRITICAL_WARNING_BITS = bits('CRITICAL_WARNING', 8, {
+  spare: [0, 1], temperature: [1, 1], degraded: [2, 1], readOnly: [3, 1], backup: [4, 1],
+  persistentMemory: [5, 1],
+})
 
 /** LID 02h. dur, duw: thousands of 512 bytes, rounded up. cbt: minutes. poh: hours. */
 export const SMART_LOG = layout('SMART_LOG', 512, {

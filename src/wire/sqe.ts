@@ -133,6 +133,8 @@ export const GET_LOG_PAGE = layout('GET_LOG_PAGE', 64, {
   lid: [40, 1], lspRae: [41, 1], numdl: [42, 2], numdu: [44, 2], lsi: [46, 2], lpo: [48, 8],
   uidx: [56, 1], rsvd57: [57, 1], ot: [58, 1], csi: [59, 1], rsvd60: [60, 4],
 })
+/** OT: the offset is an index, for logs that have one. */
+export const GET_LOG_PAGE_OT = 0x80
 /** rae 1: the event that points to this log stays unanswered, so that it is not sent again. */
 export const GET_LOG_PAGE_LSP_RAE = bits('GET_LOG_PAGE lspRae', 8, { lsp: [0, 7], rae: [7, 1] })
 

@@ -4,10 +4,11 @@
 import { EventEmitter } from 'node:events'
 import { describe, expect, test, vi } from 'vitest'
 import { ControlPlane, type ControlPlaneParts } from '../../src/control-plane.ts'
+import { Records } from '../../src/controller/records.ts'
 import { CONTROLLER_STATE, ROW } from '../../src/controller/shared.ts'
 import type { JoinRequest, ToControl, ToReactor } from '../../src/reactor/messages.ts'
 import { Access } from '../../src/subsystem/access.ts'
-import { HOST, HOST_ID, sharedBlock, subsystemSnapshot } from './controller/association.ts'
+import { HOST, HOST_ID, LIMITS, sharedBlock, subsystemSnapshot } from './controller/association.ts'
 
 const SUBSYSTEM = subsystemSnapshot()
 const REMOTE = '192.0.2.7:1000'
@@ -58,8 +59,13 @@ function rig(count = 2) {
     all: [LISTENER, DISCOVERY_LISTENER],
     find: (socket: number) => [LISTENER, DISCOVERY_LISTENER].find((each) => each.socket === socket),
   }
+  const kept: [nqn: string, running: boolean][] = []
+  const records = new Records(shared, LIMITS.subsystems, {
+    load: () => null, save: async (nqn, { running }) => { kept.push([nqn, running]) },
+  }, 0)
+  records.adopt([SUBSYSTEM])
   const plane = new ControlPlane({
-    shim, access, shared, log, listeners,
+    shim, access, shared, records, log, listeners,
     reactors: reactors.map((worker, index) => ({ worker, shim: 70 + index, engine: 1 })),
   } as unknown as ControlPlaneParts)
   const send = (message: ToControl, from = 0): void => { reactors[from]!.emit('message', message) }
@@ -88,7 +94,7 @@ function rig(count = 2) {
   }
   const events = (): string[] => told.map(({ event }) => event)
   return {
-    plane, reactors, shared, access, told, events, woken, closed, send, join, gone, ready, takeAll, associate,
+    plane, reactors, shared, access, kept, told, events, woken, closed, send, join, gone, ready, takeAll, associate,
   }
 }
 
@@ -270,19 +276,14 @@ describe('Connect', () => {
     expect(access.controllers).toEqual([])
   })
 
-  test('a new controller finds nothing of the one before in its row', () => {
-    const now = (): number => Number(process.hrtime.bigint() / 1_000_000n) | 0
-    const before = now()
-    const { join, gone, shared } = rig()
+  test('a new controller finds nothing of the one before in its row, but who it is', () => {
+    const { join, shared, kept } = rig()
     shared.words.fill(7, shared.row(0), shared.row(1))
     join(0, 0, 0)
     const row = shared.words.slice(shared.row(0), shared.row(1))
-    const started = row[ROW.STARTED]!
-    expect(row.fill(0, ROW.STARTED, ROW.STARTED + 1).every((word) => word === 0)).toBe(true)
-    expect([(started - before) | 0, (now() - started) | 0].every((ms) => ms >= 0), 'between').toBe(true)
-    gone(0, 0)
-    join(0, 0, 0)
-    expect(shared.words[shared.row(0) + ROW.STARTED], 'the target, not the controller').toBe(started)
+    expect([row[ROW.CNTLID], row[ROW.SUBSYSTEM]]).toEqual([1, 1])
+    expect(row.fill(0, ROW.CNTLID, ROW.SUBSYSTEM + 1).every((word) => word === 0)).toBe(true)
+    expect(kept, 'from now on there is something to keep').toEqual([[SUBSYSTEM.nqn, true]])
   })
 
   test('I/O queues are counted in the row, for Set Features', () => {

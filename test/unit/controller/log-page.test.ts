@@ -4,10 +4,10 @@
 import { describe, expect, test } from 'vitest'
 import { cutLog, errorLog, logPage } from '../../../src/controller/log-page.ts'
 import type { ErrorEntry, LogSources } from '../../../src/controller/log-page.ts'
-import { subsystemSnapshot } from './association.ts'
+import { namespaceSnapshot, subsystemSnapshot } from './association.ts'
 
 const ERROR: ErrorEntry = {
-  count: 9, sqid: 3, cid: 0x1234, status: 0x4080, location: 40, lba: 0x12_3456_789a, nsid: 2,
+  count: 9, sqid: 3, cid: 0x1234, status: 0x4080, location: 40, opcode: 2, lba: 0x12_3456_789a, nsid: 2,
 }
 
 const sources = (more: Partial<LogSources> = {}): LogSources => ({
@@ -15,13 +15,17 @@ const sources = (more: Partial<LogSources> = {}): LogSources => ({
   discovery: () => new Uint8Array(2048).fill(1),
   health: () => ({
     readBytes: 512_001, writtenBytes: 2 ** 52, reads: 5, writes: 6, busyMinutes: 7,
-    powerOnHours: 8, mediaErrors: 9, errors: 10,
+    powerOnHours: 8, mediaErrors: 9, errors: 10, warning: 0x0c, powerCycles: 11, unsafeShutdowns: 12,
   }),
   ...more,
 })
 
+/** csi and so on: of CDW10 to CDW14. */
+const ask = (lid: number, nsid = 0, more: Partial<LogSources> = {}, csi = 0) =>
+  logPage({ lid, nsid, lsp: 0, lsi: 0, csi }, sources(more))
+
 function log(lid: number, nsid = 0, more: Partial<LogSources> = {}): Buffer {
-  const built = logPage(lid, nsid, sources(more))
+  const built = ask(lid, nsid, more)
   if (typeof built === 'number') throw new Error(`refused with ${built.toString(16)}h`)
   return Buffer.from(built.buffer)
 }
@@ -31,7 +35,7 @@ describe('supported logs, 00h', () => {
     const supported = log(0, 0, { subsystem: subsystemSnapshot({ kind }) })
     expect(supported.length).toBe(1024)
     for (let lid = 0; lid < 256; lid += 1) {
-      const isThere = typeof logPage(lid, 0, sources({ subsystem: subsystemSnapshot({ kind }) })) !== 'number'
+      const isThere = typeof ask(lid, 0, { subsystem: subsystemSnapshot({ kind }) }) !== 'number'
       expect(supported.readUInt16LE(4 * lid), `LID ${lid}`).toBe(isThere ? 1 : 0)
       // A discovery log may be had with extended entries (bit 0) and port local ones only (bit 1).
       const specific = kind === 'discovery' && lid === 0x70 ? 3 : 0
@@ -49,8 +53,8 @@ describe('supported logs, 00h', () => {
   })
 
   test('others are refused with 1/09h', () => {
-    expect(logPage(0x70, 0, sources())).toBe(0x4109)
-    expect(logPage(0x02, 0, sources({ subsystem: subsystemSnapshot({ kind: 'discovery' }) }))).toBe(0x4109)
+    expect(ask(0x70)).toBe(0x4109)
+    expect(ask(0x02, 0, { subsystem: subsystemSnapshot({ kind: 'discovery' }) })).toBe(0x4109)
   })
 })
 
@@ -60,7 +64,9 @@ test('errors, 01h', () => {
   expect(errors.toString('hex', 0, 30)).toBe(
     '0900000000000000' + '0300' + '3412' + '0081' + '2800' + '9a78563412000000' + '02000000'
     + '0003')
-  expect(errors.subarray(30).every((byte) => byte === 0)).toBe(true)
+  expect([errors[30], errors[31], errors[63]], 'CSI, opcode, version').toEqual([0, 2, 1])
+  expect(errors.subarray(32, 63).every((byte) => byte === 0)).toBe(true)
+  expect(errors.subarray(64).every((byte) => byte === 0)).toBe(true)
   const many = Array.from({ length: 70 }, (_, index) => ({ ...ERROR, count: 70 - index }))
   const full = Buffer.from(errorLog(many).buffer)
   expect(full.length).toBe(64 * 64)
@@ -70,12 +76,31 @@ test('errors, 01h', () => {
 test('health, 02h', () => {
   const health = log(2, 0xffff_ffff)
   expect(health.length).toBe(512)
-  expect([...health.subarray(0, 7)]).toEqual([0, 0, 0, 100, 0, 0, 0])
+  expect([...health.subarray(0, 7)]).toEqual([0x0c, 0, 0, 100, 0, 0, 0])
   const counters = [32, 48, 64, 80, 96, 112, 128, 144, 160, 176]
     .map((at) => Number(health.readBigUInt64LE(at)))
-  expect(counters).toEqual([2, Math.ceil(2 ** 52 / 512_000), 5, 6, 7, 0, 8, 0, 9, 10])
-  expect(logPage(2, -1, sources())).toBeInstanceOf(Uint8Array)
-  expect(logPage(2, 1, sources())).toBe(0x4002)
+  expect(counters).toEqual([2, Math.ceil(2 ** 52 / 512_000), 5, 6, 7, 11, 8, 12, 9, 10])
+  expect(ask(2, -1)).toBeInstanceOf(Uint8Array)
+})
+
+test('health of one namespace, which has to be there', () => {
+  const asked: (number | null)[] = []
+  const more: Partial<LogSources> = {
+    subsystem: subsystemSnapshot({ namespaces: [namespaceSnapshot(4)] }),
+    health: (namespace) => {
+      asked.push(namespace === null ? null : namespace.nsid)
+      return sources().health(null)
+    },
+  }
+  for (const nsid of [4, 0, 0xffff_ffff]) expect(ask(2, nsid, more)).toBeInstanceOf(Uint8Array)
+  expect(asked).toEqual([4, null, null])
+  expect(ask(2, 5, more)).toBe(0x400b)
+})
+
+test.each([0, 1, 3, 4, 5, 0x12, 0x13])('log %i is of no namespace', (lid) => {
+  const more = { subsystem: subsystemSnapshot({ namespaces: [namespaceSnapshot(1)] }) }
+  expect(ask(lid, 1, more)).toBe(0x4002)
+  for (const nsid of [0, 0xffff_ffff, -1]) expect(ask(lid, nsid, more)).toBeInstanceOf(Uint8Array)
 })
 
 test('firmware, 03h', () => {
@@ -93,6 +118,10 @@ test('changed namespaces, 04h', () => {
   })
   expect(log(4, 0, nsids(1024)).readUInt32LE(4092)).toBe(1024)
   expect(log(4, 0, nsids(1025)).toString('hex', 0, 8)).toBe('ffffffff00000000')
+})
+
+test('effects of a command set that is not there', () => {
+  expect(ask(5, 0, {}, 2)).toBe(0x4002)
 })
 
 test('effects, 05h', () => {

@@ -4,7 +4,7 @@
 import { expect, test } from 'vitest'
 import { errorsOf } from '../../../src/controller/health.ts'
 import {
-  COUNT, ERROR_ENTRIES, ROW, ROW_WORDS, Shared, sharedBytes,
+  COUNT, ERROR_ENTRIES, HEALTH, ROW, ROW_WORDS, Shared, sharedBytes,
 } from '../../../src/controller/shared.ts'
 import { LIMITS, controllerOf, sharedBlock } from './association.ts'
 
@@ -20,15 +20,28 @@ test('each counter of each reactor and namespace has its own place', () => {
   const shared = sharedBlock(2)
   const places = [0, 1].flatMap((reactor) => [0, 1, 2, 3].map((namespace) => shared.counterAt(reactor, namespace)))
   expect(places).toEqual([0, 8, 16, 24, 32, 40, 48, 56])
-  expect(shared.counters.length).toBe(64)
+  expect([0, 1, 2, 3].map((namespace) => shared.keptAt(namespace)), 'after the last reactor').toEqual([64, 72, 80, 88])
+  expect(shared.counters.length).toBe(96)
 })
 
-test('a total is over the reactors, of one namespace', () => {
+test('health is nobody else’s memory', () => {
+  const shared = sharedBlock(2)
+  shared.health.fill(9)
+  expect([shared.words.every((word) => word === 0), shared.counters.every((each) => each === 0)]).toEqual([true, true])
+  expect(shared.health.length).toBe(16 * (LIMITS.subsystems + 1))
+  shared.counters.fill(1)
+  shared.words.fill(1)
+  expect(shared.health.every((each) => each === 9)).toBe(true)
+})
+
+test('a total is over the reactors and what was kept, of one namespace', () => {
   const shared = sharedBlock(2)
   for (const [reactor, namespace, value] of [[0, 1, 3], [1, 1, 4], [0, 0, 100], [1, 2, 1000]]) {
     shared.counters[shared.counterAt(reactor!, namespace!) + COUNT.WRITES] = value!
   }
   expect(shared.total(1, COUNT.WRITES)).toBe(7)
+  shared.counters[shared.keptAt(1) + COUNT.WRITES] = 500
+  expect(shared.total(1, COUNT.WRITES)).toBe(507)
 })
 
 test('clearing a row leaves its neighbours', () => {
@@ -42,12 +55,28 @@ test('clearing a row leaves its neighbours', () => {
 test('errors come back newest first, as they were', () => {
   const shared = sharedBlock()
   const { controller } = controllerOf()
-  shared.logError(controller.index, 0, 0xffff, 0x4002, 0, 0, 0xffff)
-  shared.logError(controller.index, 3, 7, 0x4080, 5 * 2 ** 32 + 0x9000_0000, 0xffff_ffff, 40)
+  shared.logError(controller.index, 0, 0xffff, 0x4002, 0, 0, 0x02_ffff)
+  shared.logError(controller.index, 3, 7, 0x4080, 5 * 2 ** 32 + 0x9000_0000, 0xffff_ffff, 0xff_0028)
   expect(errorsOf(shared, controller)).toEqual([
-    { count: 2, sqid: 3, cid: 7, status: 0x4080, location: 40, lba: 5 * 2 ** 32 + 0x9000_0000, nsid: 0xffff_ffff },
-    { count: 1, sqid: 0, cid: 0xffff, status: 0x4002, location: 0xffff, lba: 0, nsid: 0 },
+    {
+      count: 2, sqid: 3, cid: 7, status: 0x4080, location: 40, opcode: 0xff, lba: 5 * 2 ** 32 + 0x9000_0000,
+      nsid: 0xffff_ffff,
+    },
+    { count: 1, sqid: 0, cid: 0xffff, status: 0x4002, location: 0xffff, opcode: 2, lba: 0, nsid: 0 },
   ])
+})
+
+test('errors are numbered through the subsystem, from those of earlier runs on', () => {
+  const shared = sharedBlock()
+  const controllers = [1, 2, 3].map((index) => controllerOf({ index }).controller)
+  shared.words[shared.row(1) + ROW.SUBSYSTEM] = 4
+  shared.words[shared.row(2) + ROW.SUBSYSTEM] = 4
+  shared.words[shared.row(3) + ROW.SUBSYSTEM] = 5
+  shared.health[shared.healthAt(4) + HEALTH.ERRORS_BEFORE] = 2 ** 33
+  for (const index of [1, 2, 3, 1]) shared.logError(index, 1, index, 1, 0, 1, 0)
+  const counts = controllers.map((each) => errorsOf(shared, each).map(({ count }) => count))
+  expect(counts).toEqual([[2 ** 33 + 3, 2 ** 33 + 1], [2 ** 33 + 2], [1]])
+  expect([shared.errors(4), shared.errors(5), shared.errors(6)]).toEqual([2 ** 33 + 3, 1, 0])
 })
 
 test('the newest are kept', () => {
@@ -72,5 +101,5 @@ test('more errors than 2^31, which a hostile host sends within an hour, stay in 
   expect(errors.map((each) => each.cid)).toEqual(
     Array.from({ length: ERROR_ENTRIES }, (_, index) => 2 * ERROR_ENTRIES - 1 - index),
   )
-  expect(errors[0]!.count).toBe(0x7fff_fff0 + 2 * ERROR_ENTRIES)
+  expect(errors[0]!.count).toBe(2 * ERROR_ENTRIES)
 })
