@@ -159,8 +159,8 @@ test('LOG-05: commands supported', async () => {
   for (const opcode of [0x00, 0x01, 0x02, 0x05, 0x08, 0x09]) {
     expect(io(opcode), `I/O ${opcode}`).toBe(1)
   }
-  for (const opcode of [0x00, 0x01, 0x04, 0x05, 0x10, 0x80]) expect(admin(opcode)).toBe(0)
-  for (const opcode of [0x04, 0x0d, 0x19, 0x7d]) expect(io(opcode)).toBe(0)
+  for (const opcode of [0x00, 0x01, 0x04, 0x05, 0x10]) expect(admin(opcode)).toBe(0)
+  for (const opcode of [0x03, 0x79, 0x7a, 0x7d]) expect(io(opcode)).toBe(0)
   for (const opcode of [0x01, 0x08, 0x09]) {
     expect(data.readUInt32LE(1024 + 4 * opcode) & 2, 'LBCC').toBe(2)
   }
