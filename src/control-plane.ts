@@ -7,6 +7,8 @@
  */
 import { constants } from 'node:os'
 import type { Worker } from 'node:worker_threads'
+import { Authenticator, type Party } from './auth/authenticator.ts'
+import type { Keys } from './auth/keys.ts'
 import type { Log } from './control/log.ts'
 import type { Records } from './controller/records.ts'
 import { CONTROLLER_STATE, ROW, type Shared } from './controller/shared.ts'
@@ -30,11 +32,13 @@ export type ControlPlaneParts = {
   readonly log: Log
   readonly reactors: readonly ReactorHandle[]
   readonly listeners: Listeners
+  readonly keys: Keys
 }
 
 export class ControlPlane {
   readonly failed: Promise<Error>
   readonly #parts: ControlPlaneParts
+  readonly #authenticator: Authenticator
   /** Connections of each reactor, and those on their way to it. */
   readonly #load: number[]
   /** By controller: the reactor that waits for its I/O queues to go. */
@@ -52,6 +56,13 @@ export class ControlPlane {
 
   constructor(parts: ControlPlaneParts) {
     this.#parts = parts
+    this.#authenticator = new Authenticator({
+      keys: parts.keys,
+      post: (reactor, message) => this.#post(reactor, message),
+      proven: (party, method, again) => this.#proven(party, method, again),
+      failed: (party, reason) => this.#unproven(party, reason),
+      expire: (controller, reason) => this.#expire({ type: 'expire', controller, reason }),
+    })
     this.#load = parts.reactors.map(() => 0)
     this.failed = new Promise((resolve) => {
       for (const [index, { worker }] of parts.reactors.entries()) {
@@ -154,6 +165,8 @@ export class ControlPlane {
         return this.#accepted(message)
       case 'join':
         return this.#join(message)
+      case 'authentication':
+        return this.#authenticator.receive(message)
       case 'gone':
         return this.#gone(message)
       case 'empty':
@@ -210,17 +223,40 @@ export class ControlPlane {
     const { reactor, slot, request, connection, serial, remote } = message
     const { outcome, reason } = access.join(request, message)
     const facts = { hostNqn: request.hostNqn, address: remote, subsystem: request.subsystemNqn }
+    let authenticate = false
     if (!outcome.admitted) log.refused({ ...facts, reason })
-    else if (request.qid === 0) {
-      shared.clear(outcome.controller)
-      const row = shared.row(outcome.controller)
-      shared.words[row + ROW.CNTLID] = outcome.cntlid
-      shared.words[row + ROW.SUBSYSTEM] = records.rowOf(request.subsystemNqn)
-      records.use(request.subsystemNqn)
-      log.hostConnected({ ...facts, controller: outcome.cntlid, keepAliveMs: request.keepAliveMs })
+    else {
+      const { controller, cntlid, subsystem } = outcome
+      if (request.qid === 0) {
+        shared.clear(controller)
+        const row = shared.row(controller)
+        shared.words[row + ROW.CNTLID] = cntlid
+        shared.words[row + ROW.SUBSYSTEM] = records.rowOf(request.subsystemNqn)
+        records.use(request.subsystemNqn)
+      }
+      this.#countQueues(controller)
+      const { keepAliveMs } = access.get(controller)!
+      authenticate = this.#authenticator.join({
+        reactor, connection, serial, qid: request.qid, controller, cntlid, host: request.hostNqn,
+        address: remote, subsystem, name: request.subsystemNqn, keepAliveMs,
+      })
+      if (request.qid === 0 && !authenticate) log.hostConnected({ ...facts, controller: cntlid, keepAliveMs })
     }
-    if (outcome.admitted) this.#countQueues(outcome.controller)
-    this.#post(reactor, { type: 'joined', slot, request, outcome, connection, serial })
+    this.#post(reactor, { type: 'joined', slot, request, outcome, authenticate, connection, serial })
+  }
+
+  /** A host has authenticated a queue. It is connected when that was its admin queue. */
+  #proven({ qid, host, address, name, cntlid, keepAliveMs }: Party, method: string, again: boolean): void {
+    if (qid !== 0) return
+    const facts = { hostNqn: host, address, subsystem: name, controller: cntlid, authentication: method }
+    if (again) this.#parts.log.authenticatedAgain(facts)
+    else this.#parts.log.hostConnected({ ...facts, keepAliveMs })
+  }
+
+  #unproven({ qid, host, address, name, cntlid }: Party, reason: string): void {
+    this.#parts.log.authenticationFailed({
+      hostNqn: host, address, subsystem: name, controller: cntlid, queue: qid, reason,
+    })
   }
 
   #countQueues(controller: number): void {
@@ -240,8 +276,12 @@ export class ControlPlane {
     }
     const { controller, qid } = queue
     this.#countQueues(controller.index)
-    if (qid === 0) this.#adminGone(controller, remote, reason)
-    else if (reason !== '' && controller.ending === '' && !this.#emptying.has(controller.index)) {
+    const quiet = this.#stopping || (qid !== 0 && controller.ending !== '')
+    const proven = this.#authenticator.leave(
+      { reactor, connection, serial }, controller.ending || reason, quiet,
+    )
+    if (qid === 0) this.#adminGone(controller, remote, reason, proven)
+    else if (proven && reason !== '' && controller.ending === '' && !this.#emptying.has(controller.index)) {
       this.#queueError(queue, remote, reason)
     }
     if (controller.queues.size === 0) this.#controllerGone(controller)
@@ -261,14 +301,17 @@ export class ControlPlane {
   }
 
   /** The association ends with its admin queue. */
-  #adminGone(controller: ControllerRecord, remote: string, reason: string): void {
+  #adminGone(controller: ControllerRecord, remote: string, reason: string, proven: boolean): void {
     const { log } = this.#parts
     const why = controller.ending || reason || 'the host disconnected'
     controller.ending = why
-    log.hostDisconnected({
-      hostNqn: controller.hostNqn, address: remote, subsystem: controller.subsystem.nqn,
-      controller: controller.cntlid, reason: why, queues: controller.ioQueuesSeen,
-    })
+    // A host that never authenticated was never connected, as far as the log goes.
+    if (proven) {
+      log.hostDisconnected({
+        hostNqn: controller.hostNqn, address: remote, subsystem: controller.subsystem.nqn,
+        controller: controller.cntlid, reason: why, queues: controller.ioQueuesSeen,
+      })
+    }
     if (ioQueues(controller) !== 0) {
       this.#broadcast({ type: 'drop', controller: controller.index, admin: false, reason: why })
     }

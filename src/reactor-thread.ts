@@ -19,6 +19,7 @@ import { Transfers } from './queue/transfer.ts'
 import { AdminExecutor } from './controller/admin.ts'
 import { Aborts } from './controller/abort.ts'
 import { Associations } from './controller/associations.ts'
+import { Authentications } from './controller/authentication.ts'
 import { Catalogue } from './controller/catalogue.ts'
 import { Copies } from './controller/copy.ts'
 import { Dataset } from './controller/dataset.ts'
@@ -42,6 +43,7 @@ import { COUNTER, H } from './shim/abi.ts'
 import { errnoName, loadShim, type Shim } from './shim/shim.ts'
 import type { NamespaceSnapshot, SubsystemSnapshot } from './subsystem/subsystem.ts'
 import { shimLimits } from './limits.ts'
+import { AUTHREQ_ATR } from './wire/fabrics.ts'
 import { assert } from './assert.ts'
 
 /** How long an idle reactor spins before it sleeps, and then sleeps at most: docs/adr/0004. */
@@ -127,7 +129,10 @@ class ReactorThread {
     const properties = new Properties(
       shared, (each) => associations.empty(each), (each) => associations.reset(each),
     )
-    const fabrics = new FabricsExecutor(arena, pages, properties, limits.queueDepth, this.#join)
+    const fabrics = new FabricsExecutor(
+      arena, pages, properties, limits.queueDepth, this.#join,
+      new Authentications(arena, pages, shared, this.#carry),
+    )
     const admin = new AdminExecutor({
       arena, slots, pages, shared, catalogue, events, aborts: this.#aborts,
       reached: (queue) => connections.all[queue.connection]!.local,
@@ -207,6 +212,14 @@ class ReactorThread {
     })
   }
 
+  readonly #carry = (slot: Slot, queue: Queue, message: Uint8Array | null, room: number): void => {
+    const { index, serial } = this.#connections.all[queue.connection]!
+    this.#post({
+      type: 'authentication', reactor: this.#setup.reactor, slot: slot.index, message, room,
+      connection: index, serial,
+    })
+  }
+
   readonly #gone = (connection: Connection, reason: string): void => {
     this.#post({
       type: 'gone', reactor: this.#setup.reactor, connection: connection.index, serial: connection.serial,
@@ -258,6 +271,10 @@ class ReactorThread {
       case 'joined':
         this.#joined(message)
         return
+      case 'authenticated':
+        return this.#authenticated(message)
+      case 'dismiss':
+        return this.#dismiss(message)
       case 'drop':
         this.#connections.drop(message.controller, message.admin, message.reason)
         return
@@ -326,9 +343,9 @@ class ReactorThread {
     }
     if (outcome.admitted) {
       const nowMs = this.#arena.words[H.NOW_MS]!
-      this.#associations.join(connection.queue, message.request, outcome, nowMs)
+      this.#associations.join(connection.queue, message.request, outcome, nowMs, message.authenticate)
       connection.phase = PHASE.LIVE
-      slot.dw0 = outcome.cntlid
+      slot.dw0 = outcome.cntlid | (message.authenticate ? AUTHREQ_ATR : 0)
       this.#completer.finish(slot, 0)
     } else {
       connection.phase = PHASE.JOINING
@@ -336,6 +353,20 @@ class ReactorThread {
       this.#completer.finish(slot, outcome.status)
     }
     this.#connections.stall(connection)
+  }
+
+  /** The control plane has an answer to an Authentication Send or Receive. */
+  #authenticated(message: Extract<ToReactor, { type: 'authenticated' }>): void {
+    const slot = this.#slots.all[message.slot]!
+    const connection = this.#connections.find(message.connection, message.serial)
+    if (connection !== null && message.proven) connection.queue.prove()
+    if (message.message !== null) this.#arena.bytes.set(message.message, slot.buffer)
+    this.#completer.finish(slot, message.status)
+  }
+
+  #dismiss({ connection, serial, reason }: Extract<ToReactor, { type: 'dismiss' }>): void {
+    const found = this.#connections.find(connection, serial)
+    if (found !== null) this.#connections.dismiss(found, reason)
   }
 
   #statistics(): void {

@@ -13,8 +13,10 @@ import { setFlagsFromString } from 'node:v8'
 import { Worker } from 'node:worker_threads'
 import type { Config } from './config/config.ts'
 import { HEALTH_RECORD } from './config/kept-health.ts'
+import { keysOf } from './config/keys.ts'
 import { StartError } from './config/start-error.ts'
 import { StateStore } from './config/state-store.ts'
+import { Keys } from './auth/keys.ts'
 import type { Log } from './control/log.ts'
 import { type HealthKeeper, Records } from './controller/records.ts'
 import { CONTROLLER_STATE, ROW, Shared, sharedBytes } from './controller/shared.ts'
@@ -138,7 +140,9 @@ async function assemble(
   })))
   if (config.engine === 'auto' && reactors[0]!.engine === ENGINE.EPOLL) log.warning(NO_RING)
   for (const { note } of facts) if (note !== '') log.warning(`${note}.`)
-  const plane = new ControlPlane({ shim, access, shared, records, log, reactors, listeners })
+  const plane = new ControlPlane({
+    shim, access, shared, records, log, reactors, listeners, keys: new Keys(keysOf(config)),
+  })
   const tell = (): void => plane.logStatistics()
   process.on(STATISTICS_SIGNAL, tell)
   const ticking = setInterval(() => plane.tick(performance.now()), TICK_MS)
@@ -235,7 +239,7 @@ function snapshotOf(
   const first = config.subsystems[0]
   subsystems.push({
     ...common, kind: 'discovery', nqn: service.nqn, serial: first?.serial ?? '', model: first?.model ?? 'weft',
-    hosts: null, endpoints: [...discovery, ...serving], namespaces: [], controllers: ANY_CONTROLLER,
+    hosts: service.hosts, endpoints: [...discovery, ...serving], namespaces: [], controllers: ANY_CONTROLLER,
   })
   return {
     generation: 1, firmware: version().slice(0, 8), subsystems,

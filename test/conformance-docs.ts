@@ -31,6 +31,7 @@ const GROUPS: Record<string, string> = {
   DSC: 'Discovery',
   DIS: 'Disconnect',
   ACC: 'Access and association',
+  AUT: 'Authentication',
   NYI: 'Not implemented',
 }
 

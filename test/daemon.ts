@@ -34,9 +34,21 @@ export type NamespaceConfig = {
   block?: 512 | 4096
 }
 
+/** A host with a key. */
+export type HostConfig = {
+  nqn: string
+  key?: string
+  keyFile?: string
+  controllerKey?: string
+  hashes?: string[]
+  dhGroups?: string[]
+}
+
+export type HostsConfig = 'any' | (string | HostConfig)[]
+
 export type SubsystemConfig = {
   nqn: string
-  hosts?: 'any' | string[]
+  hosts?: HostsConfig
   namespaces: NamespaceConfig[]
   controllers?: 'dynamic' | 'static'
   minCntlid?: number
@@ -47,7 +59,7 @@ export type DaemonConfig = {
   reactors?: number
   engine?: 'auto' | 'uring' | 'epoll'
   listeners?: Endpoint[]
-  discovery?: Endpoint[] | false | { nqn?: string; listeners?: Endpoint[] | false }
+  discovery?: Endpoint[] | false | { nqn?: string; listeners?: Endpoint[] | false; hosts?: HostsConfig }
   referrals?: { address: string; port?: number; subnqn?: string; hosts?: string[] }[]
   subsystems?: SubsystemConfig[]
   limits?: Record<string, number | string>

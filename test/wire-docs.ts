@@ -7,6 +7,7 @@
  */
 import { writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import * as authentication from '../src/wire/authentication.ts'
 import * as cqe from '../src/wire/cqe.ts'
 import * as discoveryInformation from '../src/wire/discovery-information.ts'
 import * as event from '../src/wire/event.ts'
@@ -24,6 +25,7 @@ export const WIRE_DOCUMENT = fileURLToPath(new URL('../docs/WIRE.md', import.met
 
 const MODULES: readonly (readonly [title: string, file: string, tables: object])[] = [
   ['PDUs', 'pdu.ts', pdu], ['Commands', 'sqe.ts', sqe], ['Fabrics', 'fabrics.ts', fabrics],
+  ['Authentication', 'authentication.ts', authentication],
   ['Completions', 'cqe.ts', cqe], ['Identify', 'identify.ts', identify],
   ['Log pages', 'log-page.ts', logPage],
   ['Discovery information', 'discovery-information.ts', discoveryInformation],

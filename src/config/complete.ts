@@ -5,10 +5,12 @@
 import { resolve } from 'node:path'
 import { ANY_CONTROLLER, DISCOVERY_NQN } from '../subsystem/subsystem.ts'
 import type { Endpoint } from '../subsystem/subsystem.ts'
+import type { HostKeys } from '../auth/keys.ts'
 import type { Backing, Config, NamespaceConfig, SubsystemConfig } from './config.ts'
 import { defaultNqn, namespaceNguid, namespaceUuid, serialOf } from './identity.ts'
+import type { WrittenKeys } from './keys.ts'
 import type {
-  Written, WrittenDiscovery, WrittenEndpoint, WrittenNamespace, WrittenSubsystem,
+  Written, WrittenDiscovery, WrittenEndpoint, WrittenHosts, WrittenNamespace, WrittenSubsystem,
 } from './schema.ts'
 
 /** What defaults depend on besides what is written. */
@@ -38,7 +40,7 @@ const LIMITS = {
 /** What is served when nobody says what: shows that everything works, keeps nothing. */
 export const EMBEDDED_NAMESPACE = { memory: '1G' } as const
 
-export function complete(written: Written, around: Surroundings): Config {
+export function complete(written: Written, around: Surroundings, keys: WrittenKeys): Config {
   const limits = written.limits ?? {}
   const listeners = endpoints(written.listeners ?? [{ address: DEFAULT_ADDRESS }], IO_PORT)
   const cpus = written.cpus ?? null
@@ -63,13 +65,16 @@ export function complete(written: Written, around: Surroundings): Config {
     discoveryRequired: Array.isArray(wanted),
     discoveryService: {
       nqn: service.nqn ?? DISCOVERY_NQN,
+      hosts: hostsOf(service.hosts),
+      keys: keys.discovery,
       referrals: (written.referrals ?? []).map(({ subnqn, hosts, ...place }) => ({
         endpoint: endpointOf(place, DISCOVERY_PORT), nqn: subnqn ?? DISCOVERY_NQN,
         hosts: hostsOf(hosts),
       })),
     },
     state: resolve(around.folder, written.state ?? around.state),
-    subsystems: written.subsystems.map((subsystem) => completeSubsystem(subsystem, around)),
+    subsystems: written.subsystems.map((subsystem, at) =>
+      completeSubsystem(subsystem, around, keys.subsystems[at]!)),
   }
 }
 
@@ -98,11 +103,15 @@ function endpointOf(written: WrittenEndpoint, port: number): Endpoint {
   return { address: written.address, port: written.port ?? port }
 }
 
-function hostsOf(written: WrittenSubsystem['hosts']): string[] | null {
-  return written === undefined || written === 'any' ? null : [...written]
+/** null: any. */
+function hostsOf(written: WrittenHosts | undefined): string[] | null {
+  if (written === undefined || written === 'any') return null
+  return written.map((host) => (typeof host === 'string' ? host : host.nqn))
 }
 
-function completeSubsystem(written: WrittenSubsystem, around: Surroundings): SubsystemConfig {
+function completeSubsystem(
+  written: WrittenSubsystem, around: Surroundings, keys: readonly HostKeys[],
+): SubsystemConfig {
   const nqn = written.nqn ?? defaultNqn(around.machineId)
   const taken = new Set(written.namespaces?.map(({ nsid }) => nsid))
   let free = 0
@@ -120,6 +129,7 @@ function completeSubsystem(written: WrittenSubsystem, around: Surroundings): Sub
     serial: written.serial ?? serialOf(around.machineId, nqn),
     model: written.model ?? MODEL,
     hosts: hostsOf(written.hosts),
+    keys,
     controllers: {
       kind: written.controllers ?? 'dynamic',
       first: written.minCntlid ?? ANY_CONTROLLER.first,

@@ -5,6 +5,7 @@
  * Plain data. Invariants: NQNs are unique and valid, nsids unique within a subsystem and ascending,
  * uuid and nguid unique over the target; addresses are numeric.
  */
+import type { HostKeys } from '../auth/keys.ts'
 import type { ControllerModel, Endpoint, Referral } from '../subsystem/subsystem.ts'
 
 export type EngineChoice = 'auto' | 'uring' | 'epoll'
@@ -32,6 +33,10 @@ export type Config = {
 export type DiscoveryServiceConfig = {
   /** Its own name besides the well-known one, or the well-known one. */
   readonly nqn: string
+  /** Hosts that may ask it; null: any. */
+  readonly hosts: readonly string[] | null
+  /** Of those of them that have to authenticate. */
+  readonly keys: readonly HostKeys[]
   readonly referrals: readonly Referral[]
 }
 
@@ -55,6 +60,8 @@ export type SubsystemConfig = {
   readonly model: string
   /** null: any host. */
   readonly hosts: readonly string[] | null
+  /** Of those of them that have to authenticate. */
+  readonly keys: readonly HostKeys[]
   readonly controllers: ControllerModel
   readonly namespaces: readonly NamespaceConfig[]
 }

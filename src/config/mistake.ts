@@ -13,6 +13,10 @@ export type Mistake = {
 }
 
 const FOUND_LENGTH_MAX = 60
+/** Keys whose values are secrets, and what a secret looks like that stands elsewhere. */
+const SECRET_KEY = /key$/i
+const SECRET_TEXT = /DH.?.?C-1|NVMeTLSkey/i
+const HIDDEN = '(not shown)'
 
 /** Several lines: what was read, then one line for each mistake. */
 export class ConfigError extends Error {
@@ -30,9 +34,10 @@ export class ConfigError extends Error {
   }
 }
 
-/** found undefined: nothing was there. */
+/** found undefined: nothing was there. What may be a secret is not shown. */
 export function mistake(path: Path, found: unknown, allowed: string): Mistake {
-  return { path, sentence: `found ${foundText(found)}, allowed: ${allowed}` }
+  const secret = found !== undefined && SECRET_KEY.test(String(path.at(-1)))
+  return { path, sentence: `found ${secret ? HIDDEN : foundText(found)}, allowed: ${allowed}` }
 }
 
 /** subsystems[0].namespaces[1].size */
@@ -66,7 +71,8 @@ export function nearest(word: string, known: readonly string[]): string | null {
 
 function foundText(found: unknown): string {
   if (found === undefined) return 'nothing'
-  const text = JSON.stringify(found)
+  const text = JSON.stringify(found, (key, value: unknown) =>
+    SECRET_KEY.test(key) || (typeof value === 'string' && SECRET_TEXT.test(value)) ? HIDDEN : value)
   return text.length <= FOUND_LENGTH_MAX ? text : `${text.slice(0, FOUND_LENGTH_MAX)}…`
 }
 

@@ -9,6 +9,7 @@ import { complete } from './complete.ts'
 import type { Surroundings } from './complete.ts'
 import { contradictions } from './contradictions.ts'
 import { machineId } from './identity.ts'
+import { readKeys } from './keys.ts'
 import { ConfigError, mistake, valueAt } from './mistake.ts'
 import type { Mistake, Path } from './mistake.ts'
 import { LIMITS, configSchema } from './schema.ts'
@@ -52,6 +53,8 @@ export function readConfig(
     }
   }
   mistakes.push(...contradictions(input, LIMITS.namespaces))
+  const read = parsed.success ? readKeys(parsed.data, around.folder) : null
+  if (read !== null) mistakes.push(...read.mistakes)
   if (mistakes.length > 0) throw new ConfigError(source, mistakes, nameOf)
-  return complete(parsed.data!, around)
+  return complete(parsed.data!, around, read!.keys)
 }

@@ -8,6 +8,7 @@
  */
 import { isIP } from 'node:net'
 import { z } from 'zod'
+import { AUTH_GROUPS, AUTH_HASHES } from '../wire/authentication.ts'
 import { nearest } from './mistake.ts'
 import { CNTLID_MAX, CNTLID_MIN } from '../wire/fabrics.ts'
 import { NQN_FORM, isNqn } from './nqn.ts'
@@ -51,11 +52,25 @@ export const namespaceSchema = section({
   readOnly: flag.optional(),
 })
 
-const hostsForm = '"any", or a list of at least one host NQN'
-const hosts = z.union([
+/** A host with a key. The secrets themselves are looked at in keys.ts. */
+const hostSchema = section({
+  nqn,
+  key: z.string({ error: 'a secret in quotes' }).optional(),
+  keyFile: path.optional(),
+  controllerKey: z.string({ error: 'a secret in quotes' }).optional(),
+  controllerKeyFile: path.optional(),
+  hashes: names(AUTH_HASHES.map(({ name }) => name)).optional(),
+  dhGroups: names(AUTH_GROUPS.map(({ name }) => name)).optional(),
+})
+const nqnsForm = '"any", or a list of at least one host NQN'
+const hostsForm = '"any", or a list of at least one host NQN or {"nqn", "key", …}'
+const nqns = z.union([
   z.literal('any'),
-  z.array(nqn).min(1, { error: hostsForm }),
-], { error: hostsForm })
+  z.array(nqn).min(1, { error: nqnsForm }),
+], { error: nqnsForm })
+const host = told((written) => (typeof written === 'object' ? hostSchema : nqn))
+const hosts = told((written) => (Array.isArray(written)
+  ? z.array(host).min(1, { error: hostsForm }) : z.literal('any', { error: hostsForm })))
 
 export const subsystemSchema = section({
   nqn: nqn.optional(),
@@ -87,7 +102,7 @@ const remote = {
 }
 
 const discoveryForm = 'false, a list of {"address", "port"}, '
-  + 'or an object with: nqn, listeners'
+  + 'or an object with: nqn, listeners, hosts'
 const discoveryEndpoints = list(endpoint, LIMITS.endpoints)
   .min(1, { error: 'false, or at least one endpoint' })
 
@@ -96,6 +111,7 @@ const discoverySchema = section({
   listeners: z.union([z.literal(false), discoveryEndpoints], {
     error: 'false, or a list of {"address", "port"}',
   }).optional(),
+  hosts: hosts.optional(),
 })
 
 export const configSchema = section({
@@ -106,11 +122,9 @@ export const configSchema = section({
   engine: z.enum(['auto', 'uring', 'epoll'], { error: '"auto", "uring" or "epoll"' }).optional(),
   limits: limitsSchema.optional(),
   listeners: list(endpoint, LIMITS.endpoints).min(1, { error: 'at least one listener' }).optional(),
-  discovery: z.union([z.literal(false), discoveryEndpoints, discoverySchema], {
-    error: discoveryForm,
-  }).optional(),
+  discovery: told(discoveryOf).optional(),
   referrals: list(section({
-    ...remote, subnqn: referralNqn.optional(), hosts: hosts.optional(),
+    ...remote, subnqn: referralNqn.optional(), hosts: nqns.optional(),
   }), LIMITS.endpoints).optional(),
   state: path.optional(),
   subsystems: list(subsystemSchema, LIMITS.subsystems),
@@ -120,8 +134,17 @@ export const configSchema = section({
 export type Written = z.infer<typeof configSchema>
 export type WrittenSubsystem = z.infer<typeof subsystemSchema>
 export type WrittenNamespace = z.infer<typeof namespaceSchema>
+export type WrittenHost = z.infer<typeof hostSchema>
+export type WrittenHosts = 'any' | (string | WrittenHost)[]
 export type WrittenEndpoint = z.infer<typeof endpoint>
 export type WrittenDiscovery = z.infer<typeof discoverySchema>
+
+/** The form of `discovery` that is written: where it listens alone, or all of it. */
+function discoveryOf(written: unknown) {
+  if (Array.isArray(written)) return discoveryEndpoints
+  return typeof written === 'object' && written !== null ? discoverySchema
+    : z.literal(false, { error: discoveryForm })
+}
 
 /** An object with these keys and no other: a line for each unknown one, with the nearest known. */
 function section<Shape extends z.ZodRawShape>(shape: Shape) {
@@ -138,6 +161,23 @@ function unknownKey(key: string, known: readonly string[]): string {
   const near = nearest(key, known)
   const advice = near === null ? '' : `, did you mean "${near}"?`
   return `unknown key "${key}"${advice === '' ? ',' : advice} allowed: ${known.join(', ')}`
+}
+
+/** The schema that `of` chooses by what is written, so that a mistake is told where it is. */
+function told<Schema extends z.ZodType>(of: (written: unknown) => Schema) {
+  return z.unknown().transform((written, context): z.output<Schema> => {
+    const parsed = of(written).safeParse(written)
+    if (parsed.success) return parsed.data
+    context.issues.push(...(parsed.error.issues as unknown as typeof context.issues))
+    return z.NEVER
+  })
+}
+
+/** A list of some of these words, each once. */
+function names(words: readonly string[]) {
+  const form = `a list of at least one of ${words.join(', ')}, each once`
+  return z.array(z.string({ error: form }).refine((word) => words.includes(word), { error: form }), { error: form })
+    .min(1, { error: form }).refine((list) => new Set(list).size === list.length, { error: form })
 }
 
 function list<Item extends z.ZodType>(item: Item, most: number) {

@@ -52,6 +52,8 @@ export type Log = {
     readonly queues?: number
     readonly keepAliveMs?: number
     readonly digests?: string
+    /** Hash and DH group, where it had to authenticate. */
+    readonly authentication?: string
   }): void
   hostDisconnected(facts: HostFacts & {
     readonly controller: number
@@ -60,6 +62,17 @@ export type Log = {
   }): void
   /** A host that may not, or cannot, connect. */
   refused(facts: HostFacts & { readonly reason: string }): void
+  /** A host that did not show that it knows its key, or does not accept ours. */
+  authenticationFailed(facts: HostFacts & {
+    readonly controller: number
+    readonly queue: number
+    readonly reason: string
+  }): void
+  /** A host that is connected has authenticated again. */
+  authenticatedAgain(facts: HostFacts & {
+    readonly controller: number
+    readonly authentication: string
+  }): void
   deviceError(facts: {
     readonly subsystem: string
     readonly namespace: number
@@ -105,12 +118,19 @@ export function createLog(options: LogOptions): Log {
     ready: (facts) => out.info({ event: 'ready', ...facts }, 'Ready: hosts may connect.'),
     hostConnected: (facts) => out.info({ event: 'hostConnected', ...facts },
       `${facts.hostNqn} at ${facts.address} connected to ${facts.subsystem} `
-      + `as controller ${facts.controller}${queuesText(facts.queues)}.`),
+      + `as controller ${facts.controller}${queuesText(facts.queues)}`
+      + `${facts.authentication ? `, authenticated (${facts.authentication})` : ''}.`),
     hostDisconnected: (facts) => out.info({ event: 'hostDisconnected', ...facts },
       `${facts.hostNqn} at ${facts.address} left ${facts.subsystem} `
       + `(controller ${facts.controller}): ${facts.reason}.`),
     refused: (facts) => out.warn({ event: 'refused', ...facts },
       `Refused ${facts.hostNqn} at ${facts.address} for ${facts.subsystem}: ${facts.reason}.`),
+    authenticationFailed: (facts) => out.warn({ event: 'authenticationFailed', ...facts },
+      `${facts.hostNqn} at ${facts.address} failed to authenticate to ${facts.subsystem} `
+      + `(controller ${facts.controller}, queue ${facts.queue}): ${facts.reason}.`),
+    authenticatedAgain: (facts) => out.info({ event: 'authenticatedAgain', ...facts },
+      `${facts.hostNqn} at ${facts.address} authenticated again to ${facts.subsystem} `
+      + `(controller ${facts.controller}, ${facts.authentication}).`),
     deviceError: (facts) => out.error({ event: 'deviceError', ...facts },
       `${facts.device} (namespace ${facts.namespace} of ${facts.subsystem}) failed: `
       + `${facts.reason}.`),

@@ -60,7 +60,7 @@ export class AdminExecutor implements Executor {
     const { arena, shared } = this.#parts
     const controller = queue.controller
     const admin = controller?.admin
-    if (controller === null || admin === null || admin === undefined) return STATUS.COMMAND_SEQUENCE_ERROR
+    if (controller === null || admin === null || admin === undefined) return queue.closedStatus
     shared.words[controller.stampWord] = arena.words[H.NOW_MS]!
     if (slot.opcode === ADMIN_OPCODE.KEEP_ALIVE) return 0
     if (!admin.enabled) return STATUS.COMMAND_SEQUENCE_ERROR

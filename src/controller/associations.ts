@@ -38,8 +38,8 @@ export class Associations {
     this.#post = parts.post
   }
 
-  /** The control plane admitted the queue. */
-  join(queue: Queue, request: JoinRequest, outcome: Admitted, nowMs: number): void {
+  /** The control plane admitted the queue. unproven: its host has to authenticate first. */
+  join(queue: Queue, request: JoinRequest, outcome: Admitted, nowMs: number, unproven = false): void {
     const subsystem = this.#subsystems.get(outcome.subsystem)!
     let controller = this.controllers.get(outcome.controller)
     if (controller === undefined) {
@@ -50,7 +50,8 @@ export class Associations {
       this.controllers.set(outcome.controller, controller)
     }
     controller.queueCount++
-    queue.controller = controller
+    if (unproven) queue.unproven = controller
+    else queue.controller = controller
     queue.qid = request.qid
     queue.depth = request.depth
     queue.flowControlOff = request.flowControlOff
@@ -68,9 +69,10 @@ export class Associations {
 
   /** The queue's connection has gone. */
   leave(queue: Queue): void {
-    const controller = queue.controller
+    const controller = queue.holder
     if (controller === null) return
     queue.controller = null
+    queue.unproven = null
     controller.queueCount--
     if (queue.qid === 0) {
       this.#shared.words[controller.stateWord] = CONTROLLER_STATE.GONE

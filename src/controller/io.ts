@@ -76,7 +76,7 @@ export class IoExecutor implements RepeatableExecutor {
 
   start(slot: Slot, queue: Queue, w: number): Outcome {
     const controller = queue.controller
-    if (controller === null) return STATUS.COMMAND_SEQUENCE_ERROR
+    if (controller === null) return queue.closedStatus
     const outcome = this.#start(slot, controller, w)
     if (outcome > 0) this.#failed(slot, queue, controller, outcome, this.#words[w + 1]!)
     return outcome

@@ -3,14 +3,17 @@
  * what is left is an identifier, a depth and the head pointer that completions report.
  * NVMe Base 2.0, 3.3.2.
  */
+import { STATUS } from '../wire/status.ts'
 import type { Controller } from './controller.ts'
 
 const CONNECT_SQHD = 0xffff
 
 export class Queue {
   readonly connection: number
-  /** null until Connect succeeded. */
+  /** null until Connect succeeded and, where it has to, the host has authenticated. */
   controller: Controller | null = null
+  /** The controller of a queue whose host has yet to authenticate. */
+  unproven: Controller | null = null
   /** 0 = admin. */
   qid = 0
   depth = 0
@@ -29,12 +32,29 @@ export class Queue {
 
   reset(): void {
     this.controller = null
+    this.unproven = null
     this.qid = 0
     this.depth = 0
     this.flowControlOff = false
     this.head = 0
     this.leaving = false
     this.#offHead = CONNECT_SQHD
+  }
+
+  /** The controller that it belongs to, authenticated or not; null before Connect. */
+  get holder(): Controller | null {
+    return this.controller ?? this.unproven
+  }
+
+  /** What a command is answered with while there is no controller to execute it. */
+  get closedStatus(): number {
+    return this.unproven === null ? STATUS.COMMAND_SEQUENCE_ERROR : STATUS.AUTHENTICATION_REQUIRED
+  }
+
+  /** The host has authenticated: commands are executed from now on. */
+  prove(): void {
+    this.controller = this.holder
+    this.unproven = null
   }
 
   /** SQHD without flow control: FFFFh on the Connect response, which is the first, then 0. */

@@ -56,6 +56,9 @@ export type ToControl =
   | { readonly type: 'accepted'; readonly listener: number; readonly socket: number }
   | ({ readonly type: 'join'; readonly reactor: number; readonly slot: number; readonly request: JoinRequest;
       readonly remote: string; readonly discoveryOnly: boolean } & ConnectionId)
+  /** Authentication Send (message) or Receive (null, at most room bytes). Answered by 'authenticated'. */
+  | ({ readonly type: 'authentication'; readonly reactor: number; readonly slot: number;
+      readonly message: Uint8Array | null; readonly room: number } & ConnectionId)
   | ({ readonly type: 'gone'; readonly reactor: number; readonly remote: string;
       /** '' = the host closed it. */
       readonly reason: string } & ConnectionId)
@@ -85,7 +88,14 @@ export type ToReactor =
       /** Its listener leads to the discovery service alone. */
       readonly discoveryOnly: boolean }
   | ({ readonly type: 'joined'; readonly slot: number; readonly request: JoinRequest;
-      readonly outcome: JoinOutcome } & ConnectionId)
+      readonly outcome: JoinOutcome;
+      /** Admitted, but the host has to authenticate before anything else. */
+      readonly authenticate: boolean } & ConnectionId)
+  /** message: for the host. proven: it has authenticated, the queue executes commands from now on. */
+  | ({ readonly type: 'authenticated'; readonly slot: number; readonly status: number;
+      readonly message: Uint8Array | null; readonly proven: boolean } & ConnectionId)
+  /** Ends one connection. */
+  | ({ readonly type: 'dismiss'; readonly reason: string } & ConnectionId)
   /** Ends the controller's queues on this reactor: the I/O queues, or all of them. */
   | { readonly type: 'drop'; readonly controller: number; readonly admin: boolean; readonly reason: string }
   | { readonly type: 'emptied'; readonly controller: number }

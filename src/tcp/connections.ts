@@ -180,9 +180,14 @@ export class Connections {
   drop(controller: number, admin: boolean, reason: string): void {
     for (const connection of this.all) {
       const queue = connection.queue
-      if (connection.phase === PHASE.FREE || queue.controller?.index !== controller) continue
+      if (connection.phase === PHASE.FREE || queue.holder?.index !== controller) continue
       if (admin || queue.qid !== 0) this.#parts!.terminator.dismiss(connection, reason, DROP_MS)
     }
+  }
+
+  /** Ends one connection: what is queued is sent first. */
+  dismiss(connection: Connection, reason: string): void {
+    this.#parts!.terminator.dismiss(connection, reason, DROP_MS)
   }
 
   /** Before the daemon stops: no new commands; hosts see an orderly end of the stream. */

@@ -32,6 +32,9 @@ export const CATTR_BITS = bits('CONNECT cattr', 8, {
 /** The host does without SQHD; only then may C2HData say SUCCESS. */
 export const CATTR_NO_SQ_FLOW = 4
 
+/** Dword 0 of the completion, beside CNTLID: the host has to authenticate before anything else. */
+export const AUTHREQ_ATR = 1 << 17
+
 /** hostid: 16 bytes as they are. NQNs: UTF-8, ended by a NUL, at most 223 bytes. */
 export const CONNECT_DATA = layout('CONNECT_DATA', 1024, {
   hostid: [0, 16], cntlid: [16, 2], rsvd18: [18, 238], subnqn: [256, 256], hostnqn: [512, 256],

@@ -3,6 +3,7 @@
  */
 import { EventEmitter } from 'node:events'
 import { describe, expect, test, vi } from 'vitest'
+import { Keys } from '../../src/auth/keys.ts'
 import { ControlPlane, type ControlPlaneParts } from '../../src/control-plane.ts'
 import { Records } from '../../src/controller/records.ts'
 import { CONTROLLER_STATE, ROW } from '../../src/controller/shared.ts'
@@ -65,7 +66,7 @@ function rig(count = 2) {
   }, 0)
   records.adopt([SUBSYSTEM])
   const plane = new ControlPlane({
-    shim, access, shared, records, log, listeners,
+    shim, access, shared, records, log, listeners, keys: new Keys(),
     reactors: reactors.map((worker, index) => ({ worker, shim: 70 + index, engine: 1 })),
   } as unknown as ControlPlaneParts)
   const send = (message: ToControl, from = 0): void => { reactors[from]!.emit('message', message) }

@@ -35,10 +35,12 @@ function config(backing: NamespaceConfig['backing'], more: Partial<Config> = {})
       connections: 8, queueDepth: 128, ioQueues: 4, inCapsuleBytes: 8192, maxTransferBytes: MIB, bufferBytes: 16 * MIB,
     },
     listeners: [{ address: '127.0.0.1', port: 0 }], discovery: [], discoveryRequired: false,
-    discoveryService: { nqn: 'nqn.2014-08.org.nvmexpress.discovery', referrals: [] },
+    discoveryService: {
+      nqn: 'nqn.2014-08.org.nvmexpress.discovery', hosts: null, keys: [], referrals: [],
+    },
     state: join(folder, 'state'),
     subsystems: [{
-      nqn: 'nqn.2026-01.com.example:disks', serial: 'S', model: 'M', hosts: null,
+      nqn: 'nqn.2026-01.com.example:disks', serial: 'S', model: 'M', hosts: null, keys: [],
       controllers: ANY_CONTROLLER,
       namespaces: [{ nsid: 1, backing, blockBytes: 512, uuid: '', nguid: '', readOnly: false }],
     }],
