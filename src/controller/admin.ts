@@ -117,6 +117,7 @@ export class AdminExecutor implements Executor {
     const sqe = w * 4
     const facts = {
       subsystem: controller.subsystem, controllerId: controller.cntlid, firmware: catalogue.target.firmware,
+      controllers: () => this.#parts.shared.controllersOf(controller.index),
     }
     return identify(
       view, at, facts, view.getUint8(sqe + IDENTIFY.cns), view.getUint32(sqe + SQE.nsid, true),

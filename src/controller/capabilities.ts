@@ -32,6 +32,8 @@ import { ERROR_ENTRIES } from './shared.ts'
 export type ControllerFacts = {
   readonly subsystem: SubsystemSnapshot
   readonly controllerId: number
+  /** CNTLIDs of the subsystem's controllers, ascending. Asked only for lists of them. */
+  readonly controllers: () => readonly number[]
   /** At most 8 ASCII characters; see TargetSnapshot. */
   readonly firmware: string
 }

@@ -12,10 +12,11 @@ import { assert } from '../assert.ts'
 import type { NamespaceSnapshot, SubsystemSnapshot } from '../subsystem/subsystem.ts'
 import { NQN_BYTES } from '../wire/fabrics.ts'
 import {
-  CNS, CSI, IDENTIFY_CONTROLLER, IDENTIFY_NAMESPACE, INDEPENDENT_NAMESPACE, LBAF,
+  CNS, CONTROLLER_LIST, CONTROLLER_LIST_MAX, CSI, IDENTIFY_CONTROLLER, IDENTIFY_NAMESPACE, INDEPENDENT_NAMESPACE, LBAF,
   NAMESPACE_DESCRIPTOR, NAMESPACE_LIST_MAX, NIDL, NIDT, NVM_CONTROLLER,
 } from '../wire/identify.ts'
 import { layoutOf } from '../wire/layout.ts'
+import { NSID_ALL } from '../wire/sqe.ts'
 import { STATUS } from '../wire/status.ts'
 import { putHex, putNqn, putPadded, putU64 } from '../wire/value.ts'
 import {
@@ -43,16 +44,27 @@ function putAboutNamespaces(
   cns: number, nsid: number, csi: number, cntid: number,
 ): number {
   switch (cns) {
+    // Every namespace that is allocated is attached to every controller, and so active.
     case CNS.NAMESPACE:
+    case CNS.ALLOCATED_NAMESPACE:
     case CNS.INDEPENDENT_NAMESPACE:
       return putNamespaceOf(view, at, facts.subsystem, cns, nsid)
     case CNS.NAMESPACE_OF_COMMAND_SET:
+    case CNS.ALLOCATED_NAMESPACE_OF_COMMAND_SET:
       if (csi !== CSI.NVM) return STATUS.INVALID_FIELD
       return putNamespaceOf(view, at, facts.subsystem, cns, nsid)
     case CNS.ACTIVE_NAMESPACES:
+    case CNS.ALLOCATED_NAMESPACES:
       return putActive(view, at, facts.subsystem, nsid)
     case CNS.ACTIVE_NAMESPACES_OF_COMMAND_SET:
+    case CNS.ALLOCATED_NAMESPACES_OF_COMMAND_SET:
       return csi === CSI.NVM ? putActive(view, at, facts.subsystem, nsid) : STATUS.INVALID_FIELD
+    case CNS.ATTACHED_CONTROLLERS:
+      if (nsid === NSID_ALL) return STATUS.INVALID_FIELD
+      if (find(facts.subsystem, nsid) === undefined) return STATUS.INVALID_NAMESPACE
+      return putControllers(view, at, facts, cntid)
+    case CNS.CONTROLLERS:
+      return putControllers(view, at, facts, cntid)
     case CNS.NAMESPACE_DESCRIPTORS:
       return putDescriptors(view, at, facts.subsystem, nsid)
     case CNS.CONTROLLER_OF_COMMAND_SET:
@@ -107,7 +119,7 @@ function putNamespaceOf(
   if (nsid === 0 || nsid > nsidMax(subsystem)) return STATUS.INVALID_NAMESPACE
   const namespace = find(subsystem, nsid)
   if (namespace === undefined) return STATUS.SUCCESS
-  if (cns === CNS.NAMESPACE) putNamespace(view, at, subsystem, namespace)
+  if (cns === CNS.NAMESPACE || cns === CNS.ALLOCATED_NAMESPACE) putNamespace(view, at, subsystem, namespace)
   if (cns === CNS.INDEPENDENT_NAMESPACE) {
     for (const [name, value] of NAMESPACE_ROWS) {
       // NSFEAT has the same name there, but other bits.
@@ -149,6 +161,16 @@ function putActive(
   const above = subsystem.namespaces.filter((namespace) => namespace.nsid > nsid)
   for (const [index, namespace] of above.slice(0, NAMESPACE_LIST_MAX).entries()) {
     view.setUint32(at + 4 * index, namespace.nsid, true)
+  }
+  return STATUS.SUCCESS
+}
+
+/** CNTLIDs from cntid on. */
+function putControllers(view: DataView, at: number, facts: ControllerFacts, cntid: number): number {
+  const listed = facts.controllers().filter((cntlid) => cntlid >= cntid).slice(0, CONTROLLER_LIST_MAX)
+  view.setUint16(at + CONTROLLER_LIST.count, listed.length, true)
+  for (const [index, cntlid] of listed.entries()) {
+    view.setUint16(at + CONTROLLER_LIST.cntlids + 2 * index, cntlid, true)
   }
   return STATUS.SUCCESS
 }

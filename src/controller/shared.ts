@@ -147,6 +147,20 @@ export class Shared {
     words[at + ERROR_ENTRY.WHERE] = where
   }
 
+  /** CNTLIDs of the controllers that are of the same subsystem as this one, ascending. */
+  controllersOf(controller: number): number[] {
+    const { words } = this
+    const subsystem = words[this.row(controller) + ROW.SUBSYSTEM]!
+    const cntlids: number[] = []
+    for (let index = 0; index < this.#limits.controllers; index++) {
+      const row = this.row(index)
+      const state = words[row + ROW.STATE]!
+      const exists = state === CONTROLLER_STATE.DISABLED || state === CONTROLLER_STATE.READY
+      if (exists && words[row + ROW.SUBSYSTEM] === subsystem) cntlids.push(words[row + ROW.CNTLID]!)
+    }
+    return cntlids.sort((one, other) => one - other)
+  }
+
   /** A new controller takes the row. */
   clear(controller: number): void {
     const row = this.row(controller)

@@ -11,7 +11,10 @@ import { bits, layout } from './layout.ts'
 export const CNS = Object.freeze({
   NAMESPACE: 0x00, CONTROLLER: 0x01, ACTIVE_NAMESPACES: 0x02, NAMESPACE_DESCRIPTORS: 0x03,
   NAMESPACE_OF_COMMAND_SET: 0x05, CONTROLLER_OF_COMMAND_SET: 0x06,
-  ACTIVE_NAMESPACES_OF_COMMAND_SET: 0x07, INDEPENDENT_NAMESPACE: 0x08, COMMAND_SETS: 0x1c,
+  ACTIVE_NAMESPACES_OF_COMMAND_SET: 0x07, INDEPENDENT_NAMESPACE: 0x08,
+  ALLOCATED_NAMESPACES: 0x10, ALLOCATED_NAMESPACE: 0x11, ATTACHED_CONTROLLERS: 0x12,
+  CONTROLLERS: 0x13, NAMESPACE_GRANULARITY: 0x16, ALLOCATED_NAMESPACES_OF_COMMAND_SET: 0x1a,
+  ALLOCATED_NAMESPACE_OF_COMMAND_SET: 0x1b, COMMAND_SETS: 0x1c,
 })
 
 /** I/O command sets. */
@@ -142,5 +145,9 @@ export const INDEPENDENT_NAMESPACE = layout('INDEPENDENT_NAMESPACE', 4096, {
   rsvd9: [9, 1], nvmsetid: [10, 2], endgid: [12, 2], nstat: [14, 1], rsvd15: [15, 4081],
 })
 
-/** CNS 02h, 07h: ascending NSIDs, ended by a 0 unless full. */
+/** CNS 12h, 13h: ascending CNTLIDs of 2 bytes. */
+export const CONTROLLER_LIST = layout('CONTROLLER_LIST', 4096, { count: [0, 2], cntlids: [2, 4094] })
+export const CONTROLLER_LIST_MAX = 2047
+
+/** CNS 02h, 07h, 10h: ascending NSIDs, ended by a 0 unless full. */
 export const NAMESPACE_LIST_MAX = 1024

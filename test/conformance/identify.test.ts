@@ -4,7 +4,7 @@
  * Linux and SPDK refuse are tested for.
  */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { DISCOVERY_NQN, identify, propertyGet } from '../command-bytes.ts'
+import { DISCOVERY_NQN, identify, propertyGet, sqe } from '../command-bytes.ts'
 import { NQN, configuration, startDaemon, type Daemon } from '../daemon.ts'
 import { PROPERTY_VS, getProperty, openSession, type Session } from '../host-session.ts'
 import { closeWires } from '../host.ts'
@@ -220,4 +220,49 @@ describe('by command set', () => {
   test.each([0x04, 0x09, 0x15, 0x7f, 0xc0, 0xff])('IDY-12: CNS %i', async (cns) => {
     expect(await refusal(await open(), cns, 1)).toBe('0/02h')
   })
+})
+
+describe('what is allocated and attached', () => {
+  const listed = (data: Buffer): number[] =>
+    Array.from({ length: data.readUInt16LE(0) }, (_, index) => data.readUInt16LE(2 + 2 * index))
+  const controllers = async (at: Session, cns: number, nsid: number, cntid: number) =>
+    listed((await at.admin.must(sqe(0x06, nsid, [cns + cntid * 0x10000]), { receive: 4096 })).data)
+
+  test('IDY-15: controllers, from any CNTID on', async () => {
+    const [one, other] = [await open(), await open()]
+    const cntlids = [one.admin.cntlid, other.admin.cntlid]
+    const [low, high] = [Math.min(...cntlids), Math.max(...cntlids)]
+    for (const [cns, nsid] of [[0x13, 0], [0x12, 2]] as const) {
+      expect(await controllers(one, cns, nsid, low)).toEqual([low, high])
+      expect(await controllers(one, cns, nsid, low + 1)).toEqual([high])
+      expect(await controllers(one, cns, nsid, high + 1)).toEqual([])
+    }
+    await other.admin.wire.destroy()
+    await expect.poll(() => controllers(one, 0x13, 0, 0)).toEqual([one.admin.cntlid])
+    expect(await refusal(one, 0x12, 3)).toBe('0/0Bh')
+    expect(await refusal(one, 0x12, 0xffffffff)).toBe('0/02h')
+  })
+
+  test('IDY-16: the same as what is active', async () => {
+    const at = await open()
+    for (const [allocated, active, nsids] of [
+      [0x10, 0x02, [0, 1, 5]], [0x1a, 0x07, [0, 1, 5]], [0x11, 0x00, [1, 3, 5]], [0x1b, 0x05, [1, 5]],
+    ] as const) {
+      for (const nsid of nsids) {
+        expect(await identified(at, allocated, nsid)).toEqual(await identified(at, active, nsid))
+      }
+    }
+    expect(await refusal(at, 0x1a, 0, 2)).toBe('0/02h')
+  })
+})
+
+test.each(NSIDS)('IDY-17: hints of NSID %i agree with each other', async (nsid) => {
+  const data = await identified(await open(), 0, nsid)
+  const [nawun, nawupf, nabsn, nabspf] = [34, 36, 40, 44].map((at) => data.readUInt16LE(at) + 1)
+  const [npwg, npwa, npdg, npda, nows] = [64, 66, 68, 70, 72].map((at) => data.readUInt16LE(at) + 1)
+  expect(data.readUInt8(24) & 0x10, 'OPTPERF').toBe(0x10)
+  expect([npwg! % npwa!, npdg! % npda!, nows! % npwg!]).toEqual([0, 0, 0])
+  expect(nawun).toBeGreaterThanOrEqual(nawupf!)
+  if ((data.readUInt8(24) & 2) !== 0) expect([nabsn! >= nawun!, nabspf! >= nawupf!]).toEqual([true, true])
+  else expect([nawun, nawupf, nabsn, nabspf], 'NSFEAT says nothing of them').toEqual([1, 1, 1, 1])
 })

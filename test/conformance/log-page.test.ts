@@ -3,7 +3,7 @@
  * NVMe Base 2.0, Get Log Page command; the discovery log has a file of its own.
  */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { DISCOVERY_NQN, getLogPage, identify, read, sqe, write } from '../command-bytes.ts'
+import { DISCOVERY_NQN, getFeatures, getLogPage, identify, read, sqe, write } from '../command-bytes.ts'
 import { NQN, startDaemon, type Daemon } from '../daemon.ts'
 import { openSession, type Session } from '../host-session.ts'
 import { closeWires } from '../host.ts'
@@ -214,4 +214,76 @@ test.each([
 test('LOG-06: a length far beyond the page', async () => {
   const data = await page(await open(), 0x02, 65536)
   expect(data.subarray(512).every((byte) => byte === 0)).toBe(true)
+})
+
+describe('NSID, CSI, OT', () => {
+  const status = async (at: Session, lid: number, nsid: number): Promise<string> =>
+    (await at.admin.submit(getLogPage(lid, 16, 0, { nsid }), { receive: 64 })).status
+
+  test('LOG-12: of a namespace', async () => {
+    const at = await open()
+    for (const lid of [0x00, 0x01, 0x03, 0x04, 0x05, 0x12]) {
+      expect(await status(at, lid, 1), `LID ${lid}`).toBe('0/02h')
+      for (const nsid of [0, GLOBAL_NSID]) expect(await status(at, lid, nsid), `LID ${lid}`).toBe('0/00h')
+    }
+  })
+
+  test('LOG-11: health of a namespace', async () => {
+    const at = await open(1)
+    const { data } = await at.admin.must(identify(1), { receive: 4096 })
+    expect(data.readUInt8(261) & 1, 'LPA').toBe(1)
+    const reads = async (nsid: number): Promise<number> =>
+      Number((await at.admin.must(getLogPage(2, 128, 0, { nsid }), { receive: 512 })).data.readBigUInt64LE(64))
+    const before = await reads(1)
+    await at.queue(1).must(read(1, 0, 1), { receive: 512 })
+    expect(await reads(1)).toBe(before + 1)
+    expect(await status(at, 0x02, 77)).toBe('0/0Bh')
+  })
+
+  test('LOG-15: an index, and a command set that is not there', async () => {
+    const at = await open()
+    const withCdw14 = async (lid: number, cdw14: number): Promise<string> => {
+      const command = getLogPage(lid, 16, 0, { nsid: GLOBAL_NSID })
+      command.writeUInt32LE(cdw14, 56)
+      return (await at.admin.submit(command, { receive: 64 })).status
+    }
+    for (const lid of [0x00, 0x01, 0x02, 0x03, 0x05]) expect(await withCdw14(lid, 1 << 23)).toBe('0/02h')
+    expect(await withCdw14(0x05, 0)).toBe('0/00h')
+    expect(await withCdw14(0x05, 0x0200_0000)).toBe('0/02h')
+  })
+})
+
+test.each<[string, Buffer, number, { status: number; nsid: number; location: number; opcode: number }]>([
+  ['an NSID that is not there', read(9, 0, 1), 512, { status: 0x0b, nsid: 9, location: 4, opcode: 2 }],
+  ['a length that is not that of the blocks', read(1, 0, 1), 1024, { status: 0x0f, nsid: 1, location: 32, opcode: 2 }],
+  ['blocks beyond the end', read(1, 2 ** 40, 1), 512, { status: 0x80, nsid: 1, location: 40, opcode: 2 }],
+  ['an opcode that is not there', sqe(0x7a, 1), 0, { status: 0x01, nsid: 1, location: 0, opcode: 0x7a }],
+])('LOG-13: %s', async (_name, command, receive, wanted) => {
+  const at = await open(1)
+  const { admin } = at
+  await at.queue(1).submit(command, receive === 0 ? {} : { receive })
+  const entry = await page(at, 0x01, 64)
+  expect({
+    status: (entry.readUInt16LE(12) >>> 1) & 0x7ff, nsid: entry.readUInt32LE(24), location: entry.readUInt16LE(14),
+    opcode: entry.readUInt8(31),
+  }).toEqual(wanted)
+  expect([entry.readUInt8(29), entry.readUInt8(30), entry.readUInt8(63)], 'TRTYPE, CSI, version').toEqual([3, 0, 1])
+  await admin.submit(identify(0, 0xffff_fff0), { receive: 4096 })
+  const second = await page(at, 0x01, 64)
+  expect([second.readUInt16LE(8), second.readUInt16LE(14), second.readUInt32LE(24)], 'SQID, location, NSID')
+    .toEqual([0, 4, 0xffff_fff0])
+  expect(Number(second.readBigUInt64LE(0)), 'counted on').toBe(Number(entry.readBigUInt64LE(0)) + 1)
+})
+
+test('LOG-16: LID 12h and Get Features agree', async () => {
+  const at = await open()
+  const { data } = await at.admin.must(getLogPage(0x12, 256), { receive: 1024 })
+  for (let fid = 0; fid < 256; fid++) {
+    const { status, dw0 } = await at.admin.submit(getFeatures(fid, 0, 3))
+    const word = data.readUInt32LE(4 * fid)
+    expect(word & 1, `FID ${fid}`).toBe(status === '0/00h' ? 1 : 0)
+    if (status !== '0/00h') continue
+    const ofNamespaces = (dw0 & 2) !== 0
+    expect(word >>> 20, `FID ${fid}: scope`).toBe(ofNamespaces ? 1 : 2)
+  }
 })

@@ -45,13 +45,17 @@ function ask(cns: number, nsid = 0, csi = 0, cntid = 0, facts: Partial<Controlle
   const whole = new Uint8Array(4096 + 128).fill(0xee)
   whole.fill(0, 64, 64 + 4096)
   const view = new DataView(whole.buffer)
-  const all = { subsystem: SUBSYSTEM, controllerId: 7, firmware: '0.1.0', ...facts }
+  const all = {
+    subsystem: SUBSYSTEM, controllerId: 7, firmware: '0.1.0', controllers: () => CNTLIDS, ...facts,
+  }
   const status = identify(view, 64, all, cns, nsid, csi, cntid)
   expect(whole.subarray(0, 64).every((byte) => byte === 0xee)).toBe(true)
   expect(whole.subarray(64 + 4096).every((byte) => byte === 0xee)).toBe(true)
   const answer: Answer = { status, data: Buffer.from(whole.buffer, 64, 4096) }
   return answer
 }
+
+const CNTLIDS = [2, 7, 900]
 
 const isZero = (data: Buffer): boolean => data.every((byte) => byte === 0)
 
@@ -244,7 +248,7 @@ describe('by command set', () => {
     expect(ask(0x1c, 0, 0, 8).status).toBe(0x4002)
   })
 
-  test.each([0x04, 0x09, 0x10, 0x13, 0x15, 0x20, 0xff])('CNS %i is not there', (cns) => {
+  test.each([0x04, 0x09, 0x14, 0x15, 0x17, 0x20, 0xff])('CNS %i is not there', (cns) => {
     expect(ask(cns, 1).status).toBe(0x4002)
   })
 })
@@ -270,4 +274,54 @@ describe('discovery', () => {
   test.each([0, 2, 3, 6, 8])('CNS %i is not there', (cns) => {
     expect(ask(cns, 1, 0, 0, facts).status).toBe(0x4002)
   })
+})
+
+describe('controllers, CNS 12h and 13h', () => {
+  const listed = (data: Buffer): number[] =>
+    Array.from({ length: data.readUInt16LE(0) }, (_, index) => data.readUInt16LE(2 + 2 * index))
+
+  test.each([[0, [2, 7, 900]], [2, [2, 7, 900]], [3, [7, 900]], [900, [900]], [901, []], [0xffff, []]])(
+    'from CNTLID %i on', (cntid, wanted) => {
+      for (const [cns, nsid] of [[0x13, 0], [0x12, 1]]) {
+        const { status, data } = ask(cns!, nsid, 0, cntid)
+        expect([status, listed(data)]).toEqual([0, wanted])
+        expect(isZero(data.subarray(2 + 2 * wanted.length))).toBe(true)
+      }
+    })
+
+  test('2047 fit, and the list goes on from there', () => {
+    const many = Array.from({ length: 3000 }, (_, index) => index + 1)
+    const facts = { controllers: () => many }
+    expect(listed(ask(0x13, 0, 0, 0, facts).data)).toEqual(many.slice(0, 2047))
+    expect(listed(ask(0x13, 0, 0, 2048, facts).data)).toEqual(many.slice(2047))
+  })
+
+  test('of a namespace that there is', () => {
+    expect([ask(0x12, 3).status, ask(0x12, 0).status, ask(0x12, 0xffff_ffff).status]).toEqual(
+      [0x400b, 0x400b, 0x4002])
+  })
+})
+
+test('allocated is what is active: CNS 10h, 11h, 1Ah, 1Bh', () => {
+  for (const [allocated, active] of [[0x10, 0x02], [0x1a, 0x07]]) {
+    for (const nsid of [0, 1, 2, 5, 1999, 0xffff_fffe]) {
+      expect(ask(allocated!, nsid)).toEqual(ask(active!, nsid))
+    }
+  }
+  for (const nsid of [0, 1, 2, 3, 5, 2001]) {
+    expect(ask(0x11, nsid)).toEqual(ask(0x00, nsid))
+    expect(ask(0x1b, nsid)).toEqual(ask(0x05, nsid))
+  }
+  expect([ask(0x1a, 0, 2).status, ask(0x1b, 1, 2).status]).toEqual([0x4002, 0x4002])
+})
+
+test('lists go on where 1024 NSIDs ended', () => {
+  const subsystem = { ...SUBSYSTEM, namespaces: Array.from({ length: 1500 }, (_, index) => namespace(index + 3)) }
+  const nsids = (above: number): number[] => {
+    const { data } = ask(2, above, 0, 0, { subsystem })
+    return Array.from({ length: 1024 }, (_, index) => data.readUInt32LE(4 * index)).filter((nsid) => nsid !== 0)
+  }
+  const first = nsids(0)
+  expect([first.length, first[0], first.at(-1)]).toEqual([1024, 3, 1026])
+  expect([nsids(1026).length, nsids(1026)[0], nsids(1026).at(-1)]).toEqual([476, 1027, 1502])
 })

@@ -103,3 +103,12 @@ test('more errors than 2^31, which a hostile host sends within an hour, stay in 
   )
   expect(errors[0]!.count).toBe(2 * ERROR_ENTRIES)
 })
+
+test('controllers of a subsystem: those that exist, ascending', () => {
+  const shared = sharedBlock()
+  for (const [index, state, subsystem, cntlid] of [[0, 1, 3, 9], [1, 2, 3, 4], [2, 3, 3, 5], [3, 2, 4, 6]]) {
+    shared.words.set([state!], shared.row(index!) + ROW.STATE)
+    shared.words.set([cntlid!, subsystem!], shared.row(index!) + ROW.CNTLID)
+  }
+  expect([shared.controllersOf(0), shared.controllersOf(3)]).toEqual([[4, 9], [6]])
+})
