@@ -106,7 +106,7 @@ function assemble(all: Connections): Connection {
   const shared = new Shared(new ArrayBuffer(8 * MIB), limits, 1)
   const namespace = new Namespace({
     nsid: 1, index: 0, counter: 0, blockBytes: BLOCK_BYTES, blockCount: 2 * MIB, uuid: '', nguid: '',
-    readOnly: false, device: { kind: 'memory', region: 1 },
+    readOnly: false, anaGroup: 1, device: { kind: 'memory', region: 1 },
   }, new MemoryDevice(work, buffers, 1, BLOCK_BYTES), shared.counterAt(0, 0))
   const io = new IoExecutor({
     arena, shared, namespaces: [namespace], dataset: new Dataset(arena, slots, buffers),

@@ -13,6 +13,7 @@ import type { Log } from './control/log.ts'
 import type { Records } from './controller/records.ts'
 import { CONTROLLER_STATE, ROW, type Shared } from './controller/shared.ts'
 import { endpointOf, type Listeners } from './tcp/listener.ts'
+import { listenerKey } from './subsystem/ana.ts'
 import type { Access, ControllerRecord, QueueRecord } from './subsystem/access.ts'
 import type { Change, ToControl, ToReactor } from './reactor/messages.ts'
 import { errnoName, type Shim } from './shim/shim.ts'
@@ -213,7 +214,8 @@ export class ControlPlane {
     this.#load[reactor]!++
     const remote = endpointOf(shim.address(socket, true))
     this.#post(reactor, {
-      type: 'adopt', socket, local: endpointOf(shim.address(socket, false)), discoveryOnly: from.discoveryOnly,
+      type: 'adopt', socket, local: endpointOf(shim.address(socket, false)),
+      listener: listenerKey(from.endpoint), discoveryOnly: from.discoveryOnly,
       remote: remote.address.includes(':') ? `[${remote.address}]:${remote.port}` : `${remote.address}:${remote.port}`,
     })
   }

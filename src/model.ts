@@ -9,18 +9,23 @@
 import type { ControlPlane } from './control-plane.ts'
 import type { Access } from './subsystem/access.ts'
 import { logDiffers, nextGeneration } from './subsystem/discovery.ts'
+import { type AnaWish, checkWish, pathNews, type Paths } from './subsystem/paths.ts'
 import type { TargetSnapshot } from './subsystem/subsystem.ts'
 
 export class Model {
   readonly #plane: Pick<ControlPlane, 'change' | 'raise'>
   readonly #access: Pick<Access, 'adopt'>
+  readonly #paths: Paths
   #target: TargetSnapshot
 
+  /** paths: those that target has. */
   constructor(
-    plane: Pick<ControlPlane, 'change' | 'raise'>, access: Pick<Access, 'adopt'>, target: TargetSnapshot,
+    plane: Pick<ControlPlane, 'change' | 'raise'>, access: Pick<Access, 'adopt'>, paths: Paths,
+    target: TargetSnapshot,
   ) {
     this.#plane = plane
     this.#access = access
+    this.#paths = paths
     this.#target = target
   }
 
@@ -30,16 +35,26 @@ export class Model {
 
   /**
    * Makes what `next` returns the model; in force on every reactor when it resolves. Hosts of discovery
-   * controllers are told when their log is another one; events about namespaces are the caller's to raise.
+   * controllers are told when their log is another one, and those whose path to a namespace has changed;
+   * events about namespaces are the caller's to raise.
    */
   async apply(next: (target: TargetSnapshot) => TargetSnapshot): Promise<void> {
     const before = this.#target
-    const target = nextGeneration(before, next(before))
+    const target = this.#paths.complete(nextGeneration(before, next(before)))
     this.#target = target
     this.#access.adopt(target)
     await this.#plane.change({ kind: 'target', target })
+    const news = pathNews(before, target)
+    if (news !== null) this.#plane.raise('ANA', news)
     if (target.generation === before.generation) return
     this.#plane.raise('DISCOVERY_LOG', ({ subsystem, hostNqn }) =>
       subsystem.kind === 'discovery' && logDiffers(before, target, hostNqn))
+  }
+
+  /** Moves paths to another state. Rejects when there is no such path. */
+  async setAnaState(wish: AnaWish): Promise<void> {
+    checkWish(wish, this.#target)
+    this.#paths.set(wish, this.#target.subsystems.map(({ nqn }) => nqn))
+    await this.apply((target) => target)
   }
 }

@@ -18,6 +18,7 @@ import { Completer } from './queue/complete.ts'
 import { Transfers } from './queue/transfer.ts'
 import { AdminExecutor } from './controller/admin.ts'
 import { Aborts } from './controller/abort.ts'
+import { anaGuard, markPaths } from './controller/ana.ts'
 import { Associations } from './controller/associations.ts'
 import { Authentications } from './controller/authentication.ts'
 import { Catalogue } from './controller/catalogue.ts'
@@ -25,7 +26,7 @@ import { Copies } from './controller/copy.ts'
 import { Dataset } from './controller/dataset.ts'
 import { Events } from './controller/events.ts'
 import { FabricsExecutor } from './controller/fabrics.ts'
-import { Guards } from './controller/guard.ts'
+import { GUARD, Guards } from './controller/guard.ts'
 import { IoExecutor } from './controller/io.ts'
 import { KeepAlive } from './controller/keep-alive.ts'
 import { Properties } from './controller/properties.ts'
@@ -108,7 +109,10 @@ class ReactorThread {
         snapshot, openDevice(deviceParts, snapshot, this.#failureOf(subsystem, snapshot)),
         shared.counterAt(reactor, snapshot.counter),
       ),
-      renewed: (subsystem, table) => this.#associations.renew(subsystem, table),
+      renewed: (subsystem, table) => {
+        markPaths(subsystem, table)
+        this.#associations.renew(subsystem, table)
+      },
       refersTo: (region) => connections.refersTo(region),
     })
     this.#catalogue = catalogue
@@ -119,6 +123,7 @@ class ReactorThread {
       shared, events, reactor, post: this.#post, tables: catalogue.tables, subsystems: catalogue.subsystems,
     })
     const associations = this.#associations
+    this.#guards.set(GUARD.ANA, anaGuard)
     catalogue.adopt(target)
     this.#aborts = new Aborts(slots, reactor, this.#post)
     this.#io = new IoExecutor({
@@ -208,7 +213,7 @@ class ReactorThread {
     this.#post({
       type: 'join', reactor: this.#setup.reactor, slot: slot.index, request,
       connection: connection.index, serial: connection.serial, remote: connection.remote,
-      discoveryOnly: connection.discoveryOnly,
+      listener: connection.listener, discoveryOnly: connection.discoveryOnly,
     })
   }
 
@@ -319,9 +324,10 @@ class ReactorThread {
     this.#completer.finish(slot, 0)
   }
 
-  #adopt({ socket, local, remote, discoveryOnly }: Extract<ToReactor, { type: 'adopt' }>): void {
+  #adopt({ socket, local, remote, listener, discoveryOnly }: Extract<ToReactor, { type: 'adopt' }>): void {
     const connection = this.#stopping ? -1 : this.#connections.adopt(socket, local, remote)
     if (typeof connection !== 'number') {
+      connection.listener = listener
       connection.discoveryOnly = discoveryOnly
       return
     }

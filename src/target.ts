@@ -21,10 +21,13 @@ import type { Log } from './control/log.ts'
 import { type HealthKeeper, Records } from './controller/records.ts'
 import { CONTROLLER_STATE, ROW, Shared, sharedBytes } from './controller/shared.ts'
 import { Access } from './subsystem/access.ts'
+import { ALWAYS_OPTIMIZED } from './subsystem/ana.ts'
 import { portsWith } from './subsystem/discovery.ts'
+import { type AnaWish, Paths } from './subsystem/paths.ts'
 import { ANY_CONTROLLER, type Endpoint, type SubsystemSnapshot, type TargetSnapshot } from './subsystem/subsystem.ts'
 import { Backings, type OpenBacking } from './device/backing.ts'
 import { Listeners } from './tcp/listener.ts'
+import { Model } from './model.ts'
 import { ControlPlane, type ReactorHandle } from './control-plane.ts'
 import type { ReactorSetup, ToControl } from './reactor/messages.ts'
 import { ENGINE } from './shim/abi.ts'
@@ -75,6 +78,8 @@ export type Target = {
   readonly limits: Limits
   /** Ends every association, flushes, closes; resolves when all is done. */
   stop(): Promise<void>
+  /** Moves paths to another state; resolves when every reactor goes by it. Rejects when there is no such path. */
+  setAnaState(wish: AnaWish): Promise<void>
   /** Resolves when a reactor has died; the target does not work any more then. */
   readonly failed: Promise<Error>
 }
@@ -120,7 +125,11 @@ async function assemble(
       log.warning(`${error.message} Discovery is offered on the other ports only.`)
     }
   }
-  const target = snapshotOf(config, limits, opened, serving, discovery)
+  const paths = new Paths()
+  for (const [index, endpoint] of serving.entries()) {
+    paths.configure(endpoint, config.listeners[index]!.ana ?? ALWAYS_OPTIMIZED)
+  }
+  const target = paths.complete(snapshotOf(config, limits, opened, serving, discovery))
   const sharedRegion = shim.regionCreate(sharedBytes(limits, config.reactors), false)
   if (sharedRegion < 0) throw new StartError(`There is no memory for the controllers (${errnoName(sharedRegion)}).`)
   const shared = new Shared(
@@ -146,6 +155,7 @@ async function assemble(
   const tell = (): void => plane.logStatistics()
   process.on(STATISTICS_SIGNAL, tell)
   const ticking = setInterval(() => plane.tick(performance.now()), TICK_MS)
+  const model = new Model(plane, access, paths, target)
   plane.listen()
   for (const each of serving) log.listening({ ...each, service: 'nvm' })
   for (const each of discovery) log.listening({ ...each, service: 'discovery' })
@@ -164,6 +174,7 @@ async function assemble(
       await records.close(performance.now())
     },
     failed: plane.failed,
+    setAnaState: (wish) => model.setAnaState(wish),
   }
 }
 
@@ -229,17 +240,18 @@ function snapshotOf(
   }
   const subsystems: SubsystemSnapshot[] = config.subsystems.map((subsystem, index) => ({
     ...common, kind: 'nvm', nqn: subsystem.nqn, serial: subsystem.serial, model: subsystem.model,
-    hosts: subsystem.hosts, endpoints: serving, controllers: subsystem.controllers,
+    hosts: subsystem.hosts, endpoints: serving, controllers: subsystem.controllers, paths: [],
     namespaces: subsystem.namespaces.map((namespace, each) => {
       const { device, blockBytes, blockCount, readOnly } = opened[index]![each]!
-      const { nsid, uuid, nguid } = namespace
-      return { nsid, index: counter, counter: counter++, blockBytes, blockCount, uuid, nguid, readOnly, device }
+      const { nsid, uuid, nguid, anaGroup } = namespace
+      return { nsid, index: counter, counter: counter++, blockBytes, blockCount, uuid, nguid, readOnly, anaGroup, device }
     }),
   }))
   const first = config.subsystems[0]
   subsystems.push({
     ...common, kind: 'discovery', nqn: service.nqn, serial: first?.serial ?? '', model: first?.model ?? 'weft',
     hosts: service.hosts, endpoints: [...discovery, ...serving], namespaces: [], controllers: ANY_CONTROLLER,
+    paths: [],
   })
   return {
     generation: 1, firmware: version().slice(0, 8), subsystems,

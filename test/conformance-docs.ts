@@ -32,6 +32,7 @@ const GROUPS: Record<string, string> = {
   DIS: 'Disconnect',
   ACC: 'Access and association',
   AUT: 'Authentication',
+  ANA: 'Asymmetric namespace access',
   NYI: 'Not implemented',
 }
 

@@ -4,13 +4,15 @@
  */
 import { resolve } from 'node:path'
 import { ANY_CONTROLLER, DISCOVERY_NQN } from '../subsystem/subsystem.ts'
+import type { AnaChoice } from '../subsystem/ana.ts'
 import type { Endpoint } from '../subsystem/subsystem.ts'
 import type { HostKeys } from '../auth/keys.ts'
-import type { Backing, Config, NamespaceConfig, SubsystemConfig } from './config.ts'
+import type { Backing, Config, ListenerConfig, NamespaceConfig, SubsystemConfig } from './config.ts'
 import { defaultNqn, namespaceNguid, namespaceUuid, serialOf } from './identity.ts'
 import type { WrittenKeys } from './keys.ts'
 import type {
-  Written, WrittenDiscovery, WrittenEndpoint, WrittenHosts, WrittenNamespace, WrittenSubsystem,
+  Written, WrittenDiscovery, WrittenEndpoint, WrittenHosts, WrittenListener, WrittenNamespace,
+  WrittenSubsystem,
 } from './schema.ts'
 
 /** What defaults depend on besides what is written. */
@@ -42,7 +44,7 @@ export const EMBEDDED_NAMESPACE = { memory: '1G' } as const
 
 export function complete(written: Written, around: Surroundings, keys: WrittenKeys): Config {
   const limits = written.limits ?? {}
-  const listeners = endpoints(written.listeners ?? [{ address: DEFAULT_ADDRESS }], IO_PORT)
+  const listeners = (written.listeners ?? [{ address: DEFAULT_ADDRESS }]).map(listenerOf)
   const cpus = written.cpus ?? null
   const service = serviceOf(written)
   const wanted = service.listeners
@@ -99,6 +101,14 @@ function endpoints(written: readonly WrittenEndpoint[], port: number): Endpoint[
   return written.map((endpoint) => endpointOf(endpoint, port))
 }
 
+function listenerOf({ ana, ...place }: WrittenListener): ListenerConfig {
+  const endpoint = endpointOf(place, IO_PORT)
+  if (ana === undefined) return endpoint
+  const choice: AnaChoice = typeof ana === 'string'
+    ? { others: ana, groups: {} } : { others: 'optimized', groups: ana }
+  return { ...endpoint, ana: choice }
+}
+
 function endpointOf(written: WrittenEndpoint, port: number): Endpoint {
   return { address: written.address, port: written.port ?? port }
 }
@@ -152,6 +162,7 @@ function completeNamespace(
     uuid: written.uuid?.toLowerCase() ?? namespaceUuid(machineId, nqn, nsid, name),
     nguid: written.nguid?.toLowerCase() ?? namespaceNguid(machineId, nqn, nsid, name),
     readOnly: written.readOnly ?? false,
+    anaGroup: written.anaGroup ?? 1,
   }
 }
 

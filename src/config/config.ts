@@ -6,6 +6,7 @@
  * uuid and nguid unique over the target; addresses are numeric.
  */
 import type { HostKeys } from '../auth/keys.ts'
+import type { AnaChoice } from '../subsystem/ana.ts'
 import type { ControllerModel, Endpoint, Referral } from '../subsystem/subsystem.ts'
 
 export type EngineChoice = 'auto' | 'uring' | 'epoll'
@@ -19,7 +20,7 @@ export type Config = {
   readonly engine: EngineChoice
   readonly limits: LimitsConfig
   /** Port 0: the system's choice. */
-  readonly listeners: readonly Endpoint[]
+  readonly listeners: readonly ListenerConfig[]
   /** Where discovery is offered besides the listeners; none of `listeners` is repeated here. */
   readonly discovery: readonly Endpoint[]
   /** False when `discovery` is the default: a port that is taken is then no reason not to start. */
@@ -39,6 +40,9 @@ export type DiscoveryServiceConfig = {
   readonly keys: readonly HostKeys[]
   readonly referrals: readonly Referral[]
 }
+
+/** ana: the states of its paths, where they are not optimized throughout. */
+export type ListenerConfig = Endpoint & { readonly ana?: AnaChoice }
 
 export type LimitsConfig = {
   /** For each reactor. */
@@ -74,6 +78,7 @@ export type NamespaceConfig = {
   readonly uuid: string
   readonly nguid: string
   readonly readOnly: boolean
+  readonly anaGroup: number
 }
 
 export type Backing =

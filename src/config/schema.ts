@@ -10,6 +10,7 @@ import { isIP } from 'node:net'
 import { z } from 'zod'
 import { AUTH_GROUPS, AUTH_HASHES } from '../wire/authentication.ts'
 import { nearest } from './mistake.ts'
+import { ANA_GROUPS_MAX, ANA_NAMES } from '../subsystem/ana.ts'
 import { CNTLID_MAX, CNTLID_MIN } from '../wire/fabrics.ts'
 import { NQN_FORM, isNqn } from './nqn.ts'
 import { DISCOVERY_NQN } from '../subsystem/subsystem.ts'
@@ -34,6 +35,17 @@ const endpoint = section({
 const referralNqn = z.string({ error: NQN_FORM })
   .refine((value) => value === DISCOVERY_NQN || isNqn(value), { error: NQN_FORM })
 
+const anaForm = 'one of "' + ANA_NAMES.join('", "') + '", or an object of such for group numbers'
+const anaState = z.enum(ANA_NAMES, { error: anaForm })
+const anaGroup = z.string().refine((text) => /^[1-9]\d{0,2}$/.test(text) && Number(text) <= ANA_GROUPS_MAX, {
+  error: `group numbers from 1 to ${ANA_GROUPS_MAX}`,
+})
+
+const listener = section({
+  ...endpoint.shape,
+  ana: z.union([anaState, z.record(anaGroup, anaState, { error: anaForm })], { error: anaForm }).optional(),
+})
+
 const path = z.string({ error: 'a path' }).min(1, { error: 'a path' })
 
 export const namespaceSchema = section({
@@ -50,6 +62,7 @@ export const namespaceSchema = section({
   nguid: text('32 hexadecimal digits, not all 0', (value) =>
     /^[0-9a-f]{32}$/i.test(value) && !NIL.test(value)).optional(),
   readOnly: flag.optional(),
+  anaGroup: whole(1, ANA_GROUPS_MAX).optional(),
 })
 
 /** A host with a key. The secrets themselves are looked at in keys.ts. */
@@ -121,7 +134,7 @@ export const configSchema = section({
   poll: flag.optional(),
   engine: z.enum(['auto', 'uring', 'epoll'], { error: '"auto", "uring" or "epoll"' }).optional(),
   limits: limitsSchema.optional(),
-  listeners: list(endpoint, LIMITS.endpoints).min(1, { error: 'at least one listener' }).optional(),
+  listeners: list(listener, LIMITS.endpoints).min(1, { error: 'at least one listener' }).optional(),
   discovery: told(discoveryOf).optional(),
   referrals: list(section({
     ...remote, subnqn: referralNqn.optional(), hosts: nqns.optional(),
@@ -136,6 +149,7 @@ export type WrittenSubsystem = z.infer<typeof subsystemSchema>
 export type WrittenNamespace = z.infer<typeof namespaceSchema>
 export type WrittenHost = z.infer<typeof hostSchema>
 export type WrittenHosts = 'any' | (string | WrittenHost)[]
+export type WrittenListener = z.infer<typeof listener>
 export type WrittenEndpoint = z.infer<typeof endpoint>
 export type WrittenDiscovery = z.infer<typeof discoverySchema>
 

@@ -10,16 +10,21 @@ import type { Arena } from '../reactor/arena.ts'
 import type { Buffers } from '../reactor/buffers.ts'
 import { type Slot, SQE_WORDS, type Slots } from '../reactor/slots.ts'
 import { H } from '../shim/abi.ts'
+import { anaLog, pathAt } from '../subsystem/ana.ts'
 import { discoveryLog, discoveryWish } from '../subsystem/discovery.ts'
 import type { Endpoint, TargetSnapshot } from '../subsystem/subsystem.ts'
+import { CNS, IDENTIFY_NAMESPACE } from '../wire/identify.ts'
 import { takeBits } from '../wire/layout.ts'
+import { ANA_RGO } from '../wire/log-page.ts'
 import {
-  ABORT, ADMIN_OPCODE, GET_FEATURES, GET_LOG_PAGE, GET_LOG_PAGE_LSP_RAE, GET_LOG_PAGE_OT, IDENTIFY, IDENTIFY_BYTES, SET_FEATURES,
-  SET_FEATURES_SV, SQE,
+  ABORT, ADMIN_OPCODE, GET_FEATURES, GET_LOG_PAGE, GET_LOG_PAGE_LSP_RAE, GET_LOG_PAGE_OT, IDENTIFY, IDENTIFY_BYTES,
+  SET_FEATURES, SET_FEATURES_SV, SQE,
 } from '../wire/sqe.ts'
 import { STATUS } from '../wire/status.ts'
+import { putU64 } from '../wire/value.ts'
 import type { Aborts } from './abort.ts'
 import type { AdminState } from './admin-state.ts'
+import { adminRefusal, hidesUse } from './ana.ts'
 import { hasAdminCommand } from './commands.ts'
 import type { Controller } from './controller.ts'
 import type { Events } from './events.ts'
@@ -34,6 +39,8 @@ import { ROW, type Shared } from './shared.ts'
 
 const TO_HOST = 2
 const FROM_HOST = 1
+const NSID_WORD = SQE.nsid >> 2
+const CDW10_WORD = GET_FEATURES.fid >> 2
 const SELECT_BITS = [0, 3] as const
 
 export type AdminParts = {
@@ -90,6 +97,9 @@ export class AdminExecutor implements Executor {
 
   #execute(slot: Slot, queue: Queue, controller: Controller, admin: AdminState, w: number): Outcome {
     if (!hasAdminCommand(controller.subsystem, slot.opcode)) return STATUS.INVALID_OPCODE
+    const words = this.#parts.arena.words
+    const refusal = adminRefusal(controller, slot.opcode, words[w + CDW10_WORD]! & 0xff, words[w + NSID_WORD]!)
+    if (refusal !== 0) return refusal
     switch (slot.opcode) {
       case ADMIN_OPCODE.IDENTIFY:
         return this.#identify(slot, controller, w)
@@ -119,10 +129,13 @@ export class AdminExecutor implements Executor {
       subsystem: controller.subsystem, controllerId: controller.cntlid, firmware: catalogue.target.firmware,
       controllers: () => this.#parts.shared.controllersOf(controller.index),
     }
-    return identify(
-      view, at, facts, view.getUint8(sqe + IDENTIFY.cns), view.getUint32(sqe + SQE.nsid, true),
-      view.getUint8(sqe + IDENTIFY.csi), view.getUint16(sqe + IDENTIFY.cntid, true),
+    const cns = view.getUint8(sqe + IDENTIFY.cns)
+    const nsid = view.getUint32(sqe + SQE.nsid, true)
+    const status = identify(
+      view, at, facts, cns, nsid, view.getUint8(sqe + IDENTIFY.csi), view.getUint16(sqe + IDENTIFY.cntid, true),
     )
+    if (cns === CNS.NAMESPACE && hidesUse(controller, nsid)) putU64(view, at + IDENTIFY_NAMESPACE.nuse, 0)
+    return status
   }
 
   #log(slot: Slot, queue: Queue, controller: Controller, admin: AdminState, w: number): Outcome {
@@ -148,6 +161,7 @@ export class AdminExecutor implements Executor {
       errors: () => errorsOf(shared, controller),
       health: (namespace) => healthOf(shared, controller, namespace),
       changedNamespaces: () => [...admin.changedNamespaces].sort((one, other) => one - other),
+      ana: () => anaLog(pathAt(controller.subsystem.paths, controller.listener), (lsp & ANA_RGO) !== 0),
       discovery: () => discoveryLog(target, controller.hostNqn, reached(queue), discoveryWish(lsp)),
     })
     if (typeof log === 'number') return log

@@ -47,6 +47,7 @@ export class Associations {
         outcome.controller, outcome.cntlid, request.hostNqn, request.hostId, subsystem,
         this.#tables.get(outcome.subsystem)!,
       )
+      controller.listener = outcome.listener
       this.controllers.set(outcome.controller, controller)
     }
     controller.queueCount++

@@ -10,12 +10,13 @@
  * Invariant: rows of a namespace depend on the namespace and its subsystem only, never on the controller or the
  * reactor that is asked: Linux drops a path whose answers differ.
  */
+import { ANA_GROUPS_MAX, ANA_TRANSITION_S } from '../subsystem/ana.ts'
 import type { DeviceSnapshot, NamespaceSnapshot, SubsystemSnapshot } from '../subsystem/subsystem.ts'
 import { CQE } from '../wire/cqe.ts'
 import { NVME_VERSION } from '../wire/fabrics.ts'
 import { FID } from '../wire/feature.ts'
 import {
-  CMIC_BITS, CNTRLTYPE, CTRATT_BITS, DLFEAT_BITS, type IDENTIFY_CONTROLLER, type IDENTIFY_NAMESPACE,
+  ANACAP_BITS, CMIC_BITS, CNTRLTYPE, CTRATT_BITS, DLFEAT_BITS, type IDENTIFY_CONTROLLER, type IDENTIFY_NAMESPACE,
   LPA_BITS, NSFEAT_BITS, ONCS_BITS, SGLS_BITS, VWC_BITS,
 } from '../wire/identify.ts'
 import { putBits } from '../wire/layout.ts'
@@ -86,6 +87,13 @@ export const DISCOVERY_ROWS: readonly ControllerRow[] = [
 ]
 
 export const IO_ROWS: readonly ControllerRow[] = [
+  ['cmic', () => putBits(CMIC_BITS.ana, 1)],
+  ['anatt', () => ANA_TRANSITION_S],
+  // All five states; a namespace may get another group while it is attached.
+  ['anacap', () => putBits(ANACAP_BITS.optimized, 1) | putBits(ANACAP_BITS.nonOptimized, 1)
+    | putBits(ANACAP_BITS.inaccessible, 1) | putBits(ANACAP_BITS.persistentLoss, 1) | putBits(ANACAP_BITS.change, 1)],
+  ['anagrpmax', () => ANA_GROUPS_MAX],
+  ['nanagrpid', () => ANA_GROUPS_MAX],
   ['cmic', () => putBits(CMIC_BITS.multiPort, 1) | putBits(CMIC_BITS.multiController, 1)],
   ['cntrltype', () => CNTRLTYPE.IO],
   ['oaes', () => noticesSupported('nvm')],
@@ -132,6 +140,7 @@ export const NAMESPACE_ROWS: readonly NamespaceRow[] = [
   ['nawupf', (namespace) => hintsOf(namespace).atomicBlocks - 1],
   ['nabsn', (namespace) => hintsOf(namespace).atomicBlocks - 1],
   ['nabspf', (namespace) => hintsOf(namespace).atomicBlocks - 1],
+  ['anagrpid', ({ anaGroup }) => anaGroup],
   ['nsattr', ({ readOnly }) => +readOnly],
 ]
 

@@ -16,6 +16,8 @@ export class Controller {
   readonly cntlid: number
   readonly hostNqn: string
   readonly hostId: string
+  /** listenerKey of where its admin queue came in. */
+  listener = ''
   /** As of the last change. */
   subsystem: SubsystemSnapshot
   namespaces: NamespaceTable

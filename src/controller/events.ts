@@ -21,7 +21,7 @@ import { type AdminState, EVENT_REQUESTS_MAX } from './admin-state.ts'
 const SMART_WARNINGS = 0x3f
 /** Notices that are told, by kind of controller; each feature adds its own. */
 const NOTICES = {
-  nvm: [EVENT.NAMESPACE_ATTRIBUTES],
+  nvm: [EVENT.NAMESPACE_ATTRIBUTES, EVENT.ANA],
   discovery: [EVENT.DISCOVERY_LOG],
 } satisfies Record<string, AsyncEvent[]>
 

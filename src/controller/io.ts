@@ -137,7 +137,7 @@ export class IoExecutor implements RepeatableExecutor {
     this.#shared[controller.stampWord] = words[H.NOW_MS]!
     const nsid = words[w + 1]!
     const opcode = slot.opcode
-    if (opcode === IO_OPCODE.FLUSH && nsid === ALL_NAMESPACES) return this.#dataset.flushAll(slot, controller)
+    if (opcode === IO_OPCODE.FLUSH && nsid === ALL_NAMESPACES) return this.#flushAll(slot, controller)
     if (nsid <= 0 || nsid >= controller.namespaces.length) return STATUS.INVALID_NAMESPACE
     const namespace = controller.namespaces[nsid]!
     if (namespace === null) return STATUS.INVALID_NAMESPACE
@@ -168,6 +168,16 @@ export class IoExecutor implements RepeatableExecutor {
       default:
         return STATUS.INVALID_OPCODE
     }
+  }
+
+  /** One that may not be flushed is why none is: what is answered with success holds for all. */
+  #flushAll(slot: Slot, controller: Controller): Outcome {
+    for (const namespace of controller.namespaces) {
+      if (namespace === null || namespace.guards === 0) continue
+      const status = this.#guards.check(slot, controller, namespace)
+      if (status !== 0) return status
+    }
+    return this.#dataset.flushAll(slot, controller)
   }
 
   #run(slot: Slot, namespace: Namespace): Outcome {

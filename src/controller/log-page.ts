@@ -70,6 +70,8 @@ export type LogSources = {
   readonly health: (namespace: NamespaceSnapshot | null) => HealthCounters
   /** NSIDs in ascending order. Reading forgets them, where RAE is 0: that is the caller's part. */
   readonly changedNamespaces: () => readonly number[]
+  /** As the controller's path has it. */
+  readonly ana: () => Uint8Array
   readonly discovery: () => Uint8Array
 }
 
@@ -92,6 +94,7 @@ const NVM_LOGS = new Map<number, Builder>([
   [LID.SMART, smartLogOf],
   [LID.FIRMWARE, (sources) => firmwareLog(sources.firmware)],
   [LID.CHANGED_NAMESPACES, (sources) => changedNamespaceList(sources.changedNamespaces())],
+  [LID.ANA, (sources) => sources.ana()],
   [LID.EFFECTS, (sources, { csi }) =>
     csi === CSI.NVM ? effectsLog(sources.subsystem) : STATUS.INVALID_FIELD],
   [LID.FEATURE_EFFECTS, () => featureEffectsLog()],

@@ -44,7 +44,9 @@ export type JoinRequest = {
 }
 
 export type JoinOutcome =
-  | { readonly admitted: true; readonly cntlid: number; readonly controller: number; readonly subsystem: string }
+  | { readonly admitted: true; readonly cntlid: number; readonly controller: number; readonly subsystem: string;
+      /** listenerKey of where it came in. */
+      readonly listener: string }
   /** status: wire/status.ts; dw0: IPO and IATTR. */
   | { readonly admitted: false; readonly status: number; readonly dw0: number }
 
@@ -55,7 +57,7 @@ export type ToControl =
   | { readonly type: 'up'; readonly engine: number; readonly shim: number }
   | { readonly type: 'accepted'; readonly listener: number; readonly socket: number }
   | ({ readonly type: 'join'; readonly reactor: number; readonly slot: number; readonly request: JoinRequest;
-      readonly remote: string; readonly discoveryOnly: boolean } & ConnectionId)
+      readonly remote: string; readonly listener: string; readonly discoveryOnly: boolean } & ConnectionId)
   /** Authentication Send (message) or Receive (null, at most room bytes). Answered by 'authenticated'. */
   | ({ readonly type: 'authentication'; readonly reactor: number; readonly slot: number;
       readonly message: Uint8Array | null; readonly room: number } & ConnectionId)
@@ -84,7 +86,7 @@ export type ToReactor =
   | { readonly type: 'listen'; readonly listener: number }
   | { readonly type: 'unlisten'; readonly listener: number }
   | { readonly type: 'adopt'; readonly socket: number; readonly local: Endpoint;
-      readonly remote: string;
+      readonly remote: string; readonly listener: string;
       /** Its listener leads to the discovery service alone. */
       readonly discoveryOnly: boolean }
   | ({ readonly type: 'joined'; readonly slot: number; readonly request: JoinRequest;

@@ -30,6 +30,8 @@ export type ControllerRecord = {
   readonly hostId: string
   readonly keepAliveMs: number
   readonly address: string
+  /** listenerKey of where its admin queue came in; the others come by the same. */
+  readonly listener: string
   /** By QID. */
   readonly queues: Map<number, QueueRecord>
   /** The most I/O queues it had. */
@@ -44,6 +46,7 @@ export type Origin = {
   readonly connection: number
   readonly serial: number
   readonly remote: string
+  readonly listener: string
   /** Its listener leads to the discovery service alone. */
   readonly discoveryOnly: boolean
 }
@@ -136,7 +139,8 @@ export class Access {
     if (cntlid === -1) return refuse(STATUS.CONTROLLER_BUSY, 0, busy(subsystem, request.cntlid))
     const controller: ControllerRecord = {
       index, cntlid, subsystem, hostNqn: request.hostNqn, hostId: request.hostId,
-      keepAliveMs: request.keepAliveMs, address: origin.remote, queues: new Map(), ioQueuesSeen: 0, ending: '',
+      keepAliveMs: request.keepAliveMs, address: origin.remote, listener: origin.listener,
+      queues: new Map(), ioQueuesSeen: 0, ending: '',
     }
     this.#rows[index] = controller
     this.#cntlids.add(cntlid)
@@ -156,6 +160,9 @@ export class Access {
     }
     if (controller.hostId !== request.hostId) {
       return invalid(IN_DATA | CONNECT_DATA.hostid, `controller ${request.cntlid} is of another host identifier`)
+    }
+    if (controller.listener !== origin.listener) {
+      return invalid(CONNECT.qid, `controller ${request.cntlid} was connected to through another listener`)
     }
     if (controller.subsystem.kind === 'discovery') {
       return invalid(CONNECT.qid, 'a discovery controller has no I/O queues')
@@ -184,7 +191,7 @@ export class Access {
     return {
       outcome: {
         admitted: true, cntlid: controller.cntlid, controller: controller.index,
-        subsystem: controller.subsystem.nqn,
+        subsystem: controller.subsystem.nqn, listener: controller.listener,
       },
       reason: '',
     }

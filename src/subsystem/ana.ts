@@ -1,7 +1,7 @@
 /**
  * Asymmetric namespace access: which paths lead to a namespace, and how well. The control plane keeps the
  * states and makes of them what the hosts of each listener are told; reactors refuse commands by it.
- * controller/ana.ts asks it for statuses, admin for the log.          NVMe Base 2.0, 8.1 and 5.16.1.12
+ * paths.ts calls it on the main thread, controller/ana.ts and admin on reactors.   NVMe Base 2.0, 8.1, 5.16.1.12
  *
  *   subsystem ─▶ path, one a listener ─▶ groups ─▶ state and NSIDs ─▶ log page 0Ch
  *
@@ -109,18 +109,29 @@ export function anaPaths(
   })
 }
 
-/** The listeners whose hosts read another log now. */
+/**
+ * The listeners through which a namespace that was there before, and is now, has another group or state. Of
+ * one that comes or goes, hosts are told by another event.
+ */
 export function changedPaths(before: readonly AnaPath[], after: readonly AnaPath[]): string[] {
-  return after
-    .filter(({ listener, changeCount }) =>
-      before.find((path) => path.listener === listener)?.changeCount !== changeCount)
-    .map(({ listener }) => listener)
+  return after.filter((path) => {
+    const previous = before.find(({ listener }) => listener === path.listener)
+    return previous !== undefined && previous !== path && path.groups.some(({ group, state, nsids }) =>
+      nsids.some((nsid) => {
+        const known = previous.groups.find((each) => each.nsids.includes(nsid))
+        return known !== undefined && (known.group !== group || known.state !== state)
+      }))
+  }).map(({ listener }) => listener)
+}
+
+/** The path of a listener. */
+export function pathAt(paths: readonly AnaPath[], listener: string): AnaPath | undefined {
+  return paths.find((each) => each.listener === listener)
 }
 
 /** The state of a group through a listener; a listener that has gone leads nowhere. */
 export function pathState(paths: readonly AnaPath[], listener: string, group: number): AnaName {
-  const path = paths.find((each) => each.listener === listener)
-  return path?.groups.find((each) => each.group === group)?.state ?? 'inaccessible'
+  return pathAt(paths, listener)?.groups.find((each) => each.group === group)?.state ?? 'inaccessible'
 }
 
 /** LID 0Ch as the controllers of a path return it. groupsOnly: without NSIDs. */

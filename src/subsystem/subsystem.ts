@@ -6,6 +6,7 @@
  * Invariant: nqn is unique among subsystems, nsid among the namespaces of a subsystem; namespaces are in ascending nsid.
  */
 import { CNTLID_MAX, CNTLID_MIN } from '../wire/fabrics.ts'
+import type { AnaPath } from './ana.ts'
 
 /** Where hosts connect: a numeric address and a TCP port. "0.0.0.0" and "::" are wildcards. */
 export type Endpoint = { readonly address: string; readonly port: number }
@@ -44,6 +45,8 @@ export type NamespaceSnapshot = {
   /** 32 hexadecimal digits. */
   readonly nguid: string
   readonly readOnly: boolean
+  /** Its group in asymmetric access, from 1: see ana.ts. */
+  readonly anaGroup: number
   readonly device: DeviceSnapshot
 }
 
@@ -76,6 +79,8 @@ export type SubsystemSnapshot = {
   readonly endpoints: readonly Endpoint[]
   readonly namespaces: readonly NamespaceSnapshot[]
   readonly controllers: ControllerModel
+  /** One for each endpoint; none of a discovery subsystem. */
+  readonly paths: readonly AnaPath[]
   /** Block sizes etc. are per namespace; these are per controller. */
   readonly mdtsBytes: number
   readonly inCapsuleBytes: number

@@ -33,6 +33,8 @@ export class Connection implements Owner {
   serial = 0
   remote = ''
   local: Endpoint = NOWHERE
+  /** listenerKey of where it came in. */
+  listener = ''
   /** Its listener leads to the discovery service alone. */
   discoveryOnly = false
   /** Reactor milliseconds at which the phase ends by itself. */

@@ -441,9 +441,38 @@ export const REQUIREMENTS: readonly Requirement[] = [
   ['AUT-21', 'BASE: AUTH_Failure2', 'After AUTH_Failure2 the connection ends.'],
   ['AUT-22', 'BASE: In-band authentication',
     'A failure is one line of the log, with host, address and reason.'],
+  // ---- Asymmetric namespace access
+  ['ANA-01', 'BASE: Identify',
+    'CMIC bit 3, OAES bit 11, ANATT, ANACAP with all five states, ANAGRPMAX and NANAGRPID are '
+      + 'reported; MNAN is neither 0 nor above NN.'],
+  ['ANA-02', 'BASE: Identify',
+    'ANAGRPID of a namespace is its group, and NMIC bit 0 is set, through every controller.'],
+  ['ANA-03', 'BASE: ANA log page',
+    'Log 0Ch has a descriptor of each group that has namespaces, with the state of the listener '
+      + 'that the controller was reached at, and their NSIDs in ascending order.'],
+  ['ANA-04', 'BASE: ANA log page', 'With RGO the descriptors have no NSIDs, and NNSIDS 0.'],
+  ['ANA-05', 'BASE: ANA log page',
+    'The change counts of the log and of a group grow when what they stand for changes, and at no '
+      + 'other time.'],
+  ['ANA-06', 'BASE: ANA states',
+    'I/O on a namespace through a path that is inaccessible, lost for good or changing ends with '
+      + '3/02h, 3/01h or 3/03h, all without DNR; through the others it is executed.'],
+  ['ANA-07', 'BASE: ANA states',
+    'Get and Set Features of a namespace are refused with the same status, features of the '
+      + 'controller, Identify and logs are not.'],
+  ['ANA-08', 'BASE: ANA states',
+    'NUSE is 0 through a path that is inaccessible or lost for good.'],
+  ['ANA-09', 'BASE: Asynchronous events',
+    'A change of state is told by type 2, information 03h, LID 0Ch to the controllers whose log '
+      + 'changed, and to those alone.'],
+  ['ANA-10', 'BASE: ANA states',
+    'A write whose data come after its path became inaccessible is executed and answered.'],
+  ['ANA-11', 'FAB: Association',
+    'An I/O queue that comes by another listener than its admin queue is refused with 1/82h, '
+      + 'IPO 42.'],
+  ['ANA-12', 'NVM: Flush',
+    'A Flush of all namespaces is refused when one of them cannot be reached through its path.'],
   // ---- not implemented or not tested yet
-  ['NYI-01', 'BASE: Asymmetric Namespace Access',
-    'ANA states, groups, log page 0Ch and their events.'],
   ['NYI-02', 'BASE: Reservations', 'Reservation Register, Report, Acquire and Release.'],
   ['NYI-04', 'TCP: TLS', 'TLS 1.3 with pre-shared keys.'],
   ['NYI-05', 'BASE: Namespace attribute events',

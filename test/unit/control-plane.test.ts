@@ -76,7 +76,7 @@ function rig(count = 2) {
       hostNqn: HOST, hostId: HOST_ID, subsystemNqn: SUBSYSTEM.nqn, ...more,
     }
     send({
-      type: 'join', reactor: from, slot: 40 + connection, request, remote: REMOTE, discoveryOnly: false,
+      type: 'join', reactor: from, slot: 40 + connection, request, remote: REMOTE, listener: '', discoveryOnly: false,
       connection, serial: 1,
     }, from)
   }
@@ -123,7 +123,7 @@ describe('connections', () => {
     send({ type: 'accepted', listener: 4, socket: 10 })
     expect(reactors[0]!.take()).toEqual([{
       type: 'adopt', socket: 10, local: { address: '192.0.2.1', port: 4420 }, remote: '[2001:db8::7]:1000',
-      discoveryOnly: true,
+      listener: '0.0.0.0 4420', discoveryOnly: true,
     }])
   })
 
@@ -261,7 +261,7 @@ describe('Connect', () => {
     expect(nothing).toEqual([])
     expect(answers).toMatchObject([{
       type: 'joined', slot: 43, connection: 3, serial: 1, request: { qid: 0, keepAliveMs: 5000 },
-      outcome: { admitted: true, cntlid: 1, controller: 0, subsystem: SUBSYSTEM.nqn },
+      outcome: { admitted: true, cntlid: 1, controller: 0, subsystem: SUBSYSTEM.nqn, listener: '' },
     }])
     expect(events()).toEqual(['hostConnected'])
     expect(reactors[0]!.received).toEqual([])

@@ -3,6 +3,7 @@ import { expect, test } from 'vitest'
 import { Model } from '../../src/model.ts'
 import type { ControllerRecord } from '../../src/subsystem/access.ts'
 import type { SubsystemSnapshot, TargetSnapshot } from '../../src/subsystem/subsystem.ts'
+import { Paths } from '../../src/subsystem/paths.ts'
 import { HOST, namespaceSnapshot, subsystemSnapshot } from './controller/association.ts'
 
 const DISCOVERY = subsystemSnapshot({ nqn: 'nqn.2014-08.org.nvmexpress.discovery', kind: 'discovery' })
@@ -29,7 +30,7 @@ function rig() {
       happened.push(event)
       told.push(concerned)
     },
-  }, { adopt: () => happened.push('adopt') }, target(DISCOVERY, DISKS))
+  }, { adopt: () => happened.push('adopt') }, new Paths(), target(DISCOVERY, DISKS))
   const isTold = (subsystem: SubsystemSnapshot, hostNqn: string): boolean =>
     told[0]!({ subsystem, hostNqn } as ControllerRecord)
   return { model, happened, isTold, acknowledge: () => acknowledge() }
@@ -60,4 +61,20 @@ test('what no discovery log shows is told to nobody', async () => {
   acknowledge()
   await applied
   expect([model.target.generation, happened.includes('DISCOVERY_LOG')]).toEqual([1, false])
+})
+
+test('a path that is moved: the reactors first, then the controllers that came by it', async () => {
+  const { model, happened, isTold, acknowledge } = rig()
+  const listener = DISKS.endpoints[0]!
+  const filled = model.apply(exporting(DISCOVERY, { ...DISKS, namespaces: [namespaceSnapshot(7)] }))
+  acknowledge()
+  await filled
+  const moved = model.setAnaState({ listener, state: 'inaccessible' })
+  expect(model.target.subsystems[1]!.paths[0]!.groups).toMatchObject([{ group: 1, state: 'inaccessible', nsids: [7] }])
+  happened.length = 0
+  acknowledge()
+  await moved
+  expect(happened).toEqual(['ANA'])
+  expect(isTold({ ...DISKS }, HOST), 'one that came by no listener of it').toBe(false)
+  await expect(model.setAnaState({ listener: { address: '::1', port: 1 }, state: 'change' })).rejects.toThrow('There is no listener')
 })

@@ -42,7 +42,7 @@ function config(backing: NamespaceConfig['backing'], more: Partial<Config> = {})
     subsystems: [{
       nqn: 'nqn.2026-01.com.example:disks', serial: 'S', model: 'M', hosts: null, keys: [],
       controllers: ANY_CONTROLLER,
-      namespaces: [{ nsid: 1, backing, blockBytes: 512, uuid: '', nguid: '', readOnly: false }],
+      namespaces: [{ nsid: 1, backing, blockBytes: 512, uuid: '', nguid: '', readOnly: false, anaGroup: 1 }],
     }],
     ...more,
   }

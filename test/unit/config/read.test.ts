@@ -130,6 +130,22 @@ describe('what is left out', () => {
   })
 })
 
+test('asymmetric access: a state for a listener, or for groups of it', () => {
+  const { listeners, subsystems } = read({
+    listeners: [
+      { address: '192.0.2.1', ana: 'inaccessible' }, { address: '192.0.2.2', ana: { 2: 'change' } },
+      { address: '192.0.2.3' },
+    ],
+    subsystems: [{ nqn: NQN, namespaces: [{ memory: '1M' }, { memory: '1M', anaGroup: 2 }] }],
+  })
+  expect(listeners).toEqual([
+    { address: '192.0.2.1', port: 4420, ana: { others: 'inaccessible', groups: {} } },
+    { address: '192.0.2.2', port: 4420, ana: { others: 'optimized', groups: { 2: 'change' } } },
+    { address: '192.0.2.3', port: 4420 },
+  ])
+  expect(subsystems[0]!.namespaces.map(({ anaGroup }) => anaGroup)).toEqual([1, 2])
+})
+
 test('a whole configuration is taken as it is', () => {
   const config = read({
     reactors: 2, cpus: [2, 3], poll: true, engine: 'epoll',
@@ -233,6 +249,16 @@ describe('mistakes', () => {
   ])('CNTLIDs: %j', (subsystems, sentence) => {
     const named = subsystems.map((each, index) => ({ nqn: `${NQN}${index}`, ...each }))
     expect(mistakesOf({ subsystems: named }).join('\n')).toContain(sentence)
+  })
+
+  test.each<[Record<string, unknown>, string]>([
+    [{ listeners: [{ address: '::1', ana: 'best' }] }, 'listeners[0].ana: found "best", allowed: one of "optimized"'],
+    [{ listeners: [{ address: '::1', ana: { 0: 'change' } }] }, 'listeners[0].ana'],
+    [{ listeners: [{ address: '::1', ana: { 129: 'change' } }] }, 'listeners[0].ana'],
+    [{ discovery: [{ address: '::1', ana: 'change' }] }, 'discovery'],
+    [withNamespaces({ memory: '1M', anaGroup: 129 }), '.anaGroup: found 129, allowed: a whole number from 1 to 128'],
+  ])('asymmetric access: %j', (input, sentence) => {
+    expect(mistakesOf({ subsystems: [], ...input }).join('\n')).toContain(sentence)
   })
 
   test('two namespaces with one number, identifier or medium', () => {

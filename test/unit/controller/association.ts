@@ -25,7 +25,7 @@ export const LIMITS: Limits = {
 
 export function namespaceSnapshot(nsid: number, more: Partial<NamespaceSnapshot> = {}): NamespaceSnapshot {
   return {
-    nsid, index: nsid - 1, counter: nsid - 1, blockBytes: 512, blockCount: 1000, uuid: '', nguid: '', readOnly: false,
+    nsid, index: nsid - 1, counter: nsid - 1, blockBytes: 512, blockCount: 1000, uuid: '', nguid: '', readOnly: false, anaGroup: 1,
     device: { kind: 'null' }, ...more,
   }
 }
@@ -33,7 +33,7 @@ export function namespaceSnapshot(nsid: number, more: Partial<NamespaceSnapshot>
 export function subsystemSnapshot(more: Partial<SubsystemSnapshot> = {}): SubsystemSnapshot {
   return {
     nqn: 'nqn.2026-01.com.example:disks', kind: 'nvm', serial: 'S', model: 'M', hosts: null,
-    endpoints: [], namespaces: [], controllers: ANY_CONTROLLER, mdtsBytes: 1 << 20, inCapsuleBytes: 16384, queueDepthMax: 128,
+    endpoints: [], namespaces: [], controllers: ANY_CONTROLLER, paths: [], mdtsBytes: 1 << 20, inCapsuleBytes: 16384, queueDepthMax: 128,
     ioQueuesMax: 8, ...more,
   }
 }

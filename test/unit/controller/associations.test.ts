@@ -30,7 +30,7 @@ function rig() {
     associations.join(queue, {
       qid, depth: 32, cntlid: 0xffff, keepAliveMs: 1500, flowControlOff: true, hostNqn: HOST,
       hostId: HOST_ID, subsystemNqn: SUBSYSTEM.nqn,
-    }, { admitted: true, cntlid: 17, controller, subsystem: SUBSYSTEM.nqn }, 777)
+    }, { admitted: true, cntlid: 17, controller, subsystem: SUBSYSTEM.nqn, listener: '192.0.2.1 4420' }, 777)
     return queue
   }
   const word = (which: number): number => shared.words[shared.row(1) + which]!

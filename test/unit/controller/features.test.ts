@@ -112,7 +112,7 @@ describe('asynchronous events, 0Bh', () => {
     expect(get(features, 0x0b).dw0).toBe(cdw11)
   })
 
-  test.each([0x200, 0x800, 0x8000_0000, 0x8000_0000 | 0, 0x40])('%i is not there', (cdw11) => {
+  test.each([0x200, 0x400, 0x8000_0000, 0x8000_0000 | 0, 0x40])('%i is not there', (cdw11) => {
     expect(set(fresh(), 0x0b, cdw11).status).toBe(INVALID_FIELD)
   })
 

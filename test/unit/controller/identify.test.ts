@@ -20,12 +20,12 @@ const BLOCK: DeviceSnapshot = {
 const namespace = (nsid: number, more: Partial<NamespaceSnapshot> = {}): NamespaceSnapshot => ({
   nsid, index: 0, counter: 0, blockBytes: 512, blockCount: 2048,
   uuid: '00112233-4455-6677-8899-aabbccddeeff', nguid: 'f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff',
-  readOnly: false, device: { kind: 'memory', region: 1 }, ...more,
+  readOnly: false, anaGroup: 1, device: { kind: 'memory', region: 1 }, ...more,
 })
 
 const SUBSYSTEM: SubsystemSnapshot = {
   nqn: 'nqn.2026-01.io.example:disk', kind: 'nvm', serial: 'S123', model: 'weft', hosts: null,
-  endpoints: [], controllers: ANY_CONTROLLER, mdtsBytes: 1 << 20, inCapsuleBytes: 16384, queueDepthMax: 128,
+  endpoints: [], controllers: ANY_CONTROLLER, paths: [], mdtsBytes: 1 << 20, inCapsuleBytes: 16384, queueDepthMax: 128,
   ioQueuesMax: 8,
   namespaces: [
     namespace(1),
@@ -71,12 +71,12 @@ describe('controller, CNS 01h', () => {
   })
 
   test('what it is', () => {
-    expect(data.readUInt8(76), 'CMIC: several ports, several controllers').toBe(0b11)
+    expect(data.readUInt8(76), 'CMIC: several ports, several controllers, ANA').toBe(0b1011)
     expect(data.readUInt8(77), 'MDTS: 1 MiB').toBe(8)
     expect(data.readUInt16LE(78), 'CNTLID').toBe(7)
     expect(data.readUInt32LE(80), 'VER').toBe(0x20000)
     expect(data.readUInt32LE(88), 'RTD3E').toBe(5_000_000)
-    expect(data.readUInt32LE(92), 'OAES: namespace attributes').toBe(1 << 8)
+    expect(data.readUInt32LE(92), 'OAES: namespace attributes, ANA').toBe(0x900)
     expect(data.readUInt32LE(96), 'CTRATT: 128-bit HOSTID, TBKAS').toBe(0x41)
     expect(data.readUInt8(111), 'CNTRLTYPE').toBe(1)
     expect(data.readUInt16LE(128), 'CRDT1').toBe(0)
@@ -89,7 +89,8 @@ describe('controller, CNS 01h', () => {
     expect(data.readUInt8(262), 'ELPE').toBe(63)
     expect(data.readUInt16LE(320), 'KAS: 1 s').toBe(10)
     expect(data.readUInt32LE(328), 'SANICAP').toBe(0)
-    expect(data.readUInt32LE(344), 'ANAGRPMAX').toBe(0)
+    expect([data.readUInt8(342), data.readUInt8(343)], 'ANATT, ANACAP: five states').toEqual([10, 0x1f])
+    expect([data.readUInt32LE(344), data.readUInt32LE(348)], 'ANAGRPMAX, NANAGRPID').toEqual([128, 128])
   })
 
   test('NVM', () => {
@@ -136,7 +137,7 @@ describe('namespace, CNS 00h', () => {
     expect(data.readUInt8(33), 'DLFEAT: zeroes, DEAC').toBe(0b1001)
     expect(data.readBigUInt64LE(48), 'NVMCAP').toBe(1048576n)
     for (const at of [64, 66, 68, 70, 72]) expect(data.readUInt16LE(at)).toBe(7)
-    expect(data.readUInt32LE(92), 'ANAGRPID').toBe(0)
+    expect(data.readUInt32LE(92), 'ANAGRPID').toBe(1)
     expect(data.readUInt8(99), 'NSATTR').toBe(0)
     expect(data.toString('hex', 104, 120)).toBe('f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff')
     expect(data.toString('hex', 128, 136)).toBe('0000090000000000')
@@ -235,7 +236,7 @@ describe('by command set', () => {
   })
 
   test('CNS 08h', () => {
-    expect(ask(8, 1).data.toString('hex', 0, 16)).toBe('00010000000000000000000000000100')
+    expect(ask(8, 1).data.toString('hex', 0, 16)).toBe('00010000010000000000000000000100')
     expect(ask(8, 5).data.readUInt8(8), 'NSATTR').toBe(1)
     expect(isZero(ask(8, 3).data)).toBe(true)
     expect(ask(8, 0).status).toBe(0x400b)

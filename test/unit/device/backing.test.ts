@@ -42,7 +42,7 @@ function rig(facts: Partial<FileFacts> = {}, errno = 0) {
 }
 
 const namespace = (backing: NamespaceConfig['backing'], more: Partial<NamespaceConfig> = {}): NamespaceConfig =>
-  ({ nsid: 1, backing, blockBytes: 512, uuid: '', nguid: '', readOnly: false, ...more })
+  ({ nsid: 1, backing, blockBytes: 512, uuid: '', nguid: '', readOnly: false, anaGroup: 1, ...more })
 const file = (path: string, bytes: number | null = null, create = false): NamespaceConfig['backing'] =>
   ({ kind: 'file', path, bytes, create })
 

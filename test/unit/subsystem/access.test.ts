@@ -44,7 +44,7 @@ function rig(rows = 4, discoveryNqn = DISCOVERY) {
       qid: 0, depth: 32, cntlid: 0xffff, keepAliveMs: 0, flowControlOff: false, hostNqn: HOST,
       hostId: HOST_ID, subsystemNqn: ANY, ...request,
     },
-    { reactor: 0, connection: connections++, serial: 1, remote: '', discoveryOnly: false, ...origin },
+    { reactor: 0, connection: connections++, serial: 1, remote: '', listener: '', discoveryOnly: false, ...origin },
   ).outcome
   /** CNTLID of a new, enabled controller. */
   const admit = (request: Partial<JoinRequest> = {}): number => {
@@ -93,7 +93,7 @@ describe('an admin queue', () => {
   ])('%s', (_what, request, origin) => {
     const { join, access } = rig()
     const subsystem = request.subsystemNqn ?? ANY
-    expect(join(request, origin)).toEqual({ admitted: true, cntlid: 1, controller: 0, subsystem })
+    expect(join(request, origin)).toEqual({ admitted: true, cntlid: 1, controller: 0, subsystem, listener: '' })
     expect(access.get(0)).toMatchObject({ cntlid: 1, index: 0, ending: '' })
   })
 

@@ -36,7 +36,6 @@ test('a count grows when what it stands for changes, and at no other time', () =
   const after = anaPaths(NAMESPACES, seven('change'), before)
   expect(after.map(({ changeCount }) => changeCount)).toEqual([1, 2])
   expect(after[1]!.groups.map(({ changeCount }) => changeCount)).toEqual([1, 2])
-  expect(changedPaths(before, after)).toEqual([SECOND])
   const more = anaPaths([...NAMESPACES, { nsid: 9, anaGroup: 1 }], seven('change'), after)
   expect(more.map(({ changeCount }) => changeCount)).toEqual([2, 3])
   expect(more[1]!.groups.map(({ changeCount }) => changeCount)).toEqual([3, 2])
@@ -74,4 +73,17 @@ test('a listener that is not there leads nowhere', () => {
   expect(pathState(paths, SECOND, 7)).toBe('inaccessible')
   expect(pathState(paths, FIRST, 7)).toBe('optimized')
   expect(pathState(paths, listenerKey({ address: '::1', port: 1 }), 7)).toBe('inaccessible')
+})
+
+test('news is a namespace with another state or group, not one that comes or goes', () => {
+  const before = anaPaths(NAMESPACES, BOTH, [])
+  const news = (namespaces: typeof NAMESPACES, choices = BOTH): string[] =>
+    changedPaths(before, anaPaths(namespaces, choices, before))
+  expect(news(NAMESPACES)).toEqual([])
+  expect(news(NAMESPACES, seven('change') as typeof BOTH)).toEqual([SECOND])
+  expect(news([...NAMESPACES, { nsid: 9, anaGroup: 1 }])).toEqual([])
+  expect(news(NAMESPACES.slice(1))).toEqual([])
+  expect(news([{ nsid: 3, anaGroup: 1 }, ...NAMESPACES.slice(1)])).toEqual([FIRST, SECOND])
+  const third = new Map([...BOTH, ['192.0.2.3 4420', ALWAYS_OPTIMIZED]])
+  expect(news(NAMESPACES, third), 'nobody came through a listener that is new').toEqual([])
 })

@@ -20,7 +20,7 @@ const subsystem = (
   kind: SubsystemSnapshot['kind'] = 'nvm',
 ): SubsystemSnapshot => ({
   nqn, kind, endpoints, hosts, serial: 'S', model: 'M', namespaces: [], mdtsBytes: 1 << 20,
-  inCapsuleBytes: 0, queueDepthMax: 128, ioQueuesMax: 8, controllers: ANY_CONTROLLER,
+  inCapsuleBytes: 0, queueDepthMax: 128, ioQueuesMax: 8, controllers: ANY_CONTROLLER, paths: [],
 })
 
 const target = (...nvm: SubsystemSnapshot[]): TargetSnapshot => {
