@@ -16,6 +16,7 @@ import { endpointOf, type Listeners } from './tcp/listener.ts'
 import { listenerKey } from './subsystem/ana.ts'
 import type { Access, ControllerRecord, QueueRecord } from './subsystem/access.ts'
 import type { Change, ToControl, ToReactor } from './reactor/messages.ts'
+import type { Registrations } from './subsystem/registration.ts'
 import { errnoName, type Shim } from './shim/shim.ts'
 import type { EventName } from './wire/event.ts'
 
@@ -34,6 +35,7 @@ export type ControlPlaneParts = {
   readonly reactors: readonly ReactorHandle[]
   readonly listeners: Listeners
   readonly keys: Keys
+  readonly registrations: Pick<Registrations, 'manage' | 'forget'>
 }
 
 export class ControlPlane {
@@ -178,6 +180,8 @@ export class ControlPlane {
         return this.#abort(message)
       case 'aborted':
         return this.#post(message.replyTo, { type: 'aborted', slot: message.slot, done: message.done })
+      case 'manage-discovery':
+        return void this.#manageDiscovery(message)
       case 'device-error':
         return this.#deviceError(message)
       case 'changed':
@@ -317,6 +321,7 @@ export class ControlPlane {
     if (ioQueues(controller) !== 0) {
       this.#broadcast({ type: 'drop', controller: controller.index, admin: false, reason: why })
     }
+    if (!this.#stopping) void this.#parts.registrations.forget(controller)
   }
 
   #queueError(queue: QueueRecord, remote: string, reason: string): void {
@@ -351,6 +356,13 @@ export class ControlPlane {
     const queue = this.#parts.access.get(controller)?.queues.get(qid)
     if (queue === undefined) this.#post(reactor, { type: 'aborted', slot, done: false })
     else this.#post(queue.reactor, { type: 'abort', replyTo: reactor, slot, controller, qid, cid })
+  }
+
+  /** What a host registers with a central discovery controller; answered when all reactors tell it. */
+  async #manageDiscovery({ reactor, slot, controller, task, information }: Message<'manage-discovery'>): Promise<void> {
+    const { access, registrations } = this.#parts
+    const status = await registrations.manage(task, information, access.get(controller))
+    this.#post(reactor, { type: 'discovery-managed', slot, status })
   }
 
   #deviceError({ subsystem, nsid, path, errno, operation }: Message<'device-error'>): void {

@@ -141,6 +141,9 @@ class ReactorThread {
     const admin = new AdminExecutor({
       arena, slots, pages, shared, catalogue, events, aborts: this.#aborts,
       reached: (queue) => connections.all[queue.connection]!.local,
+      manageDiscovery: (slot, controller, task, information) => this.#post({
+        type: 'manage-discovery', reactor, slot: slot.index, controller: controller.index, task, information,
+      }),
     })
     const admission = new Admission({
       arena, slots, work, completer, transfers, fabrics, admin, io: this.#io, aborts: this.#aborts,
@@ -291,6 +294,8 @@ class ReactorThread {
         return
       case 'aborted':
         return this.#aborted(this.#slots.all[message.slot]!, message.done)
+      case 'discovery-managed':
+        return this.#completer.finish(this.#slots.all[message.slot]!, message.status)
       case 'change':
         return this.#change(message.change, () => this.#post({ type: 'changed', id: message.id }))
       case 'event': {

@@ -24,6 +24,7 @@ import { Access } from './subsystem/access.ts'
 import { ALWAYS_OPTIMIZED } from './subsystem/ana.ts'
 import { portsWith } from './subsystem/discovery.ts'
 import { type AnaWish, Paths } from './subsystem/paths.ts'
+import { Registrations } from './subsystem/registration.ts'
 import { ANY_CONTROLLER, type Endpoint, type SubsystemSnapshot, type TargetSnapshot } from './subsystem/subsystem.ts'
 import { Backings, type OpenBacking } from './device/backing.ts'
 import { Listeners } from './tcp/listener.ts'
@@ -149,8 +150,9 @@ async function assemble(
   })))
   if (config.engine === 'auto' && reactors[0]!.engine === ENGINE.EPOLL) log.warning(NO_RING)
   for (const { note } of facts) if (note !== '') log.warning(`${note}.`)
+  const registrations = new Registrations((next) => model.apply(next), (sentence, told) => log.notice(sentence, told))
   const plane = new ControlPlane({
-    shim, access, shared, records, log, reactors, listeners, keys: new Keys(keysOf(config)),
+    shim, access, shared, records, log, reactors, listeners, registrations, keys: new Keys(keysOf(config)),
   })
   const tell = (): void => plane.logStatistics()
   process.on(STATISTICS_SIGNAL, tell)
@@ -249,9 +251,9 @@ function snapshotOf(
   }))
   const first = config.subsystems[0]
   subsystems.push({
-    ...common, kind: 'discovery', nqn: service.nqn, serial: first?.serial ?? '', model: first?.model ?? 'weft',
-    hosts: service.hosts, endpoints: [...discovery, ...serving], namespaces: [], controllers: ANY_CONTROLLER,
-    paths: [],
+    ...common, kind: 'discovery', central: service.central, nqn: service.nqn,
+    serial: first?.serial ?? '', model: first?.model ?? 'weft', hosts: service.hosts,
+    endpoints: [...discovery, ...serving], namespaces: [], controllers: ANY_CONTROLLER, paths: [],
   })
   return {
     generation: 1, firmware: version().slice(0, 8), subsystems,

@@ -59,7 +59,9 @@ export type DaemonConfig = {
   reactors?: number
   engine?: 'auto' | 'uring' | 'epoll'
   listeners?: Endpoint[]
-  discovery?: Endpoint[] | false | { nqn?: string; listeners?: Endpoint[] | false; hosts?: HostsConfig }
+  discovery?: Endpoint[] | false | {
+    nqn?: string; listeners?: Endpoint[] | false; hosts?: HostsConfig; central?: boolean
+  }
   referrals?: { address: string; port?: number; subnqn?: string; hosts?: string[] }[]
   subsystems?: SubsystemConfig[]
   limits?: Record<string, number | string>

@@ -69,6 +69,7 @@ export function complete(written: Written, around: Surroundings, keys: WrittenKe
       nqn: service.nqn ?? DISCOVERY_NQN,
       hosts: hostsOf(service.hosts),
       keys: keys.discovery,
+      central: service.central ?? false,
       referrals: (written.referrals ?? []).map(({ subnqn, hosts, ...place }) => ({
         endpoint: endpointOf(place, DISCOVERY_PORT), nqn: subnqn ?? DISCOVERY_NQN,
         hosts: hostsOf(hosts),

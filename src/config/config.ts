@@ -38,6 +38,8 @@ export type DiscoveryServiceConfig = {
   readonly hosts: readonly string[] | null
   /** Of those of them that have to authenticate. */
   readonly keys: readonly HostKeys[]
+  /** Others may register what they have with it. */
+  readonly central: boolean
   readonly referrals: readonly Referral[]
 }
 

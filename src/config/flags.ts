@@ -72,6 +72,7 @@ class FlagReader {
     if (name === '--listen') return this.#endpoint('listeners', name, value)
     if (name === '--discovery') return this.#discovery(name, value)
     if (name === '--discovery-nqn') return this.#discoveryKey('nqn', name, value)
+    if (name === '--central') return this.#discoveryKey('central', name, true)
     if (name === '--referral') return this.#remote('referrals', name, value)
     const limit = LIMIT_KEYS[name]
     if (limit !== undefined) {

@@ -115,7 +115,7 @@ const remote = {
 }
 
 const discoveryForm = 'false, a list of {"address", "port"}, '
-  + 'or an object with: nqn, listeners, hosts'
+  + 'or an object with: nqn, listeners, hosts, central'
 const discoveryEndpoints = list(endpoint, LIMITS.endpoints)
   .min(1, { error: 'false, or at least one endpoint' })
 
@@ -125,6 +125,7 @@ const discoverySchema = section({
     error: 'false, or a list of {"address", "port"}',
   }).optional(),
   hosts: hosts.optional(),
+  central: flag.optional(),
 })
 
 export const configSchema = section({

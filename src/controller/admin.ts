@@ -1,5 +1,6 @@
 /**
- * Admin commands: Identify, Get Log Page, Set and Get Features, Abort, Asynchronous Event Request, Keep Alive.
+ * Admin commands: Identify, Get Log Page, Set and Get Features, Abort, Asynchronous Event Request, Keep Alive,
+ * and, with the control plane's help, Discovery Information Management.
  * admit calls it for queue 0; the tables and payloads are in identify, log-page and features.
  * NVMe Base 2.0, 5. Rare commands: this file may allocate.
  *
@@ -14,11 +15,12 @@ import { anaLog, pathAt } from '../subsystem/ana.ts'
 import { discoveryLog, discoveryWish } from '../subsystem/discovery.ts'
 import type { Endpoint, TargetSnapshot } from '../subsystem/subsystem.ts'
 import { CNS, IDENTIFY_NAMESPACE } from '../wire/identify.ts'
+import { DISCOVERY_INFORMATION_BYTES } from '../wire/discovery-information.ts'
 import { takeBits } from '../wire/layout.ts'
 import { ANA_RGO } from '../wire/log-page.ts'
 import {
-  ABORT, ADMIN_OPCODE, GET_FEATURES, GET_LOG_PAGE, GET_LOG_PAGE_LSP_RAE, GET_LOG_PAGE_OT, IDENTIFY, IDENTIFY_BYTES,
-  SET_FEATURES, SET_FEATURES_SV, SQE,
+  ABORT, ADMIN_OPCODE, DISCOVERY_INFORMATION_MANAGEMENT, GET_FEATURES, GET_LOG_PAGE, GET_LOG_PAGE_LSP_RAE,
+  GET_LOG_PAGE_OT, IDENTIFY, IDENTIFY_BYTES, SET_FEATURES, SET_FEATURES_SV, SQE,
 } from '../wire/sqe.ts'
 import { STATUS } from '../wire/status.ts'
 import { putU64 } from '../wire/value.ts'
@@ -42,6 +44,7 @@ const FROM_HOST = 1
 const NSID_WORD = SQE.nsid >> 2
 const CDW10_WORD = GET_FEATURES.fid >> 2
 const SELECT_BITS = [0, 3] as const
+const TASK_BITS = [0, 4] as const
 
 export type AdminParts = {
   readonly arena: Arena
@@ -54,6 +57,8 @@ export type AdminParts = {
   readonly events: Events
   /** The address that the host of this queue connected to. */
   readonly reached: (queue: Queue) => Endpoint
+  /** Takes it to the control plane; the slot is finished when its answer is there. */
+  readonly manageDiscovery: (slot: Slot, controller: Controller, task: number, information: Uint8Array) => void
 }
 
 export class AdminExecutor implements Executor {
@@ -76,14 +81,20 @@ export class AdminExecutor implements Executor {
     return outcome
   }
 
-  /** The data of Set Features are there. */
+  /** The data of the command are there. */
   run(slot: Slot, queue: Queue): Outcome {
-    const { arena, slots } = this.#parts
+    const { arena, slots, manageDiscovery } = this.#parts
     const at = slot.buffer
     const payload = arena.bytes.slice(at, at + slot.bytes)
     const sqe = slot.index * SQE_WORDS * 4
+    const view = new DataView(slots.sqe.buffer)
+    if (slot.opcode === ADMIN_OPCODE.DISCOVERY_INFORMATION_MANAGEMENT) {
+      const task = takeBits(view.getUint8(sqe + DISCOVERY_INFORMATION_MANAGEMENT.tas), TASK_BITS)
+      manageDiscovery(slot, queue.controller!, task, payload)
+      return PENDING
+    }
     const outcome = this.#setFeature(slot, queue.controller!, sqe, payload)
-    if (outcome > 0) this.#failed(slot, queue.controller!, outcome, new DataView(slots.sqe.buffer), sqe)
+    if (outcome > 0) this.#failed(slot, queue.controller!, outcome, view, sqe)
     return outcome
   }
 
@@ -113,6 +124,9 @@ export class AdminExecutor implements Executor {
         return this.#parts.events.hold(slot, admin)
       case ADMIN_OPCODE.ABORT:
         return this.#abort(slot, controller, admin, w)
+      case ADMIN_OPCODE.DISCOVERY_INFORMATION_MANAGEMENT:
+        if (slot.bytes < DISCOVERY_INFORMATION_BYTES) return STATUS.DATA_SGL_LENGTH_INVALID
+        return this.#wantData(slot, w, slot.bytes)
       default:
         return STATUS.INVALID_OPCODE
     }
@@ -175,12 +189,18 @@ export class AdminExecutor implements Executor {
   }
 
   #startSetFeature(slot: Slot, controller: Controller, admin: AdminState, w: number): Outcome {
-    const { arena, slots, pages } = this.#parts
+    const { arena } = this.#parts
     const fid = arena.view.getUint8(w * 4 + SET_FEATURES.fid)
     const bytes = featureBytes(admin.features, fid)
     if (bytes === 0 || slot.bytes === 0) {
       return this.#setFeature(slot, controller, w * 4, new Uint8Array(0), arena.view)
     }
+    return this.#wantData(slot, w, bytes)
+  }
+
+  /** Keeps the command until its data have come. */
+  #wantData(slot: Slot, w: number, bytes: number): Outcome {
+    const { arena, slots, pages } = this.#parts
     if (slot.bytes !== bytes || slot.direction !== FROM_HOST) return STATUS.DATA_SGL_LENGTH_INVALID
     const at = pages.take(bytes)
     if (at === -1) return STALL

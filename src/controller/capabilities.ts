@@ -16,7 +16,8 @@ import { CQE } from '../wire/cqe.ts'
 import { NVME_VERSION } from '../wire/fabrics.ts'
 import { FID } from '../wire/feature.ts'
 import {
-  ANACAP_BITS, CMIC_BITS, CNTRLTYPE, CTRATT_BITS, DLFEAT_BITS, type IDENTIFY_CONTROLLER, type IDENTIFY_NAMESPACE,
+  ANACAP_BITS, CMIC_BITS, CNTRLTYPE, CTRATT_BITS, DCTYPE, DLFEAT_BITS, type IDENTIFY_CONTROLLER,
+  type IDENTIFY_NAMESPACE,
   LPA_BITS, NSFEAT_BITS, ONCS_BITS, SGLS_BITS, VWC_BITS,
 } from '../wire/identify.ts'
 import { putBits } from '../wire/layout.ts'
@@ -82,8 +83,7 @@ export const DISCOVERY_ROWS: readonly ControllerRow[] = [
   ['cntrltype', () => CNTRLTYPE.DISCOVERY],
   ['oaes', () => noticesSupported('discovery')],
   ['lpa', () => putBits(LPA_BITS.extended, 1)],
-  // A direct discovery controller, that is, one that knows its own target only.
-  ['dctype', () => 1],
+  ['dctype', ({ subsystem }) => subsystem.central === true ? DCTYPE.CENTRAL : DCTYPE.DIRECT],
 ]
 
 export const IO_ROWS: readonly ControllerRow[] = [

@@ -46,6 +46,9 @@ export const ADMIN_COMMANDS: readonly Command[] = [
   command(ADMIN_OPCODE.GET_FEATURES, 'Get Features', BOTH),
   command(ADMIN_OPCODE.ASYNC_EVENT_REQUEST, 'Asynchronous Event Request', BOTH),
   command(ADMIN_OPCODE.KEEP_ALIVE, 'Keep Alive', BOTH),
+  command(ADMIN_OPCODE.DISCOVERY_INFORMATION_MANAGEMENT, 'Discovery Information Management', {
+    discovery: true, when: ({ central }) => central === true,
+  }),
   command(FABRICS_OPCODE, 'Fabrics', BOTH),
 ]
 

@@ -71,6 +71,9 @@ export type ToControl =
   | { readonly type: 'abort'; readonly reactor: number; readonly slot: number; readonly controller: number;
       readonly qid: number; readonly cid: number }
   | { readonly type: 'aborted'; readonly replyTo: number; readonly slot: number; readonly done: boolean }
+  /** Discovery Information Management, to be answered by 'discovery-managed'. */
+  | { readonly type: 'manage-discovery'; readonly reactor: number; readonly slot: number;
+      readonly controller: number; readonly task: number; readonly information: Uint8Array }
   | { readonly type: 'device-error'; readonly subsystem: string; readonly nsid: number; readonly path: string;
       readonly errno: number; readonly operation: string }
   /** Change `id` is in force on this reactor. */
@@ -104,6 +107,7 @@ export type ToReactor =
   | { readonly type: 'abort'; readonly replyTo: number; readonly slot: number; readonly controller: number;
       readonly qid: number; readonly cid: number }
   | { readonly type: 'aborted'; readonly slot: number; readonly done: boolean }
+  | { readonly type: 'discovery-managed'; readonly slot: number; readonly status: number }
   | { readonly type: 'change'; readonly id: number; readonly change: Change }
   /** Something happened that the host of this reactor's controller may want to know. */
   | { readonly type: 'event'; readonly controller: number; readonly event: EventName; readonly nsid: number }

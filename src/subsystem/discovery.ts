@@ -61,7 +61,7 @@ export function discoveryLog(
 ): Uint8Array {
   const { extended, portLocal } = wish
   const entries = discoveryEntries(target, hostNqn, reached, portLocal)
-  const registered = portLocal ? [] : target.discovery.registered
+  const registered = portLocal ? [] : target.discovery.registered.filter(({ kind }) => kind === 'subsystem')
   const tailBytes = extended ? EXTENDED_ENTRY_TAIL_BYTES : 0
   const attributeBytes = extended
     ? registered.reduce((sum, { attributes }) => sum + attributes.length, 0) : 0

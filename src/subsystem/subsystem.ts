@@ -100,6 +100,8 @@ export type Referral = {
 export type RegisteredEntry = {
   /** NQN of who registered it. */
   readonly entity: string
+  /** A host is none that others connect to, and is not in the discovery log. */
+  readonly kind: 'subsystem' | 'host'
   /** As it stands in the discovery log, 1024 bytes. */
   readonly base: Uint8Array
   readonly attributeCount: number

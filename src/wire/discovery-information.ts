@@ -1,7 +1,7 @@
 /**
  * Discovery information: extended discovery log entries, and the Discovery Information Management
  * command that registers entries with a central discovery controller. Tables only;
- * subsystem/registration.ts reads them; subsystem/discovery.ts and discovery/ write them.
+ * subsystem/discovery-information.ts reads them, subsystem/discovery.ts and discovery/ write them.
  * NVMe Base 2.0, Discovery log; Discovery Information Management command.
  *
  *   data:   ┌ header 1024: who registers ┬ entry ┬ entry …        (basic: 1024 bytes each)

@@ -388,6 +388,19 @@ export const REQUIREMENTS: readonly Requirement[] = [
       + 'tells it in its entry and in Identify Controller.'],
   ['DSC-15', 'FAB: Discovery controller',
     'Connect of an I/O queue is refused with 1/82h, also where only discovery is offered.'],
+  ['DSC-16', 'BASE: Discovery Information Management',
+    'What is registered with a central discovery controller is listed for every host until it is '
+      + 'deregistered, with the attributes that came with it.'],
+  ['DSC-17', 'BASE: Discovery Information Management',
+    'What cannot be registered fails with 0/02h, 1/2Fh or 1/32h and changes nothing.'],
+  ['DSC-18', 'BASE: Discovery Information Management',
+    'DCTYPE says whether a discovery controller is a central one; a direct one has no such command.'],
+  ['DSC-19', 'BASE: Discovery Information Management',
+    'What a host registers over a connection that it keeps alive goes with that connection.'],
+  ['DSC-20', 'BASE: Discovery Log Page Change',
+    'A change of the log is told once, 2/F0h/70h, to those who asked for it and see it; reading '
+      + 'the log without RAE makes the next change news again.'],
+  ['DSC-21', 'BASE: Discovery Log Page', 'GENCTR is another one after each change of the log.'],
   // ---- Disconnect, access
   ['DIS-01', 'FAB: Disconnect',
     'Disconnect on an I/O queue succeeds, and the QID can be connected again.'],
@@ -478,6 +491,4 @@ export const REQUIREMENTS: readonly Requirement[] = [
   ['NYI-05', 'BASE: Namespace attribute events',
     'The changed namespace list and its asynchronous event.'],
   ['NYI-06', 'NVM: Write Uncorrectable', 'The optional command that is not offered.'],
-  ['NYI-07', 'BASE: Discovery events',
-    'The discovery log change event on a persistent discovery controller.'],
 ]

@@ -65,8 +65,16 @@ function rig(count = 2) {
     load: () => null, save: async (nqn, { running }) => { kept.push([nqn, running]) },
   }, 0)
   records.adopt([SUBSYSTEM])
+  const forgotten: unknown[] = []
+  const registrations = {
+    manage: async (...asked: unknown[]) => {
+      told.push({ event: 'manage', facts: { asked } })
+      return 0x412f
+    },
+    forget: async (association: unknown) => { forgotten.push(association) },
+  }
   const plane = new ControlPlane({
-    shim, access, shared, records, log, listeners, keys: new Keys(),
+    shim, access, shared, records, log, listeners, registrations, keys: new Keys(),
     reactors: reactors.map((worker, index) => ({ worker, shim: 70 + index, engine: 1 })),
   } as unknown as ControlPlaneParts)
   const send = (message: ToControl, from = 0): void => { reactors[from]!.emit('message', message) }
@@ -95,6 +103,7 @@ function rig(count = 2) {
   }
   const events = (): string[] => told.map(({ event }) => event)
   return {
+    forgotten,
     plane, reactors, shared, access, kept, told, events, woken, closed, send, join, gone, ready, takeAll, associate,
   }
 }
@@ -295,6 +304,23 @@ describe('Connect', () => {
     gone(1, 2)
     expect(queues()).toBe(1)
   })
+})
+
+test('what is registered is managed for its host, answered, and forgotten with the association', async () => {
+  const { send, join, gone, takeAll, told, forgotten, access } = rig()
+  join(0, 0, 0)
+  const record = access.get(0)
+  takeAll()
+  const information = Uint8Array.from([1, 2, 3])
+  send({ type: 'manage-discovery', reactor: 0, slot: 9, controller: 0, task: 2, information })
+  await Promise.resolve()
+  expect(told.at(-1)).toEqual({ event: 'manage', facts: { asked: [
+    2, information, record,
+  ] } })
+  await Promise.resolve()
+  expect(takeAll()[0]).toEqual([{ type: 'discovery-managed', slot: 9, status: 0x412f }])
+  gone(0, 0)
+  expect(forgotten).toEqual([record])
 })
 
 describe('the end of a controller', () => {

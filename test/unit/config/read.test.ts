@@ -39,7 +39,7 @@ describe('what is left out', () => {
       listeners: [{ address: '127.0.0.1', port: 4420 }],
       discovery: [{ address: '127.0.0.1', port: 8009 }],
       discoveryRequired: false, state: '/state',
-      discoveryService: { nqn: WELL_KNOWN, hosts: null, keys: [], referrals: [] },
+      discoveryService: { nqn: WELL_KNOWN, hosts: null, keys: [], central: false, referrals: [] },
       subsystems: [],
     })
   })
@@ -162,7 +162,7 @@ test('a whole configuration is taken as it is', () => {
     limits: { connections: 10, queueDepth: 64, ioQueues: 4, inCapsuleBytes: 4096,
       maxTransferBytes: 2097152, bufferBytes: 16777216 },
     listeners: [{ address: '0.0.0.0', port: 1 }], discovery: [], discoveryRequired: false,
-    discoveryService: { nqn: WELL_KNOWN, hosts: null, keys: [], referrals: [] },
+    discoveryService: { nqn: WELL_KNOWN, hosts: null, keys: [], central: false, referrals: [] },
     state: '/srv/kept',
     subsystems: [{
       nqn: NQN, serial: 'S1', model: 'M 1', hosts: [NQN], keys: [], namespaces: [],

@@ -171,7 +171,7 @@ describe('what a host may ask for', () => {
   const endpoints = [on('0.0.0.0'), on('192.0.2.6', 4421), on('192.0.2.5', 4422)]
   const attributes = Uint8Array.from([1, 0, 4, 0, 0x61, 0x62, 0x63, 0x64])
   const registered = [{
-    entity: 'nqn.there', base: new Uint8Array(1024).fill(7), attributeCount: 1, attributes,
+    entity: 'nqn.there', kind: 'subsystem' as const, base: new Uint8Array(1024).fill(7), attributeCount: 1, attributes,
   }]
   const told = telling({
     registered, referrals: [{ endpoint: on('198.51.100.7'), nqn: DISCOVERY, hosts: null }],
