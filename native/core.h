@@ -24,8 +24,8 @@
 
 enum {
   SHIMS_MAX = 256,         /* in one process */
-  REGIONS_MAX = 1024,      /* besides region 0 */
-  FILES_MAX = 1024,
+  REGIONS_MAX = 4096,      /* besides region 0 */
+  FILES_MAX = 4096,
   ACCEPTORS_MAX = 64,      /* listeners that one shim accepts on */
   IOVECS_MAX = 1024,       /* of one send; the kernel's own limit (UIO_MAXIOV) */
   SEND_BYTES = 1 << 20,    /* a send gathers no further entry beyond this */

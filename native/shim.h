@@ -212,7 +212,7 @@ SHIM_API int32_t shim_address(int32_t socket, int32_t remote, char *out);
 /* ---- memory ---------------------------------------------------------------------------------- */
 
 /* Any thread. Zeroed memory, pages given when touched; huge pages where the system has them to
- * spare (huge = 1). Returns a region id >= 1, or -errno. At most 1024 regions at a time. */
+ * spare (huge = 1). Returns a region id >= 1, or -errno. At most 4096 regions at a time. */
 SHIM_API int32_t shim_region_create(double bytes, int32_t huge);
 /* Any thread. A region keeps its address and what is in it; further bytes are zero. -ENOMEM: there is
  * no room behind it (a huge one may grow to 64 GiB, or to four times what it was made with). Nobody

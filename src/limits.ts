@@ -43,9 +43,20 @@ export type Limits = Sizing & {
 }
 
 const PAGE_BYTES = 4096
+const TX_ENTRY_BYTES = 64
+/** Its control block, and its places in the lists of those that are ready and touched. */
+const CONTROL_BYTES = 72
 /** C2HData and CapsuleResp, or R2T and CapsuleResp; a host that takes several R2Ts has fewer commands. */
 export const TX_ENTRIES_A_SLOT = 2
-const SLOTS_A_REACTOR = 16384
+/** With 65535 tags of R2Ts, 8 Ki commands may have two open at a time. */
+const SLOTS_MAX = 56 * 1024
+const TAGS_MAX = 65535
+/** The whole arena, and so every offset in it, is an int32: native/arena.c. */
+const ARENA_BYTES_MAX = 0x7ffff000
+const RX_BYTES = 256 * 1024
+const RX_BYTES_MIN = 64 * 1024
+/** Header, completions, copies, ops, scratch, and what aligns them. */
+const ARENA_FIXED_BYTES = 8 * 1024 * 1024
 const NAMESPACES = 1024
 const SUBSYSTEMS = 1024
 /** Buffers hold at least so many of the largest transfers: one is reserved, a Compare takes two. */
@@ -55,19 +66,19 @@ const TRANSFERS_MIN = 8
 export function limitsOf(sizing: Sizing): Limits {
   // Hosts send the next command as soon as they see an answer, before we know that it has left.
   const connectionSlots = powerOfTwo(2 * Math.max(128, sizing.queueDepth))
-  const capsuleBytes = Math.max(sizing.inCapsuleBytes, 8192) + 256
-  return {
+  const slots = Math.min(SLOTS_MAX, sizing.connections * connectionSlots)
+  const limits = {
     ...sizing,
-    rxBytes: Math.max(256 * 1024, powerOfTwo(2 * capsuleBytes)),
+    rxBytes: RX_BYTES,
     txEntries: connectionSlots * TX_ENTRIES_A_SLOT,
     copiesMax: 8192,
-    opsMax: SLOTS_A_REACTOR,
+    opsMax: slots,
     socketBufferBytes: 4 * 1024 * 1024,
     bufferBytes: roundUp(Math.max(sizing.bufferBytes, TRANSFERS_MIN * sizing.maxTransferBytes), PAGE_BYTES),
-    adminBufferBytes: 8 * 1024 * 1024,
-    slots: SLOTS_A_REACTOR,
+    adminBufferBytes: Math.max(8 * 1024 * 1024, TRANSFERS_MIN * sizing.maxTransferBytes),
+    slots,
     connectionSlots,
-    transfers: SLOTS_A_REACTOR * TX_ENTRIES_A_SLOT,
+    transfers: Math.min(TAGS_MAX, slots * TX_ENTRIES_A_SLOT),
     commandTransfers: TX_ENTRIES_A_SLOT,
     transferBytes: 64 * 1024,
     controllers: 1024,
@@ -75,6 +86,34 @@ export function limitsOf(sizing: Sizing): Limits {
     subsystems: SUBSYSTEMS,
     namespaceIndices: 2 * NAMESPACES,
   }
+  const least = rxBytesMin(sizing.inCapsuleBytes)
+  let rxBytes = Math.max(RX_BYTES, least)
+  while (rxBytes > least && arenaBytes({ ...limits, rxBytes }) > ARENA_BYTES_MAX) rxBytes /= 2
+  return { ...limits, rxBytes }
+}
+
+/** Connections that a reactor can have, sized otherwise like this; 0: not even one. */
+export function connectionsThatFit(sizing: Sizing): number {
+  const limits = limitsOf(sizing)
+  const least = { ...limits, rxBytes: rxBytesMin(sizing.inCapsuleBytes) }
+  const rest = ARENA_BYTES_MAX - arenaBytes({ ...least, connections: 0 })
+  return Math.max(0, Math.floor(rest / connectionBytes(least)))
+}
+
+/** Of one connection in the arena: its receive ring is mapped twice in a row. Pages appear when touched. */
+export function connectionBytes({ txEntries, rxBytes }: Pick<Limits, 'txEntries' | 'rxBytes'>): number {
+  return CONTROL_BYTES + txEntries * TX_ENTRY_BYTES + 2 * rxBytes
+}
+
+/** As native/arena.c lays it out, and not less. */
+function arenaBytes(limits: Limits): number {
+  const { connections, bufferBytes, adminBufferBytes } = limits
+  return ARENA_FIXED_BYTES + connections * connectionBytes(limits) + bufferBytes + adminBufferBytes
+}
+
+/** A whole capsule and a good part of the next. */
+function rxBytesMin(inCapsuleBytes: number): number {
+  return Math.max(RX_BYTES_MIN, powerOfTwo(2 * (Math.max(inCapsuleBytes, 8192) + 256)))
 }
 
 /** The words of struct shim_limits. */

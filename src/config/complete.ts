@@ -33,7 +33,7 @@ const DEFAULT_ADDRESS = '127.0.0.1'
 const LIMITS = {
   connections: 1024,
   queueDepth: 1024,
-  ioQueues: 64,
+  ioQueues: 128,
   inCapsule: 16 * 1024,
   maxTransfer: 1024 * 1024,
   buffers: 64 * 1024 * 1024,

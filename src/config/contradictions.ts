@@ -5,10 +5,12 @@
  * It looks at the input itself and skips whatever has not the right type (schema.ts complains about
  * that), so that both kinds of mistake are reported at once.
  */
+import { connectionBytes, connectionsThatFit, limitsOf } from '../limits.ts'
 import { CNTLID_MAX, CNTLID_MIN } from '../wire/fabrics.ts'
 import { mistake } from './mistake.ts'
 import type { Mistake, Path } from './mistake.ts'
-import { parseSize } from './size.ts'
+import type { LimitsConfig } from './config.ts'
+import { formatSize, parseSize } from './size.ts'
 
 type Fields = Record<string, unknown>
 
@@ -163,6 +165,23 @@ function discoveryMistakes(input: Fields): Mistake[] {
     mistakes.push(mistake(['discovery', 'nqn'], discovery.nqn, 'a name that no subsystem has'))
   }
   return mistakes
+}
+
+/** What a reactor cannot have at one time, with all that was left out filled in. */
+export function oversized(limits: LimitsConfig): Mistake[] {
+  const sizing = { ...limits, engine: 0 }
+  const { connections, queueDepth, inCapsuleBytes, bufferBytes } = limits
+  const fit = connectionsThatFit(sizing)
+  if (fit >= connections) return []
+  const each = formatSize(connectionBytes(limitsOf({ ...sizing, connections: Math.max(1, fit) })))
+  if (fit === 0) {
+    return [mistake(['limits', 'buffers'], formatSize(bufferBytes),
+      'less: a reactor has 2 GiB for buffers and connections, and none of the latter fits beside them')]
+  }
+  return [mistake(['limits', 'connections'], connections,
+    `at most ${fit}: a reactor has 2 GiB, and each connection takes ${each} of it with a queueDepth of `
+    + `${queueDepth} and ${formatSize(inCapsuleBytes)} inCapsule. More fit with less of those, or of buffers; `
+    + 'connections are counted for each reactor')]
 }
 
 function repeatedEndpoints(path: Path, list: unknown): Mistake[] {

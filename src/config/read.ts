@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import type { Config } from './config.ts'
 import { complete } from './complete.ts'
 import type { Surroundings } from './complete.ts'
-import { contradictions } from './contradictions.ts'
+import { contradictions, oversized } from './contradictions.ts'
 import { machineId } from './identity.ts'
 import { readKeys } from './keys.ts'
 import { ConfigError, mistake, valueAt } from './mistake.ts'
@@ -56,5 +56,8 @@ export function readConfig(
   const read = parsed.success ? readKeys(parsed.data, around.folder) : null
   if (read !== null) mistakes.push(...read.mistakes)
   if (mistakes.length > 0) throw new ConfigError(source, mistakes, nameOf)
-  return complete(parsed.data!, around, read!.keys)
+  const config = complete(parsed.data!, around, read!.keys)
+  const beyond = oversized(config.limits)
+  if (beyond.length > 0) throw new ConfigError(source, beyond, nameOf)
+  return config
 }

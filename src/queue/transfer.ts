@@ -30,16 +30,20 @@ export class Transfers {
   readonly next: Int32Array
   readonly end: Int32Array
   readonly #free: Int32Array
+  /** R2Ts beside the first of their commands that may be open, and are: each slot finds a tag in any case. */
+  readonly #spareMax: number
+  #spareCount = 0
 
   constructor(
     slots: Slots, transport: Transport, count: number, transferBytes: number, commandTransfers: number,
   ) {
     assert(count > 0 && count <= 65535, 'tags fit 16 bits')
-    assert(count >= slots.count * commandTransfers, 'every slot can ask for all that it may')
+    assert(count >= slots.count, 'every slot can ask for its data')
     this.#slots = slots
     this.#transport = transport
     this.#transferBytes = transferBytes
     this.#commandTransfers = commandTransfers
+    this.#spareMax = count - slots.count
     this.count = count
     this.freeCount = count
     this.#slotIndex = new Int32Array(count).fill(CLOSED)
@@ -82,7 +86,6 @@ export class Transfers {
   close(tag: number, transfersMax: number): boolean {
     const slot = this.slotOf(tag)
     this.#release(tag)
-    slot.open -= 1
     if (slot.asked < slot.bytes) this.#ask(slot, transfersMax)
     if (slot.open !== 0) return false
     assert(slot.received === slot.bytes, 'what was asked for has been received')
@@ -100,6 +103,9 @@ export class Transfers {
   }
 
   #release(tag: number): void {
+    const slot = this.slotOf(tag)
+    slot.open -= 1
+    if (slot.open !== 0) this.#spareCount--
     this.#slotIndex[tag] = CLOSED
     this.#free[this.freeCount++] = tag
   }
@@ -110,6 +116,10 @@ export class Transfers {
     const piece = openMax === 1 ? bytes : this.#transferBytes
     let asked = slot.asked
     while (asked < bytes && slot.open < openMax) {
+      if (slot.open !== 0) {
+        if (this.#spareCount === this.#spareMax) break
+        this.#spareCount++
+      }
       const length = Math.min(piece, bytes - asked)
       const tag = this.#free[--this.freeCount]!
       this.#slotIndex[tag] = slot.index

@@ -33,7 +33,7 @@ describe('what is left out', () => {
     expect(config).toEqual({
       reactors: 3, cpus: null, poll: false, engine: 'auto',
       limits: {
-        connections: 1024, queueDepth: 1024, ioQueues: 64, inCapsuleBytes: 16384,
+        connections: 1024, queueDepth: 1024, ioQueues: 128, inCapsuleBytes: 16384,
         maxTransferBytes: 1048576, bufferBytes: 67108864,
       },
       listeners: [{ address: '127.0.0.1', port: 4420 }],
@@ -259,6 +259,18 @@ describe('mistakes', () => {
     [withNamespaces({ memory: '1M', anaGroup: 129 }), '.anaGroup: found 129, allowed: a whole number from 1 to 128'],
   ])('asymmetric access: %j', (input, sentence) => {
     expect(mistakesOf({ subsystems: [], ...input }).join('\n')).toContain(sentence)
+  })
+
+  test('4096 connections of depth 1024 fit a reactor', () => {
+    const limits = { connections: 4096, queueDepth: 1024 }
+    expect(read({ subsystems: [], limits }).limits).toMatchObject(limits)
+  })
+
+  test.each<[Record<string, unknown>, RegExp]>([
+    [{ connections: 4096, inCapsule: '256K' }, /^limits\.connections: found 4096, allowed: at most 8\d\d: a reactor has 2 GiB, and each connection takes 2\.25 MiB of it with a queueDepth of 1024 and 256 KiB inCapsule/],
+    [{ connections: 1, buffers: '2031M', inCapsule: '256K' }, /^limits\.buffers: found "1\.98 GiB", allowed: less: a reactor has 2 GiB/],
+  ])('what does not fit a reactor: %j', (limits, sentence) => {
+    expect(mistakesOf({ subsystems: [], limits }).join('\n')).toMatch(sentence)
   })
 
   test('two namespaces with one number, identifier or medium', () => {

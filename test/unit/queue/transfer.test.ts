@@ -9,14 +9,14 @@ import { ownerOf } from '../reactor/owner.ts'
 
 type Asked = { readonly cid: number; readonly tag: number; readonly offset: number; readonly bytes: number }
 
-function rig(transferBytes = 1000, perCommand = 2, slotCount = 4) {
+function rig(transferBytes = 1000, perCommand = 2, slotCount = 4, tags = slotCount * perCommand) {
   const slots = new Slots(slotCount)
   const asked: Asked[] = []
   const transport: Transport = {
     respond: () => {}, sendData: () => {},
     requestData: (slot, tag, offset, bytes) => { asked.push({ cid: slot.cid, tag, offset, bytes }) },
   }
-  const transfers = new Transfers(slots, transport, slotCount * perCommand, transferBytes, perCommand)
+  const transfers = new Transfers(slots, transport, tags, transferBytes, perCommand)
   const command = (
     bytes: number, transfersMax: number, more: { connection?: number; cid?: number } = {},
   ): Slot => {
@@ -137,6 +137,22 @@ test('a connection that goes leaves no tag; the others keep theirs', () => {
 test('a pool that is too small is our own mistake', () => {
   const slots = new Slots(4)
   const transport = {} as Transport
-  expect(() => new Transfers(slots, transport, 7, 1000, 2)).toThrow('all that it may')
+  expect(() => new Transfers(slots, transport, 3, 1000, 2)).toThrow('ask for its data')
   expect(() => new Transfers(slots, transport, 65536, 1000, 2)).toThrow('16 bits')
+})
+
+test('with few tags a command has to do with one; none goes without, and tags come back', () => {
+  const { slots: pool, command, take, arrive, transfers } = rig(1000, 2, 4, 5)
+  const slots = [0, 1, 2, 3].map((connection) => command(2000, 9, { connection }))
+  expect(slots.map(({ open }) => open)).toEqual([2, 1, 1, 1])
+  const asked = take()
+  expect(transfers.freeCount).toBe(0)
+  for (const each of asked.slice(0, 2)) arrive(each)
+  expect(transfers.close(asked[0]!.tag, 9)).toBe(false)
+  expect(transfers.close(asked[1]!.tag, 9)).toBe(true)
+  pool.free(slots[0]!)
+  const later = command(2000, 9)
+  expect(later.open, 'the spare tag is free again').toBe(2)
+  transfers.forget(0)
+  expect(transfers.freeCount).toBe(2)
 })
