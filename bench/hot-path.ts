@@ -53,7 +53,7 @@ const work = new Work(arena, limits.copiesMax, limits.opsMax)
 const adminAt = arena.buffersAt + limits.bufferBytes
 const buffers = new Buffers(arena.buffersAt, limits.bufferBytes)
 const pages = new Buffers(adminAt, limits.adminBufferBytes)
-const shim = { adopt: () => 0, release: () => 0, crc32c: () => 0, arenaCrc32c: () => 0 }
+const shim = { adopt: () => 0, release: () => 0, crc32c: () => 0, crc32cSeries: () => 0 }
 const connections = new Connections(arena, shim, limits.txEntries, limits.rxBytes)
 const connection = assemble(connections)
 const capsulesBytes = fillRing()

@@ -24,8 +24,25 @@ static uint8_t zeroes[PAD_BYTES_MAX];
 
 /* ---- sending -------------------------------------------------------------------------------- */
 
+/* The payload of an entry; NULL when it has none, or one outside of its region. */
+static uint8_t *payload_of(struct shim *shim, const int32_t *entry) {
+  int32_t bytes = entry[SHIM_T_BYTES];
+  if (bytes <= 0) return NULL;
+  return place(shim, entry[SHIM_T_REGION], entry[SHIM_T_LO], entry[SHIM_T_HI], (uint64_t)bytes);
+}
+
+/* The digest of a payload goes into its entry. next: the entry that is gathered after it, or NULL. */
+static void digest_payload(struct shim *shim, int32_t *entry, const uint8_t *payload,
+                           const int32_t *next) {
+  const uint8_t *next_payload = next ? payload_of(shim, next) : NULL;
+  size_t next_bytes = next_payload ? (size_t)next[SHIM_T_BYTES] : 0;
+  size_t bytes = (size_t)entry[SHIM_T_BYTES];
+  entry[SHIM_T_DATA_DIGEST] = (int32_t)crc32c_ahead(payload, bytes, next_payload, next_bytes);
+}
+
 /* Adds the iovecs of one entry at `iov`; returns how many, or -errno of a broken contract. */
-static int gather_entry(struct shim *shim, int32_t *entry, struct iovec *iov) {
+static int gather_entry(struct shim *shim, int32_t *entry, struct iovec *iov,
+                        const int32_t *next) {
   int32_t flags = entry[SHIM_T_FLAGS];
   uint32_t header_bytes = (uint32_t)entry[SHIM_T_HEADER_BYTES];
   uint32_t pad_bytes = (uint32_t)entry[SHIM_T_PAD_BYTES];
@@ -43,12 +60,11 @@ static int gather_entry(struct shim *shim, int32_t *entry, struct iovec *iov) {
   if (header_bytes) iov[n++] = (struct iovec){header, header_bytes};
   if (pad_bytes) iov[n++] = (struct iovec){zeroes, pad_bytes};
   if (!bytes) return n;
-  uint8_t *payload = place(shim, entry[SHIM_T_REGION], entry[SHIM_T_LO], entry[SHIM_T_HI],
-                           (uint64_t)bytes);
+  uint8_t *payload = payload_of(shim, entry);
   if (!payload) return -EFAULT;
   iov[n++] = (struct iovec){payload, (size_t)bytes};
   if (flags & SHIM_TX_DATA_DIGEST) {
-    entry[SHIM_T_DATA_DIGEST] = (int32_t)crc32c(payload, (size_t)bytes);
+    digest_payload(shim, entry, payload, next);
     iov[n++] = (struct iovec){entry + SHIM_T_DATA_DIGEST, 4};
   }
   return n;
@@ -68,8 +84,9 @@ static bool gather(struct shim *shim, struct connection *connection) {
   int n = 0;
   size_t bytes = 0;
   for (; head != tail && n <= IOVECS_MAX - IOVECS_OF_ENTRY && bytes < SEND_BYTES; head++) {
-    int added = gather_entry(shim, ring + (size_t)(head & (entries - 1)) * 16,
-                             connection->tx_iov + n);
+    int32_t *entry = ring + (size_t)(head & (entries - 1)) * 16;
+    const int32_t *next = ring + (size_t)((head + 1) & (entries - 1)) * 16;
+    int added = gather_entry(shim, entry, connection->tx_iov + n, head + 1 == tail ? NULL : next);
     if (added < 0) {
       breach(shim, added);
       return false;

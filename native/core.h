@@ -187,8 +187,24 @@ static inline uint8_t *place(const struct shim *shim, int32_t region, int32_t lo
 struct file_use { int fd; bool read_only; uint64_t bytes; };
 int file_use(int32_t file, struct file_use *use);
 
+/*
+ * Bytes that are read or written next are spread over a whole namespace, and a core that waits for
+ * one cache line after the other takes half as long again: whoever goes through bytes in steps of
+ * AHEAD_BYTES asks with each for the same step of what comes next (docs/adr/0006).
+ */
+enum { AHEAD_BYTES = 512, LINE_BYTES = 64 };
+static inline void ahead(const uint8_t *next, size_t next_bytes, size_t at, int write) {
+  size_t end = at + AHEAD_BYTES < next_bytes ? at + AHEAD_BYTES : next_bytes;
+  for (; at < end; at += LINE_BYTES) {
+    if (write) __builtin_prefetch(next + at, 1);
+    else __builtin_prefetch(next + at, 0);
+  }
+}
+
 /* crc32c.c */
 uint32_t crc32c(const uint8_t *from, size_t bytes);
+/* The same; meanwhile the lines at `next` come into the cache. */
+uint32_t crc32c_ahead(const uint8_t *from, size_t bytes, const uint8_t *next, size_t next_bytes);
 
 /* connection.c */
 void connection_visit(struct shim *shim, struct connection *connection);

@@ -135,9 +135,22 @@ ACCELERATED static uint32_t by_instruction(uint32_t crc, const uint8_t *from, si
 }
 #endif
 
-uint32_t crc32c(const uint8_t *from, size_t bytes) {
+/* All but the inversions at both ends. */
+static uint32_t extend(uint32_t crc, const uint8_t *from, size_t bytes) {
 #if defined(ACCELERATED)
-  if (accelerated) return ~by_instruction(~0u, from, bytes);
+  if (accelerated) return by_instruction(crc, from, bytes);
 #endif
-  return ~by_table(~0u, from, bytes);
+  return by_table(crc, from, bytes);
+}
+
+uint32_t crc32c(const uint8_t *from, size_t bytes) { return ~extend(~0u, from, bytes); }
+
+uint32_t crc32c_ahead(const uint8_t *from, size_t bytes, const uint8_t *next, size_t next_bytes) {
+  uint32_t crc = ~0u;
+  for (size_t at = 0; at < bytes; at += AHEAD_BYTES) {
+    size_t left = bytes - at;
+    ahead(next, next_bytes, at, 0);
+    crc = extend(crc, from + at, left < AHEAD_BYTES ? left : AHEAD_BYTES);
+  }
+  return ~crc;
 }

@@ -134,7 +134,21 @@ uint32_t shim_crc32c(int32_t region, int32_t lo, int32_t hi, int32_t bytes) {
   return digest(shim, region, lo, hi, bytes);
 }
 
-uint32_t shim_arena_crc32c(int32_t at, int32_t bytes) {
+int32_t shim_crc32c_series(int32_t at, int32_t bytes, int32_t stride, int32_t count,
+                           int32_t result_at) {
   struct shim *shim = shim_here;
-  return shim ? digest(shim, 0, at, 0, bytes) : 0;
+  if (!shim) return -EINVAL;
+  bool sound = bytes >= 0 && stride >= 0 && count > 0 && (result_at & 3) == 0;
+  uint64_t span = sound ? (uint64_t)(count - 1) * (uint64_t)stride + (uint64_t)bytes : 0;
+  const uint8_t *from = sound ? place(shim, 0, at, 0, span) : NULL;
+  uint8_t *result = sound ? place(shim, 0, result_at, 0, 4 * (uint64_t)count) : NULL;
+  if (!from || !result) {
+    breach(shim, -EFAULT);
+    return -EFAULT;
+  }
+  for (int32_t k = 0; k < count; k++, from += stride, result += 4) {
+    uint32_t crc = crc32c(from, (size_t)bytes);
+    memcpy(result, &crc, sizeof crc);
+  }
+  return 0;
 }

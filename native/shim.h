@@ -224,8 +224,11 @@ SHIM_API void *shim_region_address(int32_t region);     /* any thread; for koffi
  * that what they bring counts); the caller checks nothing, the shim checks bounds (0 when outside,
  * and the next shim_turn answers -EFAULT). */
 SHIM_API uint32_t shim_crc32c(int32_t region, int32_t lo, int32_t hi, int32_t bytes);
-/* The same in the arena, of bytes that no queued copy writes: two arguments, for speed. */
-SHIM_API uint32_t shim_arena_crc32c(int32_t at, int32_t bytes);
+/* CRC32C of `count` runs of `bytes` in the arena, each `stride` after the one before, of bytes that
+ * no queued copy writes: int32 number k of them to result_at + 4 * k, which is aligned. 0 or
+ * -EFAULT (a run or a result outside; the next shim_turn says so too). */
+SHIM_API int32_t shim_crc32c_series(int32_t at, int32_t bytes, int32_t stride, int32_t count,
+                                    int32_t result_at);
 
 /* ---- files ----------------------------------------------------------------------------------- */
 

@@ -14,7 +14,6 @@
 #include <string.h>
 
 enum { POLLS_PER_CLOCK = 16 }; /* spins between two looks at the clock */
-enum { COPY_CHUNK_BYTES = 512, LINE_BYTES = 64 };
 
 static inline void pause_briefly(void) {
 #if defined(__x86_64__)
@@ -28,21 +27,13 @@ static uint8_t *copy_end(const struct shim *shim, const int32_t *words, int32_t 
   return bytes < 0 ? NULL : place(shim, words[0], words[1], words[2], (uint64_t)bytes);
 }
 
-/*
- * Copies, and brings the lines of the next copy's target into the cache meanwhile: they are spread
- * over a whole namespace, and a core that only waits for one line after the other takes twice as
- * long (docs/adr/0006).
- */
+/* Copies, and brings the lines of the next copy's target into the cache meanwhile. */
 static void copy_ahead(uint8_t *target, const uint8_t *source, size_t bytes, const uint8_t *next,
                        size_t next_bytes) {
-  for (size_t at = 0; at < bytes; at += COPY_CHUNK_BYTES) {
+  for (size_t at = 0; at < bytes; at += AHEAD_BYTES) {
     size_t left = bytes - at;
-    size_t ahead = at < next_bytes ? next_bytes - at : 0;
-    if (ahead > COPY_CHUNK_BYTES) ahead = COPY_CHUNK_BYTES;
-    for (size_t line = 0; line < ahead; line += LINE_BYTES) {
-      __builtin_prefetch(next + at + line, 1);
-    }
-    memcpy(target + at, source + at, left < COPY_CHUNK_BYTES ? left : COPY_CHUNK_BYTES);
+    ahead(next, next_bytes, at, 1);
+    memcpy(target + at, source + at, left < AHEAD_BYTES ? left : AHEAD_BYTES);
   }
 }
 

@@ -6,7 +6,7 @@
  * throws but loadShim. Each thread loads the library once; the code and its tables of files and
  * regions are the process's. koffi is used in this file only.
  *
- * Invariant: turn, crc32c and arenaCrc32c are koffi's own functions, nothing around them
+ * Invariant: turn, crc32c and crc32cSeries are koffi's own functions, nothing around them
  * (14 to 34 ns a call).
  */
 import { existsSync } from 'node:fs'
@@ -73,7 +73,10 @@ export type Shim = {
   /** The first `bytes` of a region, mapped: no copy. Dead after regionRelease(). */
   readonly regionView: (region: number, bytes: number) => ArrayBuffer
   readonly crc32c: (region: number, lo: number, hi: number, bytes: number) => number
-  readonly arenaCrc32c: (at: number, bytes: number) => number
+  /** int32 digests of count runs in the arena, to the words at resultAt. */
+  readonly crc32cSeries: (
+    at: number, bytes: number, stride: number, count: number, resultAt: number,
+  ) => number
   /** flags: FILE.* of abi.ts. A negative number is -errno. */
   readonly fileOpen: (path: string, flags: number, bytes: number) => OpenedFile | number
   readonly fileFacts: (file: number) => FileFacts | number
@@ -111,8 +114,10 @@ const PROTOTYPES = {
   shim_region_resize: 'int32_t shim_region_resize(int32_t region, double bytes)',
   shim_region_release: 'int32_t shim_region_release(int32_t region)',
   shim_region_address: 'void *shim_region_address(int32_t region)',
-  shim_crc32c: 'uint32_t shim_crc32c(int32_t region, int32_t lo, int32_t hi, int32_t bytes)',
-  shim_arena_crc32c: 'uint32_t shim_arena_crc32c(int32_t at, int32_t bytes)',
+  // Declared signed, since koffi boxes what is no int32.
+  shim_crc32c: 'int32_t shim_crc32c(int32_t region, int32_t lo, int32_t hi, int32_t bytes)',
+  shim_crc32c_series: 'int32_t shim_crc32c_series(int32_t at, int32_t bytes, int32_t stride, '
+    + 'int32_t count, int32_t result_at)',
   shim_file_open:
     'int32_t shim_file_open(const char *path, int32_t flags, double bytes, void *facts)',
   shim_file_facts: 'int32_t shim_file_facts(int32_t file, void *facts)',
@@ -160,7 +165,7 @@ export function loadShim(path?: string): Shim {
     regionRelease: library('shim_region_release'),
     regionView: (region, bytes) => koffi.view(regionAddress(region), bytes),
     crc32c: library('shim_crc32c'),
-    arenaCrc32c: library('shim_arena_crc32c'),
+    crc32cSeries: library('shim_crc32c_series'),
     fileOpen: (path, flags, bytes) => {
       const words = new Int32Array(WORDS.FACTS)
       const file: number = fileOpen(path, flags, bytes, words)

@@ -96,6 +96,7 @@ export class Receiver {
     if (connection.placingBytes !== 0) this.#placed(connection)
     const tail = words[control + C.RX_TAIL]!
     let head = words[control + C.RX_HEAD]!
+    if (connection.headerDigestBytes + connection.dataDigestBytes !== 0) this.#digests.forget()
     for (;;) {
       if (connection.phase >= PHASE.TERMINATING) {
         head = tail
@@ -155,7 +156,9 @@ export class Receiver {
       return this.#fail(connection, FES.DATA_TRANSFER_LIMIT_EXCEEDED, 0, at, available)
     }
     if (available < plen) return WAIT
-    if (connection.headerDigestBytes !== 0 && !this.#digests.headerMatches(at, CAPSULE_CMD_BYTES)) {
+    if (connection.headerDigestBytes !== 0 && !this.#digests.headerMatches(
+      at, CAPSULE_CMD_BYTES, plen, at + available,
+    )) {
       return this.#fail(connection, FES.HEADER_DIGEST_ERROR, this.#digests.at(at + CAPSULE_CMD_BYTES), at, available)
     }
     if (connection.phase === PHASE.ADMITTING) return WAIT
@@ -165,7 +168,7 @@ export class Receiver {
     const dataBytes = hasData ? plen - pdo - connection.dataDigestBytes : 0
     const dataAt = at + pdo
     const digestFailed = hasData && connection.dataDigestBytes !== 0 &&
-      !this.#digests.dataMatches(dataAt, dataBytes)
+      !this.#digests.dataMatches(dataAt, dataBytes, plen, at + available)
     const result = this.#admission.admit(
       connection, w + (CAPSULE_CMD.sqe >> 2), dataAt, dataBytes, digestFailed,
     )
@@ -204,7 +207,9 @@ export class Receiver {
     else if (plen <= pdo + connection.dataDigestBytes) fault = CH.plen
     if (fault >= 0) return this.#fail(connection, FES.INVALID_PDU_HEADER_FIELD, fault, at, available)
     if (available < pdo) return WAIT
-    if (connection.headerDigestBytes !== 0 && !this.#digests.headerMatches(at, SHORT_HEADER_BYTES)) {
+    if (connection.headerDigestBytes !== 0 && !this.#digests.headerMatches(
+      at, SHORT_HEADER_BYTES, plen, at + available,
+    )) {
       return this.#fail(connection, FES.HEADER_DIGEST_ERROR, this.#digests.at(at + SHORT_HEADER_BYTES), at, available)
     }
     const transfers = this.#transfers

@@ -142,7 +142,21 @@ describe.each(ENGINES)('$name', ({ engine }) => {
   })
 
   test('a digest outside is 0 and the next turn tells', () => {
-    expect(shim.arenaCrc32c(arenaBytes - 3, 4)).toBe(0)
+    expect(shim.crc32c(0, arenaBytes - 3, 0, 4)).toBe(0)
+    broken(-EFAULT)
+  })
+
+  test.each<[string, (at: number) => number[]]>([
+    ['a run outside', (at) => [arenaBytes - 3, 4, 0, 1, at]],
+    ['the last of several runs', (at) => [arenaBytes - 200, 64, 100, 3, at]],
+    ['a result outside', (at) => [at, 4, 0, 2, arenaBytes - 4]],
+    ['a result that is not aligned', (at) => [at, 4, 0, 1, at + 2]],
+    ['a negative length', (at) => [at, -1, 0, 1, at]],
+    ['a negative stride', (at) => [at, 1, -1, 2, at]],
+    ['none', (at) => [at, 1, 1, 0, at]],
+  ])('digests in series: %s', (_what, of) => {
+    const [at, bytes, stride, count, resultAt] = of(rig.buffer(0))
+    expect(shim.crc32cSeries(at!, bytes!, stride!, count!, resultAt!)).toBe(-EFAULT)
     broken(-EFAULT)
   })
 

@@ -83,6 +83,8 @@ export class WireRig {
     again: () => 0,
   }
   readonly adopted: number[] = []
+  /** How many digests each call for several has computed. */
+  readonly series: number[] = []
   readonly #adminAt: number
 
   constructor(sizes: Partial<Sizes> = {}, limits: { transferBytes?: number; keepPages?: number } = {}) {
@@ -123,7 +125,14 @@ export class WireRig {
       arena, work: this.work, transfers: this.transfers, admission: this.admission, terminator,
       digests: new Digests(arena, {
         crc32c: (region, lo, hi, bytes) => this.#crcOfPlace(region, lo, hi, bytes),
-        arenaCrc32c: (at, bytes) => crc32c(arena.bytes.subarray(at, at + bytes)),
+        crc32cSeries: (at, bytes, stride, count, resultAt) => {
+          this.series.push(count)
+          for (let k = 0; k < count; k++) {
+            const from = at + k * stride
+            arena.words[(resultAt >> 2) + k] = crc32c(arena.bytes.subarray(from, from + bytes))
+          }
+          return 0
+        },
       }),
       handshake: new Handshake(arena, this.sender, this.pages.take(PAGE), 10_000), sender: this.sender,
       stalled: this.connections.stall, rxBytes, inCapsuleBytes: 8192, alignedAt: this.pages.take(PAGE),
