@@ -10,7 +10,9 @@ import { Controller } from '../src/controller/controller.ts'
 import { Copies } from '../src/controller/copy.ts'
 import { Dataset } from '../src/controller/dataset.ts'
 import { Guards } from '../src/controller/guard.ts'
+import { Holds } from '../src/controller/hold.ts'
 import { IoExecutor } from '../src/controller/io.ts'
+import { Pairs } from '../src/controller/pair.ts'
 import { CONTROLLER_STATE, Shared } from '../src/controller/shared.ts'
 import { MemoryDevice } from '../src/device/memory.ts'
 import { limitsOf } from '../src/limits.ts'
@@ -108,14 +110,22 @@ function assemble(all: Connections): Connection {
     nsid: 1, index: 0, counter: 0, blockBytes: BLOCK_BYTES, blockCount: 2 * MIB, uuid: '', nguid: '',
     readOnly: false, anaGroup: 1, device: { kind: 'memory', region: 1 },
   }, new MemoryDevice(work, buffers, 1, BLOCK_BYTES), shared.counterAt(0, 0))
+  const namespaces = [namespace]
+  const holds = new Holds({
+    slots, buffers, namespaces, proceed: () => {}, sendsFrom: () => false, wake: () => {},
+  })
+  const pairs = new Pairs({
+    buffers, namespaces, finish: () => {}, failed: () => {}, ask: () => {}, release: () => {},
+  })
   const io = new IoExecutor({
-    arena, shared, namespaces: [namespace], dataset: new Dataset(arena, slots, buffers),
+    arena, shared, namespaces, dataset: new Dataset(arena, slots, buffers),
     copies: new Copies(arena, slots, buffers, limits.maxTransferBytes),
-    guards: new Guards(), transferBytesMax: limits.maxTransferBytes,
+    guards: new Guards(), holds, pairs, transferBytesMax: limits.maxTransferBytes,
   })
   const aborts = new Aborts(slots, 0, () => {})
   const admission = new Admission({
-    arena, slots, work, completer, transfers, fabrics: io, admin: io, io, aborts,
+    arena, slots, work, completer, transfers, fabrics: io, admin: io, io, aborts, pairs,
+    queueOf: (slot) => all.all[slot.connection]!.queue,
     inCapsuleBytes: limits.inCapsuleBytes, transferBytesMax: limits.maxTransferBytes, keepPages: 0,
   })
   const terminator = new Terminator(arena, pages, sender, 1)

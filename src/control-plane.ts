@@ -14,7 +14,9 @@ import type { Records } from './controller/records.ts'
 import { CONTROLLER_STATE, ROW, type Shared } from './controller/shared.ts'
 import { endpointOf, type Listeners } from './tcp/listener.ts'
 import { listenerKey } from './subsystem/ana.ts'
+import { exclusionsOver } from './subsystem/exclusion.ts'
 import type { Access, ControllerRecord, QueueRecord } from './subsystem/access.ts'
+import { Changes } from './reactor/change.ts'
 import type { Change, ToControl, ToReactor } from './reactor/messages.ts'
 import type { Registrations } from './subsystem/registration.ts'
 import { errnoName, type Shim } from './shim/shim.ts'
@@ -48,9 +50,10 @@ export class ControlPlane {
   readonly #emptying = new Map<number, number>()
   /** What devices have failed at, so that each is told once. */
   readonly #failing = new Set<string>()
-  /** Changes that some reactor has not acknowledged yet, by their id. */
-  readonly #changes = new Map<number, { left: number; readonly done: () => void }>()
-  #changeId = 0
+  readonly #changes: Changes
+  readonly #exclusions = exclusionsOver(
+    (change) => this.change(change), (reactor, message) => this.#post(reactor, message),
+  )
   #endings: { readonly left: Set<ControllerRecord>; readonly done: () => void }[] = []
   #statistics: Message<'statistics'>[] = []
   #endedCount = 0
@@ -59,6 +62,7 @@ export class ControlPlane {
 
   constructor(parts: ControlPlaneParts) {
     this.#parts = parts
+    this.#changes = new Changes(parts.reactors.length, (message) => this.#broadcast(message))
     this.#authenticator = new Authenticator({
       keys: parts.keys,
       post: (reactor, message) => this.#post(reactor, message),
@@ -104,13 +108,8 @@ export class ControlPlane {
    * whatever is left: nothing is served any more then.
    */
   change(change: Change): Promise<void> {
-    const id = ++this.#changeId
     if (change.kind === 'target') this.#parts.records.adopt(change.target.subsystems)
-    return new Promise((done) => {
-      if (this.#endedCount !== 0) return done()
-      this.#changes.set(id, { left: this.#parts.reactors.length, done })
-      this.#broadcast({ type: 'change', id, change })
-    })
+    return this.#changes.post(change)
   }
 
   /** Ends these controllers in order; resolves when all of their connections have gone. */
@@ -185,10 +184,14 @@ export class ControlPlane {
       case 'device-error':
         return this.#deviceError(message)
       case 'changed':
-        return this.#changed(message)
+        return this.#changes.acknowledged(message.id)
       case 'raise':
         return this.raise(message.event, ({ index, subsystem }) =>
           message.controller === -1 ? subsystem.nqn === message.subsystem : index === message.controller, message.nsid)
+      case 'exclude':
+        return this.#exclusions.ask(message)
+      case 'release':
+        return this.#exclusions.release(message.id, message.namespace)
       case 'statistics':
         return this.#gather(message)
       case 'stopped':
@@ -196,14 +199,6 @@ export class ControlPlane {
           this.#parts.log.failure(`reactor ${message.reactor} leaked ${message.slotsInUse} command slots`)
         }
     }
-  }
-
-  #changed({ id }: Message<'changed'>): void {
-    const change = this.#changes.get(id)
-    // Of a reactor that acknowledged it while another one ended.
-    if (change === undefined || --change.left !== 0) return
-    this.#changes.delete(id)
-    change.done()
   }
 
   /** A new connection goes to the reactor that has the fewest. */
@@ -387,8 +382,8 @@ export class ControlPlane {
 
   #ended(): void {
     this.#endedCount++
-    for (const { done } of [...this.#changes.values(), ...this.#endings]) done()
-    this.#changes.clear()
+    this.#changes.abandon()
+    for (const { done } of this.#endings) done()
     this.#endings = []
     if (this.#endedCount === this.#parts.reactors.length) this.#allEnded()
   }

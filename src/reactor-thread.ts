@@ -22,12 +22,10 @@ import { anaGuard, markPaths } from './controller/ana.ts'
 import { Associations } from './controller/associations.ts'
 import { Authentications } from './controller/authentication.ts'
 import { Catalogue } from './controller/catalogue.ts'
-import { Copies } from './controller/copy.ts'
-import { Dataset } from './controller/dataset.ts'
 import { Events } from './controller/events.ts'
 import { FabricsExecutor } from './controller/fabrics.ts'
 import { GUARD, Guards } from './controller/guard.ts'
-import { IoExecutor } from './controller/io.ts'
+import { assembleIo, type IoParts } from './controller/io-parts.ts'
 import { KeepAlive } from './controller/keep-alive.ts'
 import { Properties } from './controller/properties.ts'
 import type { Queue } from './controller/queue.ts'
@@ -66,7 +64,7 @@ class ReactorThread {
   readonly #catalogue: Catalogue
   readonly #guards = new Guards()
   readonly #events: Events
-  readonly #io: IoExecutor
+  readonly #commands: IoParts
   readonly #aborts: Aborts
   readonly #keepAlive: KeepAlive
   readonly #reactor: Reactor
@@ -91,7 +89,7 @@ class ReactorThread {
     const adminAt = arena.buffersAt + limits.bufferBytes
     const buffers = new Buffers(arena.buffersAt, limits.bufferBytes)
     const pages = new Buffers(adminAt, limits.adminBufferBytes)
-    const zeroAt = reserve(buffers, limits.maxTransferBytes)
+    const zeroAt = buffers.reserve(limits.maxTransferBytes)
     const shared = new Shared(
       shim.regionView(setup.sharedRegion, sharedBytes(limits, setup.reactorCount)), limits, setup.reactorCount,
     )
@@ -126,11 +124,12 @@ class ReactorThread {
     this.#guards.set(GUARD.ANA, anaGuard)
     catalogue.adopt(target)
     this.#aborts = new Aborts(slots, reactor, this.#post)
-    this.#io = new IoExecutor({
-      arena, shared, namespaces: catalogue.namespaces, dataset: new Dataset(arena, slots, buffers),
-      copies: new Copies(arena, slots, buffers, limits.maxTransferBytes), guards: this.#guards,
-      transferBytesMax: limits.maxTransferBytes,
+    this.#commands = assembleIo({
+      arena, shared, slots, buffers, namespaces: catalogue.namespaces, guards: this.#guards, reactor, finish,
+      transferBytesMax: limits.maxTransferBytes, post: this.#post, proceed: (slot) => admission.proceed(slot),
+      sendsFrom: (region, from, end) => connections.sendsFrom(region, from, end), wake: () => shim.wake(this.#id),
     })
+    const { io, holds, pairs } = this.#commands
     const properties = new Properties(
       shared, (each) => associations.empty(each), (each) => associations.reset(each),
     )
@@ -146,7 +145,8 @@ class ReactorThread {
       }),
     })
     const admission = new Admission({
-      arena, slots, work, completer, transfers, fabrics, admin, io: this.#io, aborts: this.#aborts,
+      arena, slots, work, completer, transfers, fabrics, admin, io, aborts: this.#aborts,
+      pairs, queueOf: (slot) => connections.all[slot.connection]!.queue,
       inCapsuleBytes: limits.inCapsuleBytes, transferBytesMax: limits.maxTransferBytes,
       keepPages: buffers.pages >> 3,
     })
@@ -154,9 +154,9 @@ class ReactorThread {
     const receiver = new Receiver({
       arena, work, transfers, admission, sender, terminator,
       digests: new Digests(arena, shim),
-      handshake: new Handshake(arena, sender, reserve(pages, PAGE_BYTES), HANDSHAKE_MS),
+      handshake: new Handshake(arena, sender, pages.reserve(PAGE_BYTES), HANDSHAKE_MS),
       stalled: connections.stall, rxBytes: limits.rxBytes, inCapsuleBytes: limits.inCapsuleBytes,
-      alignedAt: reserve(pages, PAGE_BYTES),
+      alignedAt: pages.reserve(PAGE_BYTES),
     })
     connections.assemble({
       slots, sender, receiver, terminator, completer, transfers, admission, associations, gone: this.#gone,
@@ -174,7 +174,10 @@ class ReactorThread {
       },
       accepted: (token, result) => this.#accepted(token - ACCEPT_TOKEN, result),
       ready: (index) => connections.ready(index),
-      retry: () => connections.retry(),
+      retry: () => {
+        connections.retry()
+        if (holds.draining) holds.poll()
+      },
       hasStalled: () => connections.hasStalled,
       tick: (nowMs) => this.#tick(nowMs),
       mail: () => this.#mail(),
@@ -202,7 +205,7 @@ class ReactorThread {
   #completed(slot: Slot, result: number): void {
     const connection = slot.connection
     const queue: Queue | null = connection < 0 ? null : this.#connections.all[connection]!.queue
-    const outcome = this.#io.resume(slot, result, queue)
+    const outcome = this.#commands.io.resume(slot, result, queue)
     if (outcome >= 0) this.#completer.finish(slot, outcome)
   }
 
@@ -274,24 +277,19 @@ class ReactorThread {
         this.#shim.acceptStop(message.listener)
         return
       case 'adopt':
-        this.#adopt(message)
-        return
+        return this.#adopt(message)
       case 'joined':
-        this.#joined(message)
-        return
+        return this.#joined(message)
       case 'authenticated':
         return this.#authenticated(message)
       case 'dismiss':
         return this.#dismiss(message)
       case 'drop':
-        this.#connections.drop(message.controller, message.admin, message.reason)
-        return
+        return this.#connections.drop(message.controller, message.admin, message.reason)
       case 'emptied':
-        associations.emptied(message.controller)
-        return
+        return associations.emptied(message.controller)
       case 'abort':
-        this.#aborts.request(message, this.#connections.all.map((each) => each.queue))
-        return
+        return this.#aborts.request(message, this.#connections.all.map((each) => each.queue))
       case 'aborted':
         return this.#aborted(this.#slots.all[message.slot]!, message.done)
       case 'discovery-managed':
@@ -303,6 +301,8 @@ class ReactorThread {
         if (admin !== null) this.#events.raise(admin, message.event, message.nsid)
         return
       }
+      case 'granted':
+        return this.#commands.pairs.granted(message.token, message.id, message.namespace, message.granted)
       case 'statistics':
         setImmediate(() => setImmediate(() => this.#statistics()))
         return
@@ -321,6 +321,11 @@ class ReactorThread {
         return done()
       case 'retire':
         return this.#catalogue.retire(change.indices, done)
+      case 'hold':
+        return this.#commands.holds.begin(change.id, change.namespace, change.lba, change.blockCount, done)
+      case 'let-go':
+        this.#commands.holds.end(change.id, change.namespace)
+        return done()
     }
   }
 
@@ -387,12 +392,6 @@ class ReactorThread {
       busyUs: this.#arena.counters[COUNTER.BUSY_US]!, turns: this.#arena.counters[COUNTER.TURNS]!,
     })
   }
-}
-
-function reserve(buffers: Buffers, bytes: number): number {
-  const at = buffers.take(bytes)
-  assert(at !== -1, 'the buffers hold what is reserved at start')
-  return at
 }
 
 await new ReactorThread(workerData as ReactorSetup).run()

@@ -28,6 +28,7 @@ const GROUPS: Record<string, string> = {
   ABT: 'Abort',
   NVM: 'I/O commands',
   CMD: 'Optional commands',
+  FUS: 'Fused Compare and Write',
   DSC: 'Discovery',
   DIS: 'Disconnect',
   ACC: 'Access and association',

@@ -16,14 +16,17 @@ import { CQE } from '../wire/cqe.ts'
 import { NVME_VERSION } from '../wire/fabrics.ts'
 import { FID } from '../wire/feature.ts'
 import {
-  ANACAP_BITS, CMIC_BITS, CNTRLTYPE, CTRATT_BITS, DCTYPE, DLFEAT_BITS, type IDENTIFY_CONTROLLER,
+  ANACAP_BITS, CMIC_BITS, CNTRLTYPE, CTRATT_BITS, DCTYPE, DLFEAT_BITS, FUSES_BITS,
+  type IDENTIFY_CONTROLLER,
   type IDENTIFY_NAMESPACE,
   LPA_BITS, NSFEAT_BITS, ONCS_BITS, SGLS_BITS, VWC_BITS,
 } from '../wire/identify.ts'
 import { putBits } from '../wire/layout.ts'
 import { COPY_FORMATS, SQE_BYTES } from '../wire/sqe.ts'
 import { EVENT_REQUESTS_MAX } from './admin-state.ts'
-import { COPY_RANGES_MAX, copyBlocksMax, copyRangeBlocksMax } from './command-size.ts'
+import {
+  BLOCK_BYTES_MAX, COPY_RANGES_MAX, copyBlocksMax, copyRangeBlocksMax, fusedBlocksMax,
+} from './command-size.ts'
 import { adminCommandsOf, announcedBy, IO_COMMANDS } from './commands.ts'
 import { noticesSupported } from './events.ts'
 import { KEEP_ALIVE_UNIT_MS, supportedFeatures } from './features.ts'
@@ -109,6 +112,9 @@ export const IO_ROWS: readonly ControllerRow[] = [
   ['mnan', ({ subsystem }) => nsidMax(subsystem)],
   ['oncs', () => announcedBy(IO_COMMANDS)],
   ['oncs', () => putBits(ONCS_BITS.saveSelect, 1) | putBits(ONCS_BITS.timestamp, +hasFeature(FID.TIMESTAMP))],
+  ['fuses', () => putBits(FUSES_BITS.compareAndWrite, 1)],
+  // In blocks of any format: the namespaces tell their own.
+  ['acwu', ({ subsystem }) => fusedBlocksMax(subsystem.mdtsBytes, BLOCK_BYTES_MAX) - 1],
   ['ocfs', () => (1 << COPY_FORMATS.length) - 1],
   // 3: Flush with NSID FFFFFFFFh flushes all namespaces.
   ['vwc', () => putBits(VWC_BITS.present, 1) | putBits(VWC_BITS.broadcast, 3)],
@@ -120,11 +126,13 @@ export const IO_ROWS: readonly ControllerRow[] = [
 /** Of a namespace, CNS 00h; CNS 08h has those that its layout has too, but NSFEAT. */
 export const NAMESPACE_ROWS: readonly NamespaceRow[] = [
   ['nsfeat', ({ device }) => putBits(NSFEAT_BITS.thin, +isSparse(device)) | putBits(NSFEAT_BITS.optperf, 1)],
-  ['nsfeat', (namespace) => putBits(NSFEAT_BITS.atomics, +(hintsOf(namespace).atomicBlocks > 1))],
+  // NAWUN, NAWUPF and NACWU are its own.
+  ['nsfeat', () => putBits(NSFEAT_BITS.atomics, 1)],
   // Shared: every controller of the subsystem has it.
   ['nmic', () => 1],
   ['dlfeat', ({ device }) => discardReadsZero(device)
     ? putBits(DLFEAT_BITS.read, 1) | putBits(DLFEAT_BITS.deac, 1) : 0],
+  ['nacwu', ({ blockBytes }, { mdtsBytes }) => fusedBlocksMax(mdtsBytes, blockBytes) - 1],
   ['mssrl', ({ blockBytes }, { mdtsBytes }) => copyRangeBlocksMax(mdtsBytes, blockBytes)],
   ['mcl', ({ blockBytes }, { mdtsBytes }) => copyBlocksMax(mdtsBytes, blockBytes)],
   ['msrc', () => COPY_RANGES_MAX - 1],

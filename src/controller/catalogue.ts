@@ -9,6 +9,7 @@
  *
  * Invariant: an index is given to another namespace only after every reactor has retired it.
  */
+import { GUARD } from './guard.ts'
 import type { Namespace, NamespaceTable } from '../namespace/namespace.ts'
 import { SLOT, type Slots } from '../reactor/slots.ts'
 import type { NamespaceSnapshot, SubsystemSnapshot, TargetSnapshot } from '../subsystem/subsystem.ts'
@@ -97,7 +98,9 @@ export class Catalogue {
       const namespace = this.#parts.open(subsystem, each)
       // A namespace of another size is the same one to everybody who guards it.
       const previous = before?.[each.nsid] ?? null
-      if (previous !== null && previous.snapshot.counter === each.counter) namespace.guards = previous.guards
+      if (previous !== null && previous.snapshot.counter === each.counter) {
+        namespace.guards = previous.guards & ~GUARD.HELD
+      }
       this.namespaces[each.index] = namespace
     }
     const table = tableOf(subsystem, this.namespaces)

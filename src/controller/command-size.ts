@@ -8,11 +8,14 @@
 
 const PAGE_BYTES = 4096
 const BLOCK_BYTES_MIN = 512
+export const BLOCK_BYTES_MAX = 4096
 const BLOCKS_MAX = 65536
 
 /** Of one Write Zeroes, and of one Verify: what takes a device no longer than a host waits. */
 export const ZEROES_BYTES_MAX = BLOCKS_MAX * BLOCK_BYTES_MIN
 export const VERIFY_BYTES_MAX = BLOCKS_MAX * BLOCK_BYTES_MIN
+/** Of a fused Compare and Write: a buffer has three times as much. */
+export const FUSED_BYTES_MAX = 128 * 1024
 /** Source ranges of one Copy. */
 export const COPY_RANGES_MAX = 128
 /** MSSRL has 16 bits. */
@@ -21,6 +24,11 @@ const COPY_RANGE_BLOCKS_MAX = 65535
 /** A limit in bytes as Identify tells it: 2^n pages. */
 export function sizeExponent(bytes: number): number {
   return Math.floor(Math.log2(bytes / PAGE_BYTES))
+}
+
+/** Blocks of one fused Compare and Write. */
+export function fusedBlocksMax(transferBytesMax: number, blockBytes: number): number {
+  return Math.min(FUSED_BYTES_MAX, transferBytesMax) / blockBytes
 }
 
 /** Blocks of one Copy: what the largest buffer holds. */

@@ -9,6 +9,12 @@ import type { Queue } from './queue.ts'
 export interface RepeatableExecutor extends Executor {
   /** Asks again for what start() did not get. STALL, or what start() would have said. */
   again(slot: Slot): Outcome
+  /** Goes on with a command that waited with its data. */
+  proceed(slot: Slot, queue: Queue): Outcome
+  /** Looks at half of a fused pair, as start() does, without running it: a status. */
+  check(slot: Slot, queue: Queue, w: number): number
+  /** The connection has gone: what waits for something is forgotten, its slots are freed by others. */
+  forget(connection: number): void
 }
 
 export interface Executor {

@@ -17,8 +17,10 @@ import type { Controller } from './controller.ts'
 /** Bits of Namespace.guards, in the order in which they are asked. */
 export const GUARD = {
   ANA: 1, FORMATTING: 2, SANITIZING: 4, RESERVATION: 8, WRITE_PROTECTED: 16,
+  /** Refuses nothing: some blocks are somebody's alone for now, and io lets commands on them wait (hold.ts). */
+  HELD: 32,
 } as const
-const BIT_COUNT = 5
+const BIT_COUNT = 6
 
 /** Looks at slot.opcode and who sent it; 0, or the status (wire/status.ts) that the command ends with. */
 export type Guard = (slot: Slot, controller: Controller, namespace: Namespace) => number

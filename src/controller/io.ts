@@ -6,23 +6,27 @@
  *
  * Invariant: a device sees a slot only after lba + blockCount <= the namespace's blocks was checked.
  */
-import type { Outcome } from '../device/device.ts'
+import { type Outcome, PENDING as PENDING_, STALL as STALL_ } from '../device/device.ts'
 import type { Namespace } from '../namespace/namespace.ts'
 import type { Arena } from '../reactor/arena.ts'
 import { lbaOf, type Slot } from '../reactor/slots.ts'
 import { H as H_ } from '../shim/abi.ts'
 import {
-  DSM_AD as DSM_AD_, IO_OPCODE as IO_OPCODE_, RW_CONTROL as RW_CONTROL_,
+  DSM_AD as DSM_AD_, IO_OPCODE as IO_OPCODE_, RW_CONTROL as RW_CONTROL_, SGL_ID as SGL_ID_,
 } from '../wire/sqe.ts'
 import { STATUS as STATUS_ } from '../wire/status.ts'
 import { IO_SUPPORTED } from './commands.ts'
-import { VERIFY_BYTES_MAX as VERIFY_BYTES_MAX_, ZEROES_BYTES_MAX as ZEROES_BYTES_MAX_ } from './command-size.ts'
+import {
+  FUSED_BYTES_MAX, VERIFY_BYTES_MAX as VERIFY_BYTES_MAX_, ZEROES_BYTES_MAX as ZEROES_BYTES_MAX_,
+} from './command-size.ts'
 import type { Controller } from './controller.ts'
 import type { Copies } from './copy.ts'
 import type { Dataset } from './dataset.ts'
 import type { RepeatableExecutor } from './executor.ts'
-import type { Guards } from './guard.ts'
+import { GUARD as GUARD_, type Guards } from './guard.ts'
+import type { Holds } from './hold.ts'
 import { whereOfIo } from './location.ts'
+import { isHalf, type Pairs, SECOND_HALF } from './pair.ts'
 import type { Queue } from './queue.ts'
 import { CONTROLLER_STATE as CONTROLLER_STATE_, COUNT as COUNT_, type Shared } from './shared.ts'
 
@@ -31,15 +35,23 @@ const H = H_
 const DSM_AD = DSM_AD_
 const IO_OPCODE = IO_OPCODE_
 const RW_CONTROL = RW_CONTROL_
+const SGL_ID = SGL_ID_
 const STATUS = STATUS_
 const CONTROLLER_STATE = CONTROLLER_STATE_
 const COUNT = COUNT_
 const VERIFY_BYTES_MAX = VERIFY_BYTES_MAX_
 const ZEROES_BYTES_MAX = ZEROES_BYTES_MAX_
+const PENDING = PENDING_
+const STALL = STALL_
+const GUARD = GUARD_
 
 const READ = IO_OPCODE.READ
 const WRITE = IO_OPCODE.WRITE
 const ALL_NAMESPACES = -1
+/** Halves of fused pairs have greater ones: pair.ts. */
+const OPCODE_MAX = 0xff
+/** Words of an entry. */
+const SGL_ID_WORD = 9
 /** CDW12 bits 31:16 hold RW_CONTROL. */
 const FUA = RW_CONTROL.FUA << 16
 const DEAC = RW_CONTROL.DEAC << 16
@@ -56,12 +68,14 @@ export class IoExecutor implements RepeatableExecutor {
   readonly #dataset: Dataset
   readonly #copies: Copies
   readonly #guards: Guards
+  readonly #holds: Holds
+  readonly #pairs: Pairs
   readonly #transferBytesMax: number
 
   /** namespaces: of the whole target on this reactor, by index; slots.namespace points into it. */
   constructor(parts: {
     arena: Arena, shared: Shared, namespaces: (Namespace | null)[], dataset: Dataset,
-    copies: Copies, guards: Guards, transferBytesMax: number,
+    copies: Copies, guards: Guards, holds: Holds, pairs: Pairs, transferBytesMax: number,
   }) {
     this.#words = parts.arena.words
     this.#shared = parts.shared.words
@@ -71,6 +85,8 @@ export class IoExecutor implements RepeatableExecutor {
     this.#dataset = parts.dataset
     this.#copies = parts.copies
     this.#guards = parts.guards
+    this.#holds = parts.holds
+    this.#pairs = parts.pairs
     this.#transferBytesMax = parts.transferBytesMax
   }
 
@@ -86,6 +102,7 @@ export class IoExecutor implements RepeatableExecutor {
   again(slot: Slot): Outcome {
     const namespace = this.#namespaces[slot.namespace]
     if (namespace === null || namespace === undefined) return STATUS.INVALID_NAMESPACE
+    if ((namespace.guards & GUARD.HELD) !== 0 && slot.opcode <= OPCODE_MAX && this.#holds.covers(slot)) return STALL
     switch (slot.opcode) {
       case READ:
         return namespace.device.read(slot)
@@ -97,8 +114,12 @@ export class IoExecutor implements RepeatableExecutor {
         return namespace.device.verify(slot)
       case IO_OPCODE.COPY:
         return this.#copies.place(slot)
-      default:
+      case IO_OPCODE.WRITE_ZEROES:
+        return namespace.device.zero(slot, slot.step !== 0)
+      case IO_OPCODE.DATASET_MANAGEMENT:
         return this.#dataset.place(slot)
+      default:
+        return this.#pairs.place(slot)
     }
   }
 
@@ -107,9 +128,39 @@ export class IoExecutor implements RepeatableExecutor {
     const namespace = this.#namespaces[slot.namespace]
     const controller = queue.controller
     if (namespace === null || namespace === undefined || controller === null) return STATUS.INVALID_NAMESPACE
+    if ((namespace.guards & GUARD.HELD) !== 0 && this.#holds.parks(slot)) return PENDING
     const outcome = this.#run(slot, namespace)
     if (outcome > 0) this.#failed(slot, queue, controller, outcome, namespace.nsid)
     return outcome
+  }
+
+  /** A slot that was parked goes on: nobody has its blocks any more. */
+  proceed(slot: Slot, queue: Queue): Outcome {
+    const namespace = this.#namespaces[slot.namespace]
+    if (slot.opcode !== WRITE || namespace?.device.kind !== 'memory') return this.run(slot, queue)
+    this.#count(namespace, COUNT.WRITES, 1)
+    this.#count(namespace, COUNT.WRITTEN_BYTES, slot.bytes)
+    return namespace.device.store(slot, slot.buffer)
+  }
+
+  /** As start() looks at a command, but for half of a fused pair, which is not run. */
+  check(slot: Slot, queue: Queue, w: number): number {
+    const status = this.#checkHalf(slot, queue, w)
+    if (status !== 0 && queue.controller !== null) {
+      this.#failed(slot, queue, queue.controller, status, this.#words[w + 1]!)
+    }
+    return status
+  }
+
+  /** A command that was accepted fails elsewhere. */
+  failed(slot: Slot, queue: Queue, status: number): void {
+    const nsid = this.#namespaces[slot.namespace]?.nsid ?? 0
+    if (queue.controller !== null) this.#failed(slot, queue, queue.controller, status, nsid)
+  }
+
+  forget(connection: number): void {
+    this.#pairs.forget(connection)
+    this.#holds.forget(connection)
   }
 
   /** The device's op has completed with result. queue: null when the host has gone. */
@@ -117,18 +168,65 @@ export class IoExecutor implements RepeatableExecutor {
     const namespace = this.#namespaces[slot.namespace]
     if (namespace === null || namespace === undefined) return STATUS.INVALID_NAMESPACE
     let outcome = namespace.device.resume(slot, result)
-    if (this.#dataset.isFlushing(slot)) {
-      if (outcome === 0) outcome = this.#dataset.nextFlush(slot)
-      if (outcome > 0) this.#dataset.endFlush(slot)
-    } else if (outcome === 0 && slot.opcode === IO_OPCODE.DATASET_MANAGEMENT) {
-      outcome = this.#dataset.next(slot, namespace)
-    } else if (outcome === 0 && slot.opcode === IO_OPCODE.COPY) {
-      outcome = this.#copies.next(slot, namespace)
-    }
+    if (slot.opcode !== READ && slot.opcode !== WRITE) outcome = this.#step(slot, namespace, outcome)
     if (outcome > 0 && queue !== null && queue.controller !== null) {
       this.#failed(slot, queue, queue.controller, outcome, namespace.nsid)
     }
     return outcome
+  }
+
+  /** The next step of a command of several. outcome: what the device said of the last one. */
+  #step(slot: Slot, namespace: Namespace, outcome: Outcome): Outcome {
+    if (slot.opcode > OPCODE_MAX) return this.#pairs.resumed(slot, outcome, namespace)
+    if (this.#dataset.isFlushing(slot)) {
+      const next = outcome === 0 ? this.#dataset.nextFlush(slot) : outcome
+      if (next > 0) this.#dataset.endFlush(slot)
+      return next
+    }
+    if (outcome !== 0) return outcome
+    if (slot.opcode === IO_OPCODE.DATASET_MANAGEMENT) return this.#dataset.next(slot, namespace)
+    return slot.opcode === IO_OPCODE.COPY ? this.#copies.next(slot, namespace) : 0
+  }
+
+  #checkHalf(slot: Slot, queue: Queue, w: number): number {
+    const controller = queue.controller
+    const words = this.#words
+    if (controller === null || this.#shared[controller.stateWord] !== CONTROLLER_STATE.READY) {
+      return STATUS.COMMAND_SEQUENCE_ERROR
+    }
+    this.#shared[controller.stampWord] = words[H.NOW_MS]!
+    const namespace = controller.namespaces[words[w + 1]!] ?? null
+    if (namespace === null) return STATUS.INVALID_NAMESPACE
+    slot.namespace = namespace.index
+    const status = namespace.guards === 0 ? 0 : this.#guards.check(slot, controller, namespace)
+    if (status !== 0) return status
+    if (!isHalf(slot)) return STATUS.INVALID_FIELD
+    const second = (slot.opcode & SECOND_HALF) !== 0
+    if (second && namespace.readOnly) return STATUS.NAMESPACE_WRITE_PROTECTED
+    if (slot.bytes >>> 0 > FUSED_BYTES_MAX) return STATUS.ATOMIC_WRITE_UNIT_EXCEEDED
+    if (second) this.#durability(slot, controller, w)
+    this.#count(namespace, second ? COUNT.WRITES : COUNT.OTHERS, 1)
+    if (second) this.#count(namespace, COUNT.WRITTEN_BYTES, slot.bytes)
+    return this.#range(slot, namespace, w, true)
+  }
+
+  /**
+   * Blocks of the namespace are held: STALL when the command, with which nothing is wrong, has to wait for them
+   * without data; WANTS_DATA when its data wait with it; else 0. Others are parked when their data have come.
+   */
+  #holdBack(slot: Slot, namespace: Namespace, controller: Controller, w: number): Outcome {
+    const opcode = slot.opcode
+    const zeroing = opcode === IO_OPCODE.WRITE_ZEROES
+    const direct = opcode === WRITE && namespace.device.kind === 'memory'
+    if (opcode !== READ && !zeroing && !direct) return 0
+    if (this.#range(slot, namespace, w, !zeroing) !== 0) return 0
+    if (zeroing && slot.blockCount << namespace.blockShift > ZEROES_BYTES_MAX) return 0
+    if (opcode !== READ && namespace.readOnly || !this.#holds.covers(slot)) return 0
+    if (opcode !== READ) this.#durability(slot, controller, w)
+    slot.step = zeroing ? this.#words[w + 12]! & DEAC : 0
+    // A capsule that waits in the stream is in the way of data that the hold may be waiting for.
+    const inCapsule = this.#words[w + SGL_ID_WORD]! >>> 24 === SGL_ID.IN_CAPSULE
+    return direct && inCapsule ? this.#holds.keep(slot) : STALL
   }
 
   #start(slot: Slot, controller: Controller, w: number): Outcome {
@@ -145,6 +243,10 @@ export class IoExecutor implements RepeatableExecutor {
     if (namespace.guards !== 0) {
       const status = this.#guards.check(slot, controller, namespace)
       if (status !== 0) return status
+      if ((namespace.guards & GUARD.HELD) !== 0) {
+        const outcome = this.#holdBack(slot, namespace, controller, w)
+        if (outcome !== 0) return outcome
+      }
     }
     if (opcode === READ) return this.#read(slot, namespace, w)
     if (opcode === WRITE) return this.#write(slot, namespace, controller, w)
@@ -192,8 +294,10 @@ export class IoExecutor implements RepeatableExecutor {
         const status = this.#copies.check(slot, namespace)
         return status === 0 ? this.#copies.next(slot, namespace) : status
       }
-      default:
+      case IO_OPCODE.DATASET_MANAGEMENT:
         return this.#dataset.next(slot, namespace)
+      default:
+        return this.#pairs.arrived(slot)
     }
   }
 
@@ -270,7 +374,7 @@ export class IoExecutor implements RepeatableExecutor {
       if (media) this.#count(namespace, COUNT.MEDIA_ERRORS, 1)
     }
     this.#table.logError(
-      controller.index, queue.qid, slot.cid, status, lbaOf(slot), nsid, whereOfIo(slot.opcode, status),
+      controller.index, queue.qid, slot.cid, status, lbaOf(slot), nsid, whereOfIo(slot.opcode & OPCODE_MAX, status),
     )
   }
 }

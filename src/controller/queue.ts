@@ -22,6 +22,8 @@ export class Queue {
   /** Submission queue head, 0 .. depth - 1: the entries that were taken, modulo depth. */
   head = 0
 
+  /** The last command was the first half of a fused pair: see pair.ts. */
+  fusing = false
   /** The host asked for the end of this queue: close when its answer has left. */
   leaving = false
   #offHead = CONNECT_SQHD
@@ -38,6 +40,7 @@ export class Queue {
     this.flowControlOff = false
     this.head = 0
     this.leaving = false
+    this.fusing = false
     this.#offHead = CONNECT_SQHD
   }
 

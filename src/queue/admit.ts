@@ -11,6 +11,7 @@
  */
 import type { Aborts } from '../controller/abort.ts'
 import type { Executor, RepeatableExecutor } from '../controller/executor.ts'
+import { FIRST_HALF, type Pairs, SECOND_HALF } from '../controller/pair.ts'
 import { type Outcome, STALL as STALL_, WANTS_DATA as WANTS_DATA_ } from '../device/device.ts'
 import type { Arena } from '../reactor/arena.ts'
 import type { Work } from '../reactor/work.ts'
@@ -55,7 +56,13 @@ const FABRICS_OPCODE = 0x7f
 const SGL_ADDRESS_WORD = 6
 const SGL_LENGTH_WORD = 8
 const SGL_ID_WORD = 9
+/** FUSE in the first word of an entry. */
+const FUSE_SHIFT = 8
 const FUSE_MASK = 0x3
+const [FUSE_FIRST, FUSE_SECOND] = [1, 2]
+const OPCODE_MAX = 0xff
+/** The entry is half of a fused pair. */
+const FUSED = -7
 const PSDT_SHIFT = 6
 
 export class Admission {
@@ -69,13 +76,17 @@ export class Admission {
   readonly #io: RepeatableExecutor
   readonly #waiters: Waiters
   readonly #aborts: Aborts
+  readonly #pairs: Pairs
+  readonly #queueOf: (slot: Slot) => Queue
   readonly #inCapsuleBytes: number
   readonly #transferBytesMax: number
   readonly #keepPages: number
 
   constructor(parts: {
     arena: Arena, slots: Slots, work: Work, completer: Completer, transfers: Transfers,
-    fabrics: Executor, admin: Executor, io: RepeatableExecutor, aborts: Aborts,
+    fabrics: Executor, admin: Executor, io: RepeatableExecutor, aborts: Aborts, pairs: Pairs,
+    /** The queue that a slot came by. */
+    queueOf: (slot: Slot) => Queue,
     inCapsuleBytes: number, transferBytesMax: number,
     /** Buffer pages that only in-capsule data may take. */
     keepPages: number,
@@ -90,6 +101,8 @@ export class Admission {
     this.#io = parts.io
     this.#waiters = new Waiters(parts.slots.count)
     this.#aborts = parts.aborts
+    this.#pairs = parts.pairs
+    this.#queueOf = parts.queueOf
     this.#inCapsuleBytes = parts.inCapsuleBytes
     this.#transferBytesMax = parts.transferBytesMax
     this.#keepPages = parts.keepPages
@@ -119,18 +132,23 @@ export class Admission {
     slot.bytes = sglLength
     slot.direction = sglLength === 0 ? 0 : opcode & 3
     slot.keepPages = inCapsule ? 0 : this.#waiters.first() === null ? this.#keepPages : ALL_PAGES
+    if (queue.fusing && ((words[w]! >>> FUSE_SHIFT) & FUSE_MASK) !== FUSE_SECOND) this.#pairs.orphan(queue)
     let outcome: Outcome = this.#check(slot, w, opcode, dataBytes)
     if (outcome === 0) {
       if (digestFailed) outcome = STATUS.TRANSIENT_TRANSPORT_ERROR
       else if (exhausted) outcome = STATUS.COMMAND_INTERRUPTED
       else if (isIo) outcome = this.#io.start(slot, queue, w)
       else outcome = this.executor(queue, opcode).start(slot, queue, w)
+    } else if (outcome === FUSED) {
+      const refused = digestFailed ? STATUS.TRANSIENT_TRANSPORT_ERROR : exhausted ? STATUS.COMMAND_INTERRUPTED : 0
+      outcome = isIo ? this.#half(slot, queue, w, dataBytes, refused) : STATUS.INVALID_FIELD
     }
     if (outcome === STALL) {
       if (dataBytes === 0 && isIo) {
         this.#waiters.push(slot, transfersMax)
         return ADMITTED
       }
+      if (slot.opcode > OPCODE_MAX) this.#pairs.withdraw(slot)
       slots.free(slot)
       return STALL
     }
@@ -164,6 +182,7 @@ export class Admission {
   /** The connection has gone, and its slots are being freed. */
   forget(connection: number): void {
     this.#waiters.forget(connection)
+    this.#io.forget(connection)
   }
 
   /** Puts bytes from the arena (sourceAt) into the slot's place, offset bytes into its data. */
@@ -177,14 +196,37 @@ export class Admission {
     this.#work.copy(region, lo | 0, slot.hi + (lo >= 4294967296 ? 1 : 0), sourceAt, bytes)
   }
 
+  /** What a command waited for behind its data is over: it goes on. */
+  proceed(slot: Slot): void {
+    const outcome = this.#io.proceed(slot, this.#queueOf(slot))
+    if (outcome >= 0) this.#completer.finish(slot, outcome)
+  }
+
   /** All data of a command that was asked for have arrived. */
   complete(slot: Slot, queue: Queue): void {
-    if (this.#aborts.take(slot)) this.#completer.finish(slot, STATUS.ABORT_REQUESTED)
-    else if (slot.digestFailed === 1) this.#completer.finish(slot, STATUS.TRANSIENT_TRANSPORT_ERROR)
+    if (this.#aborts.take(slot)) this.#refuse(slot, STATUS.ABORT_REQUESTED)
+    else if (slot.digestFailed === 1) this.#refuse(slot, STATUS.TRANSIENT_TRANSPORT_ERROR)
     else {
       const outcome = this.executor(queue, slot.opcode).run(slot, queue)
       if (outcome >= 0) this.#completer.finish(slot, outcome)
     }
+  }
+
+  /** All data have arrived of a command that is not to be run. */
+  #refuse(slot: Slot, status: number): void {
+    if (slot.opcode > OPCODE_MAX) this.#pairs.broken(slot, status)
+    else this.#completer.finish(slot, status)
+  }
+
+  /** Half of a fused pair. refused: the status that it gets in any case, 0 = none. */
+  #half(slot: Slot, queue: Queue, w: number, dataBytes: number, refused: number): Outcome {
+    const fuse = (this.#arena.words[w]! >>> FUSE_SHIFT) & FUSE_MASK
+    if (fuse !== FUSE_FIRST && fuse !== FUSE_SECOND) return STATUS.INVALID_FIELD
+    const { opcode } = slot
+    let status = this.#entry(slot, w, opcode, dataBytes) || refused
+    slot.opcode = opcode | (fuse === FUSE_FIRST ? FIRST_HALF : SECOND_HALF)
+    if (status === 0) status = this.#io.check(slot, queue, w)
+    return fuse === FUSE_FIRST ? this.#pairs.first(slot, queue, status) : this.#pairs.second(slot, queue, status)
   }
 
   executor(queue: Queue, opcode: number): Executor {
@@ -194,9 +236,13 @@ export class Admission {
 
   /** 0, or the status of what is wrong with the entry before anybody looks at the command. */
   #check(slot: Slot, w: number, opcode: number, dataBytes: number): number {
+    if (((this.#arena.words[w]! >>> FUSE_SHIFT) & FUSE_MASK) !== 0) return FUSED
+    return this.#entry(slot, w, opcode, dataBytes)
+  }
+
+  #entry(slot: Slot, w: number, opcode: number, dataBytes: number): number {
     const words = this.#arena.words
     const flags = (words[w]! >>> 8) & 0xff
-    if ((flags & FUSE_MASK) !== 0) return STATUS.INVALID_FIELD
     if (flags >>> PSDT_SHIFT !== 1) return STATUS.INVALID_FIELD
     if (opcode === FABRICS_OPCODE && slot.bytes !== 0) slot.direction = words[w + 1]! & 3
     const id = words[w + SGL_ID_WORD]! >>> 24

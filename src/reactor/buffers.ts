@@ -70,6 +70,13 @@ export class Buffers {
     return this.#at + page * PAGE_BYTES
   }
 
+  /** As take(), for what is kept for good: at start, when there is enough. */
+  reserve(bytes: number): number {
+    const at = this.take(bytes)
+    assert(at !== -1, 'the buffers hold what is reserved at start')
+    return at
+  }
+
   /** Gives back what take() returned. */
   give(at: number): void {
     let page = (at - this.#at) >> PAGE_SHIFT

@@ -7,6 +7,7 @@
  */
 import type { Endpoint, TargetSnapshot } from '../subsystem/subsystem.ts'
 import type { EventName } from '../wire/event.ts'
+import type { BlockRange, ExclusionRequest } from '../subsystem/exclusion.ts'
 import type { Limits } from '../limits.ts'
 
 /**
@@ -18,6 +19,10 @@ export type Change =
   | { readonly kind: 'target'; readonly target: TargetSnapshot }
   /** Acknowledged when no command, copy or answer refers to these namespaces, which are exported no more. */
   | { readonly kind: 'retire'; readonly indices: readonly number[] }
+  /** Blocks of a namespace are somebody's alone. Acknowledged when no command touches them any more. */
+  | ({ readonly kind: 'hold'; readonly id: number } & BlockRange)
+  /** They are everybody's again. */
+  | { readonly kind: 'let-go'; readonly id: number; readonly namespace: number }
 
 /** What a reactor is started with. */
 export type ReactorSetup = {
@@ -81,6 +86,10 @@ export type ToControl =
   /** For one controller, or with -1 for all of a subsystem. nsid: of the namespace that changed, else 0. */
   | { readonly type: 'raise'; readonly controller: number; readonly subsystem: string;
       readonly event: EventName; readonly nsid: number }
+  /** Asks for blocks of a namespace. Answered by 'granted'. */
+  | ({ readonly type: 'exclude' } & ExclusionRequest)
+  /** Done with them. */
+  | { readonly type: 'release'; readonly id: number; readonly namespace: number }
   | { readonly type: 'statistics'; readonly reactor: number; readonly collections: number;
       readonly commands: number; readonly slotsInUse: number; readonly busyUs: number; readonly turns: number }
   | { readonly type: 'stopped'; readonly reactor: number; readonly slotsInUse: number }
@@ -111,5 +120,8 @@ export type ToReactor =
   | { readonly type: 'change'; readonly id: number; readonly change: Change }
   /** Something happened that the host of this reactor's controller may want to know. */
   | { readonly type: 'event'; readonly controller: number; readonly event: EventName; readonly nsid: number }
+  /** token: of the request. id: for 'release'. */
+  | { readonly type: 'granted'; readonly token: number; readonly id: number; readonly namespace: number;
+      readonly granted: boolean }
   | { readonly type: 'statistics' }
   | { readonly type: 'stop'; readonly drainMs: number }

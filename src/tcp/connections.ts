@@ -149,14 +149,21 @@ export class Connections {
 
   /** Whether an answer that is still queued, or a copy, has its payload in this region. */
   refersTo(region: number): boolean {
+    return this.#arena.words[H.COPIES] !== 0 || this.sendsFrom(region, 0, Infinity)
+  }
+
+  /** Whether an answer that is still queued has payload between these bytes of the region. */
+  sendsFrom(region: number, from: number, end: number): boolean {
     const words = this.#arena.words
-    if (words[H.COPIES] !== 0) return true
     for (const connection of this.all) {
       if (connection.phase === PHASE.FREE) continue
       const tail = words[connection.control + C.TX_TAIL]!
       for (let k = words[connection.control + C.TX_HEAD]!; k !== tail; k = (k + 1) | 0) {
         const e = connection.txWord + ((k & (this.#txEntries - 1)) << 4)
-        if (words[e + T.REGION] === region && words[e + T.BYTES] !== 0) return true
+        const bytes = words[e + T.BYTES]!
+        if (words[e + T.REGION] !== region || bytes === 0) continue
+        const at = (words[e + T.LO]! >>> 0) + words[e + T.HI]! * 2 ** 32
+        if (at < end && at + bytes > from) return true
       }
     }
     return false

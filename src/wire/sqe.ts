@@ -106,10 +106,10 @@ const ACCESS_TABLE = accessTable([
 /**
  * ACCESS of an opcode, 0 to 255: what reservations and write protection decide by. Flush counts as
  * writing, as the specification lists it; reservation commands, and opcodes that do not exist,
- * touch no blocks.
+ * touch no blocks. Bits above the opcode's do not count: those of fused commands.
  */
 export function accessOf(opcode: number): number {
-  return ACCESS_TABLE[opcode]!
+  return ACCESS_TABLE[opcode & 0xff]!
 }
 
 function accessTable(rows: readonly (readonly [number, readonly number[]])[]): Uint8Array {

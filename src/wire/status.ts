@@ -43,6 +43,8 @@ const ROWS = [
     'Metadata SGL Length Invalid: the namespace has no metadata of that length'],
   ['SGL_DESCRIPTOR_TYPE_INVALID', 0, 0x11, 1,
     'SGL Descriptor Type Invalid: only in-capsule and transport data blocks exist here'],
+  ['ATOMIC_WRITE_UNIT_EXCEEDED', 0, 0x14, 1,
+    'Atomic Write Unit Exceeded: more blocks than are compared and written as one'],
   ['SGL_OFFSET_INVALID', 0, 0x16, 1, 'SGL Offset Invalid: in-capsule data starts at offset 0'],
   ['HOST_ID_INCONSISTENT', 0, 0x18, 1,
     'Host Identifier Inconsistent Format: a fabric uses 128-bit host identifiers'],

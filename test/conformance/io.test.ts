@@ -5,7 +5,7 @@
  */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import {
-  DEAC, FUA, compare, datasetManagement, flush, fused, getLogPage, identify, rangeList, read, sqe,
+  DEAC, FUA, compare, datasetManagement, flush, getLogPage, identify, rangeList, read, sqe,
   write, writeZeroes,
 } from '../command-bytes.ts'
 import { NQN, configuration, startDaemon, type Daemon } from '../daemon.ts'
@@ -300,15 +300,6 @@ describe('opcodes', () => {
       const { admin } = await openSession(daemon.endpoint, { subnqn: NQN }, 0)
       expect((await admin.submit(sqe(opcode, 1))).status).toBe('0/01h')
     })
-
-  test.each([1, 2, 3] as const)('NVM-13: FUSE %i', async (fuse) => {
-    const queue = await ioQueue()
-    const send = Buffer.alloc(512)
-    expect((await queue.submit(fused(compare(1, 0, 1), fuse), { send })).status).toBe('0/02h')
-    expect((await queue.submit(fused(write(1, 0, 1), fuse), { send })).status).toBe('0/02h')
-    expect((await queue.submit(fused(read(1, 0, 1), fuse), { receive: 512 })).status).toBe('0/02h')
-    await queue.must(read(1, 0, 1), { receive: 512 })
-  })
 })
 
 describe('MDTS', () => {

@@ -98,7 +98,7 @@ describe('controller, CNS 01h', () => {
     expect(data.readUInt16LE(514), 'MAXCMD').toBe(128)
     expect(data.readUInt32LE(516), 'NN').toBe(2000)
     expect(data.readUInt16LE(520), 'ONCS: compare, DSM, write zeroes, select, verify, copy').toBe(0x19d)
-    expect(data.readUInt16LE(522), 'FUSES').toBe(0)
+    expect(data.readUInt16LE(522), 'FUSES').toBe(1)
     expect(data.readUInt8(525), 'VWC: present, broadcast').toBe(0b111)
     expect(data.readUInt16LE(528), 'AWUPF').toBe(0)
     expect(data.readUInt32LE(536), 'SGLS').toBe(0x0010_0001)
@@ -130,7 +130,7 @@ describe('namespace, CNS 00h', () => {
     const { status, data } = ask(0, 1)
     expect(status).toBe(0)
     for (const at of [0, 8, 16]) expect(data.readBigUInt64LE(at)).toBe(2048n)
-    expect(data.readUInt8(24), 'NSFEAT: thin, OPTPERF').toBe(0b1_0001)
+    expect(data.readUInt8(24), 'NSFEAT: thin, atomics, OPTPERF').toBe(0b1_0011)
     expect([data[25], data[26]], 'NLBAF, FLBAS').toEqual([0, 0])
     expect(data.readUInt8(30), 'NMIC').toBe(1)
     expect(data.readUInt8(31), 'RESCAP').toBe(0)
@@ -162,7 +162,7 @@ describe('namespace, CNS 00h', () => {
     for (const at of [34, 36, 40, 44]) {
       expect(data.readUInt16LE(at), 'NAWUN, NAWUPF, NABSN, NABSPF').toBe(7)
     }
-    expect([data.readUInt16LE(38), data.readUInt16LE(46)], 'NACWU, NOIOB').toEqual([0, 256])
+    expect([data.readUInt16LE(38), data.readUInt16LE(46)], 'NACWU, NOIOB').toEqual([255, 256])
     expect([64, 66, 68, 70, 72].map((at) => data.readUInt16LE(at)), 'NPWG … NOWS').toEqual([7, 7, 15, 15, 127])
     expect(data.readUInt8(33), 'DLFEAT: not said, no DEAC').toBe(0)
     expect(data.readUInt8(99), 'NSATTR: write protected').toBe(1)

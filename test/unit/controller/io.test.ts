@@ -6,13 +6,15 @@ import { IO_COMMANDS } from '../../../src/controller/commands.ts'
 import { Copies } from '../../../src/controller/copy.ts'
 import { Dataset } from '../../../src/controller/dataset.ts'
 import { GUARD, Guards } from '../../../src/controller/guard.ts'
+import { Holds } from '../../../src/controller/hold.ts'
 import { IoExecutor } from '../../../src/controller/io.ts'
+import { Pairs } from '../../../src/controller/pair.ts'
 import { Queue } from '../../../src/controller/queue.ts'
 import { CONTROLLER_STATE, COUNT, ROW } from '../../../src/controller/shared.ts'
 import { type Device, PENDING, STALL, WANTS_DATA } from '../../../src/device/device.ts'
 import { Namespace } from '../../../src/namespace/namespace.ts'
 import { Buffers } from '../../../src/reactor/buffers.ts'
-import { lbaOf, type Slot, Slots } from '../../../src/reactor/slots.ts'
+import { lbaOf, SLOT, type Slot, Slots } from '../../../src/reactor/slots.ts'
 import { sqe } from '../../command-bytes.ts'
 import { fakeArena } from '../reactor/fake-arena.ts'
 import { controllerOf, namespaceSnapshot, sharedBlock } from './association.ts'
@@ -63,9 +65,17 @@ function rig() {
   shared.words[controller.stateWord] = CONTROLLER_STATE.READY
   const buffers = new Buffers(arena.buffersAt, 1 << 20)
   const guards = new Guards()
+  const proceeded: number[] = []
+  const holds = new Holds({
+    slots, buffers, namespaces, proceed: (slot) => proceeded.push(slot.cid), sendsFrom: () => false, wake: () => {},
+  })
+  guards.set(GUARD.HELD, () => 0)
+  const pairs = new Pairs({
+    buffers, namespaces, finish: () => {}, failed: () => {}, ask: () => {}, release: () => {},
+  })
   const io = new IoExecutor({
     arena, shared, namespaces, dataset: new Dataset(arena, slots, buffers),
-    copies: new Copies(arena, slots, buffers, 64 << 10), guards, transferBytesMax: 1 << 20,
+    copies: new Copies(arena, slots, buffers, 64 << 10), guards, holds, pairs, transferBytesMax: 1 << 20,
   })
   /** lba, 0-based blocks with control bits, bytes of the SGL. */
   const start = (opcode: number, nsid: number, lba = 0, cdw12 = 0, bytes = 512) => {
@@ -80,7 +90,7 @@ function rig() {
   }
   const count = (which: number, namespace = 0): number => shared.counters[shared.counterAt(0, namespace) + which]!
   return {
-    arena, shared, controller, queue, io, asked, start, run, count, guards, namespaces,
+    arena, shared, controller, queue, io, asked, start, run, count, guards, holds, proceeded, namespaces,
     say: (outcome: number) => { says = outcome },
     errors: () => shared.words[shared.row(controller.index) + ROW.ERRORS]!,
   }
@@ -275,6 +285,44 @@ describe('Copy', () => {
     for (let k = 0; k < 15; k++) run(COPY, sqe(COPY, 1), 32)
     const last = run(COPY, sqe(COPY, 1), 32)
     expect([last.outcome, io.again(last.slot), slot.readable]).toEqual([STALL, STALL, 1])
+  })
+})
+
+describe('while somebody has blocks 10 to 19 for himself', () => {
+  const held = () => {
+    const all = rig()
+    all.holds.begin(1, 0, 10, 10, () => {})
+    return all
+  }
+
+  test('a read, and zeroing, of them waits without data, and goes on when asked again', () => {
+    const { start, io, holds, asked } = held()
+    const slots = [start(READ, 1, 19), start(WRITE_ZEROES, 1, 5, 7, 0), start(WRITE_ZEROES, 1, 10, DEAC | FUA, 0)]
+    expect(slots.map(({ outcome }) => outcome)).toEqual([STALL, STALL, STALL])
+    expect([slots.map(({ slot }) => io.again(slot)), asked]).toEqual([[STALL, STALL, STALL], []])
+    holds.end(1, 0)
+    for (const { slot } of slots) io.again(slot)
+    expect(asked).toEqual(['1 read 19+1', '1 zero 5+8 false', '1 zero 10+1 fua true'])
+  })
+
+  test('what lies elsewhere, or is wrong, does not wait', () => {
+    const { start, asked } = held()
+    start(READ, 1, 9)
+    start(READ, 4, 12)
+    start(WRITE_ZEROES, 1, 20, 0, 0)
+    expect(asked).toEqual(['1 read 9+1', '4 read 12+1', '1 zero 20+1 false'])
+    expect([start(READ, 1, 12, 0, 1024).outcome, start(READ, 1, BLOCKS).outcome]).toEqual([LENGTH_INVALID, OUT_OF_RANGE])
+  })
+
+  test('a write waits when its data have come', () => {
+    const { start, io, queue, holds, asked, proceeded } = held()
+    const { slot } = start(WRITE, 1, 12)
+    slot.own(4096)
+    expect([io.run(slot, queue), asked, slot.state]).toEqual([PENDING, ['1 place 12+1'], SLOT.HELD])
+    holds.end(1, 0)
+    expect(proceeded).toEqual([77])
+    io.proceed(slot, queue)
+    expect(asked.at(-1)).toBe('1 write 12+1')
   })
 })
 

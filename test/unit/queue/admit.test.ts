@@ -43,7 +43,7 @@ describe('refused with a status', () => {
   }
 
   test.each<[string, Buffer, number, string]>([
-    ['fused, first', flagged(0x41), 0, '0/02h'], ['fused, second', flagged(0x42), 0, '0/02h'],
+    ['fused both ways', flagged(0x43), 0, '0/02h'],
     ['PRPs', flagged(0x00), 0, '0/02h'], ['SGL segments', flagged(0x80), 0, '0/02h'],
     ['both', flagged(0xc0), 0, '0/02h'],
     ['an offset into the capsule', entry(1, IN_CAPSULE, 512, 4), 512, '0/16h'],

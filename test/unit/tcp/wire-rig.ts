@@ -8,6 +8,7 @@
  * apart by it.
  */
 import { Aborts } from '../../../src/controller/abort.ts'
+import { Pairs } from '../../../src/controller/pair.ts'
 import type { Associations } from '../../../src/controller/associations.ts'
 import type { RepeatableExecutor } from '../../../src/controller/executor.ts'
 import type { Queue } from '../../../src/controller/queue.ts'
@@ -67,6 +68,7 @@ export class WireRig {
   readonly transfers: Transfers
   readonly admission: Admission
   readonly aborts: Aborts
+  readonly pairs: Pairs
   readonly posted: ToControl[] = []
   /** Connections that have gone, with the reason, and queues that have left, in order. */
   readonly gone: string[] = []
@@ -81,6 +83,9 @@ export class WireRig {
     },
     run: () => 0,
     again: () => 0,
+    check: () => 0,
+    proceed: () => 0,
+    forget: () => {},
   }
   readonly adopted: number[] = []
   /** How many digests each call for several has computed. */
@@ -114,8 +119,16 @@ export class WireRig {
       start: (slot, queue, w) => this.#asked('start', slot, this.executor.start(slot, queue, w)),
       run: (slot, queue) => this.#asked('run', slot, this.executor.run(slot, queue)),
       again: (slot) => this.#asked('again', slot, this.executor.again(slot)),
+      check: (slot, queue, w) => this.#asked('check', slot, this.executor.check(slot, queue, w)),
+      proceed: (slot, queue) => this.executor.proceed(slot, queue),
+      forget: (connection) => this.pairs.forget(connection),
+    })
+    this.pairs = new Pairs({
+      buffers: this.buffers, namespaces: [], finish: (slot, status) => this.completer.finish(slot, status),
+      failed: () => {}, ask: (slot) => this.asked.push(`ask cid ${slot.cid}`), release: () => {},
     })
     this.admission = new Admission({
+      pairs: this.pairs, queueOf: (slot) => this.connections.all[slot.connection]!.queue,
       arena, slots: this.slots, work: this.work, completer: this.completer, transfers: this.transfers,
       fabrics: executor(), admin: executor(), io: executor(), aborts: this.aborts, inCapsuleBytes: 8192,
       transferBytesMax: 1 << 20, keepPages: limits.keepPages ?? 0,

@@ -1,0 +1,45 @@
+/**
+ * Changes that the control plane has posted to all reactors, until each has acknowledged them.
+ * control-plane posts them; a reactor acknowledges each with 'changed' (messages.ts).
+ *
+ * Invariant: a change is done exactly once: when the last reactor has acknowledged it, or when one has ended.
+ */
+import type { Change, ToReactor } from './messages.ts'
+
+export class Changes {
+  readonly #reactorCount: number
+  readonly #broadcast: (message: ToReactor) => void
+  readonly #open = new Map<number, { left: number; readonly done: () => void }>()
+  #lastId = 0
+  #abandoned = false
+
+  constructor(reactorCount: number, broadcast: (message: ToReactor) => void) {
+    this.#reactorCount = reactorCount
+    this.#broadcast = broadcast
+  }
+
+  /** Resolves when each reactor has acknowledged it. */
+  post(change: Change): Promise<void> {
+    const id = ++this.#lastId
+    return new Promise((done) => {
+      if (this.#abandoned) return done()
+      this.#open.set(id, { left: this.#reactorCount, done })
+      this.#broadcast({ type: 'change', id, change })
+    })
+  }
+
+  acknowledged(id: number): void {
+    const change = this.#open.get(id)
+    // Of a reactor that acknowledged it while another one ended.
+    if (change === undefined || --change.left !== 0) return
+    this.#open.delete(id)
+    change.done()
+  }
+
+  /** A reactor has ended: nothing is served any more, and everything that is left counts as done. */
+  abandon(): void {
+    this.#abandoned = true
+    for (const { done } of this.#open.values()) done()
+    this.#open.clear()
+  }
+}
