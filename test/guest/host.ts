@@ -22,6 +22,9 @@ export type ConnectOptions = {
   /** Queues for writes beside the two that are then for reads. */
   readonly writeQueues?: number
   readonly keepAliveS?: number
+  /** DHHC-1 secrets: the host's own, and the controller's. */
+  readonly key?: string
+  readonly controllerKey?: string
 }
 
 /** controller is such as nvme0; devices maps a nsid to such as /dev/nvme0n1. */
@@ -49,6 +52,10 @@ export class Host {
       `--keep-alive-tmo=${options.keepAliveS ?? KEEP_ALIVE_S}`,
       '--ctrl-loss-tmo=240', '--reconnect-delay=1',
     ]
+    if (options.key !== undefined) words.push(`--dhchap-secret=${options.key}`)
+    if (options.controllerKey !== undefined) {
+      words.push(`--dhchap-ctrl-secret=${options.controllerKey}`)
+    }
     if (options.headerDigest === true) words.push('--hdr-digest')
     if (options.dataDigest === true) words.push('--data-digest')
     return words.join(' ')

@@ -12,6 +12,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import type { Bench, Check } from './check.ts'
+import { AUTHENTICATION_CHECKS } from './checks/authentication.ts'
 import { COMMAND_CHECKS } from './checks/commands.ts'
 import { DISCOVERY_CHECKS } from './checks/discovery.ts'
 import { FIELD_CHECKS } from './checks/fields.ts'
@@ -30,7 +31,7 @@ import { Weft } from './weft.ts'
 
 const CHECKS: readonly Check[] = [
   ...DISCOVERY_CHECKS, ...FIELD_CHECKS, ...COMMAND_CHECKS, ...FILESYSTEM_CHECKS, ...VERIFY_CHECKS,
-  ...OUTAGE_CHECKS,
+  ...OUTAGE_CHECKS, ...AUTHENTICATION_CHECKS,
 ]
 
 /** A check takes at most this long, whatever its steps allow. */

@@ -9,7 +9,7 @@ import { createWriteStream, writeFileSync, type WriteStream } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { SUBSYSTEMS, type Subsystem, type Target } from './target.ts'
+import { GUARDED, type KeyedHost, SUBSYSTEMS, type Subsystem, type Target } from './target.ts'
 import { MACHINE_ADDRESS } from './vm.ts'
 
 const LOOPBACK = '127.0.0.1'
@@ -23,7 +23,12 @@ const PROGRAM = join(import.meta.dirname, '../../src/main.ts')
 export type Ending = { readonly status: number | null; readonly signal: string | null }
 
 /** Settings of the configuration file beside what is served. */
-export type Settings = { readonly reactors?: number; readonly engine?: 'uring' | 'epoll' }
+export type Settings = {
+  readonly reactors?: number
+  readonly engine?: 'uring' | 'epoll'
+  /** Hosts that may ask the discovery service; any, where it is left out. */
+  readonly discoveryHosts?: readonly KeyedHost[]
+}
 
 export class Weft {
   readonly port: number
@@ -66,14 +71,16 @@ export class Weft {
   }
 
   /** Starts the daemon and resolves when it says that it is ready. */
-  async start(settings: Settings = {}): Promise<void> {
+  async start({ discoveryHosts, ...settings }: Settings = {}): Promise<void> {
     const config = join(this.#directory, 'weft.json')
     writeFileSync(config, JSON.stringify({
       ...settings,
       state: join(this.#directory, 'state'),
       listeners: [{ address: LOOPBACK, port: this.port }],
-      discovery: [{ address: LOOPBACK, port: this.discoveryPort }],
-      subsystems: SUBSYSTEMS.map((at) => subsystemConfig(at, this.#directory)),
+      discovery: {
+        listeners: [{ address: LOOPBACK, port: this.discoveryPort }], hosts: discoveryHosts ?? 'any',
+      },
+      subsystems: [...SUBSYSTEMS, GUARDED].map((at) => subsystemConfig(at, this.#directory)),
     }, null, 2))
     const child = spawn(process.execPath, [PROGRAM, 'serve', '--config', config],
       { stdio: ['ignore', 'pipe', 'pipe'] })
@@ -163,7 +170,7 @@ function subsystemConfig(subsystem: Subsystem, directory: string): unknown {
   const stem = subsystem.nqn.split(':').at(-1)
   return {
     nqn: subsystem.nqn,
-    hosts: subsystem.hosts,
+    hosts: subsystem.keyedHosts ?? subsystem.hosts,
     namespaces: subsystem.namespaces.map((at) => {
       const size = `${at.bytes / (1024 * 1024)}M`
       const medium = at.kind === 'memory'

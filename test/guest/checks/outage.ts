@@ -94,12 +94,12 @@ function relayed(name: string, misbehave: (relay: Relay) => void): Check {
 }
 
 /** How often the kernel said so. The log is emptied only between checks. */
-async function reconnections(bench: Bench): Promise<number> {
+export async function reconnections(bench: Bench): Promise<number> {
   return Number((await bench.vm.run(
     "busybox dmesg | grep -c 'Successfully reconnected'")).stdout)
 }
 
-async function awaitReconnection(bench: Bench, controller: string, before: number): Promise<void> {
+export async function awaitReconnection(bench: Bench, controller: string, before: number): Promise<void> {
   await bench.vm.require(`for second in $(seq ${RECONNECT_TIMEOUT_S}); do
   [ "$(busybox dmesg | grep -c 'Successfully reconnected')" -gt ${before} ] && exit 0
   sleep 1
