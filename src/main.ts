@@ -6,6 +6,7 @@
  */
 import { Command, CommanderError } from 'commander'
 import { discoverCommand, identifyCommand } from './cli/ask-commands.ts'
+import { keyCommand } from './cli/key-command.ts'
 import { serveCommand } from './cli/serve-command.ts'
 import { startErrorText } from './cli/serve.ts'
 import { VERSION } from './cli/version.ts'
@@ -28,6 +29,7 @@ const end = (code: number): void => { status = code }
 program.addCommand(inherit(serveCommand(end)), { isDefault: true })
 program.addCommand(inherit(discoverCommand()))
 program.addCommand(inherit(identifyCommand()))
+program.addCommand(inherit(keyCommand()))
 
 try {
   await program.parseAsync()
@@ -39,7 +41,9 @@ process.exit(status)
 
 /** Commands made elsewhere end and print as the program does. */
 function inherit(command: Command): Command {
-  return command.copyInheritedSettings(program)
+  command.copyInheritedSettings(program)
+  for (const each of command.commands) each.copyInheritedSettings(command)
+  return command
 }
 
 function statusOf(error: unknown): number {
