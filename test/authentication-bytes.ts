@@ -2,7 +2,8 @@
  * DH-HMAC-CHAP as a host does it, byte by byte: messages, and what they are calculated from.
  * Conformance and fault tests use it. NVMe Base 2.0, 8.13.5; RFC 7919.
  *
- * Nothing here is the target's code: messages are written by hand, values come from node's HMAC and BigInt.
+ * Nothing here is the target's code: messages are written by hand, values come from node's HMAC and
+ * BigInt.
  */
 import { createHash, createHmac, randomBytes } from 'node:crypto'
 import { sqe } from './command-bytes.ts'
@@ -24,12 +25,15 @@ export const GROUP_BYTES = [0, 256, 384, 512, 768, 1024] as const
 
 /** Two secrets, as they are written, and their bytes. */
 export const HOST_SECRET = 'DHHC-1:00:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh+KfiaR:'
-export const HOST_KEY = Buffer.from('000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f', 'hex')
-export const CONTROLLER_SECRET = 'DHHC-1:00:ZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXp7fH1+f4CBgoOEhYaHiImKi4yNjo+QkZKTvGwQfg==:'
+export const HOST_KEY = Buffer.from(Array.from({ length: 32 }, (_, at) => at))
+export const CONTROLLER_SECRET =
+  'DHHC-1:00:ZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXp7fH1+f4CBgoOEhYaHiImKi4yNjo+QkZKTvGwQfg==:'
 export const CONTROLLER_KEY = Buffer.from(Array.from({ length: 48 }, (_, at) => 100 + at))
 
 /** The SQE: 41 SPSP0, 42 SPSP1, 43 SECP, 44 TL or AL. */
-export function authCommand(type: number, bytes: number, changes: { spsp0?: number; spsp1?: number; secp?: number } = {}): Buffer {
+export function authCommand(
+  type: number, bytes: number, changes: { spsp0?: number; spsp1?: number; secp?: number } = {},
+): Buffer {
   const command = sqe(0x7f, type)
   command.writeUInt8(changes.spsp0 ?? 1, 41)
   command.writeUInt8(changes.spsp1 ?? 1, 42)
@@ -47,7 +51,14 @@ export function head(bytes: number, type: number, id: number, tid: number): Buff
   return message
 }
 
-export type Offered = { hashes?: number[]; groups?: number[]; authid?: number; scC?: number; halen?: number; dhlen?: number }
+export type Offered = {
+  hashes?: number[]
+  groups?: number[]
+  authid?: number
+  scC?: number
+  halen?: number
+  dhlen?: number
+}
 
 /** AUTH_Negotiate with one descriptor. */
 export function negotiate(tid: number, offered: Offered = {}): Buffer {
@@ -76,7 +87,9 @@ export function challengeOf(message: Buffer): Challenge {
   const length = message.readUInt8(6)
   const dhBytes = message.readUInt16LE(10)
   return {
-    hash: message.readUInt8(8) as HashId, group: message.readUInt8(9), seqnum: message.readUInt32LE(12),
+    hash: message.readUInt8(8) as HashId,
+    group: message.readUInt8(9),
+    seqnum: message.readUInt32LE(12),
     value: Buffer.from(message.subarray(16, 16 + length)),
     dhValue: Buffer.from(message.subarray(16 + length, 16 + length + dhBytes)),
   }
@@ -113,7 +126,9 @@ export function reply({ tid, challenge, names, key, controllerKey }: HostSide): 
   message.writeUInt16LE(dhBytes, 10)
   message.writeUInt32LE(seqnum, 12)
   const { hostnqn, subnqn } = names
-  message.set(response(hash, key, challenge.value, shared, challenge.seqnum, tid, `HostHost${hostnqn}\0${subnqn}`), 16)
+  const asked = challenge.seqnum
+  const text = `HostHost${hostnqn}\0${subnqn}`
+  message.set(response(hash, key, challenge.value, shared, asked, tid, text), 16)
   message.set(own, 16 + length)
   message.set(dhValue, 16 + 2 * length)
   const expected = controllerKey === undefined ? null
@@ -122,14 +137,16 @@ export function reply({ tid, challenge, names, key, controllerKey }: HostSide): 
 }
 
 function response(
-  hash: string, key: Buffer, challenge: Buffer, shared: Buffer | null, seqnum: number, tid: number, text: string,
+  hash: string, key: Buffer, challenge: Buffer, shared: Buffer | null, seqnum: number, tid: number,
+  text: string,
 ): Buffer {
   const numbers = Buffer.alloc(7)
   numbers.writeUInt32LE(seqnum, 0)
   numbers.writeUInt16LE(tid, 4)
   const augmented = shared === null ? challenge
     : createHmac(hash, createHash(hash).update(shared).digest()).update(challenge).digest()
-  return createHmac(hash, key).update(Buffer.concat([augmented, numbers, Buffer.from(text)])).digest()
+  const whole = Buffer.concat([augmented, numbers, Buffer.from(text)])
+  return createHmac(hash, key).update(whole).digest()
 }
 
 /** The host's DH value and the secret; what the NULL group has of them. */
@@ -143,9 +160,11 @@ function exchange(theirs: Buffer, bytes: number): { dhValue: Buffer; shared: Buf
   }
 }
 
-/** RFC 7919: 2^b - 2^(b-64) + {[2^(b-130) e] + X} * 2^64 - 1; e by Horner's rule, as the target does not. */
+/** RFC 7919: 2^b - 2^(b-64) + {[2^(b-130) e] + X} * 2^64 - 1, e by Horner's rule. */
 function primeNumber(bits: number): bigint {
-  const offset = { 2048: 560316n, 3072: 2625351n, 4096: 5736041n, 6144: 15705020n, 8192: 10965728n }[bits]!
+  const offset = {
+    2048: 560316n, 3072: 2625351n, 4096: 5736041n, 6144: 15705020n, 8192: 10965728n,
+  }[bits]!
   const scale = BigInt(bits - 130 + 128)
   const one = 1n << scale
   let e = one

@@ -1,6 +1,6 @@
 /**
- * Arithmetic of a Diffie-Hellman exchange on BigInt: what the test host calculates with, so that no line of
- * the target's checks itself.
+ * Arithmetic of a Diffie-Hellman exchange on BigInt: what the test host calculates with, so that no
+ * line of the target's checks itself.
  */
 
 export function numberOf(bytes: Uint8Array): bigint {

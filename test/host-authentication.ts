@@ -4,8 +4,8 @@
  */
 import { expect } from 'vitest'
 import {
-  CHALLENGE, CHAP, CONTROLLER_KEY, HOST_KEY, SUCCESS1, SUCCESS2, challengeOf, head, negotiate, receiveMessage,
-  reply, sendMessage, type Challenge, type Names, type Offered,
+  CHALLENGE, CHAP, CONTROLLER_KEY, HOST_KEY, SUCCESS1, SUCCESS2, challengeOf, head, negotiate,
+  receiveMessage, reply, sendMessage, type Challenge, type Names, type Offered,
 } from './authentication-bytes.ts'
 import type { Completion, HostQueue } from './host-queue.ts'
 
@@ -19,11 +19,14 @@ export type Attempt = {
 }
 
 /** AUTH_Negotiate and DH-HMAC-CHAP_Challenge. */
-export async function begin(queue: HostQueue, tid: number, offered: Offered = {}): Promise<Challenge> {
+export async function begin(
+  queue: HostQueue, tid: number, offered: Offered = {},
+): Promise<Challenge> {
   expect((await sendMessage(queue, negotiate(tid, offered))).status, 'AUTH_Negotiate').toBe('0/00h')
   const { data, status } = await receiveMessage(queue)
   expect(status, 'the challenge').toBe('0/00h')
-  expect([data.readUInt8(0), data.readUInt8(1), data.readUInt16LE(4)]).toEqual([CHAP, CHALLENGE, tid])
+  const [type, id] = data
+  expect([type, id, data.readUInt16LE(4)]).toEqual([CHAP, CHALLENGE, tid])
   return challengeOf(data)
 }
 

@@ -1,12 +1,14 @@
 /**
- * The authenticator: which queues have to authenticate, and what became of it. The control plane asks it
- * about every queue, reactors send it what Authentication Send and Receive carry.    NVMe Base 2.0, 8.13
+ * The authenticator: which queues have to authenticate, and what became of it. The control plane
+ * asks it about every queue, reactors send it what Authentication Send and Receive carry.
+ * NVMe Base 2.0, 8.13
  *
- *   reactor ─ authentication ─▶ Session ─▶ Transaction        answer ─▶ reactor; proven: its queue is open
+ *   reactor ─ authentication ─▶ Session ─▶ Transaction ─ authenticated ─▶ reactor
  *
- * It is on the main thread, with all keys: a reactor carries messages and never waits for cryptography.
- * Invariant: a message is answered exactly once; a queue that has to authenticate is open or ended within a
- * few steps, each of them bounded.
+ * It is on the main thread, with all keys: a reactor carries messages and never waits for
+ * cryptography.
+ * Invariant: a message is answered exactly once; a queue that has to authenticate is open or ended
+ * within a few steps, each of them bounded.
  */
 import { randomBytes } from 'node:crypto'
 import type { ConnectionId, ToControl, ToReactor } from '../reactor/messages.ts'
@@ -17,9 +19,11 @@ import { Transaction } from './transaction.ts'
 
 type Request = Extract<ToControl, { type: 'authentication' }>
 
+/** Where a queue is. */
+export type Place = ConnectionId & { readonly reactor: number }
+
 /** A queue that has joined. */
-export type Party = ConnectionId & {
-  readonly reactor: number
+export type Party = Place & {
   readonly qid: number
   /** The controller's index, and its identifier. */
   readonly controller: number
@@ -57,7 +61,7 @@ type Session = {
   timer: NodeJS.Timeout | undefined
 }
 
-/** How long a step may take where the host has no keep alive; the least and the most where it has one. */
+/** How long a step may take without a keep alive; the least and the most with one. */
 const STEP_MS = { default: 120_000, least: 5000, most: 120_000 }
 export const AUTHENTICATION_FAILED = 'authentication failed'
 
@@ -75,7 +79,8 @@ export class Authenticator {
   join(party: Party): boolean {
     const owes = this.#parts.keys.find(party.subsystem, party.host) !== null
     const session: Session = {
-      party, proven: !owes, told: false, gone: false, busy: false, transaction: null, timer: undefined,
+      party, proven: !owes, told: false, gone: false, busy: false, transaction: null,
+      timer: undefined,
     }
     this.#sessions.set(nameOf(party), session)
     if (owes) this.#wind(session)
@@ -94,15 +99,15 @@ export class Authenticator {
       if (request.message === null) return this.#refuse(request, STATUS.COMMAND_SEQUENCE_ERROR)
       session.told = false
       session.transaction = new Transaction({
-        keys, host, subsystem: name, exchanges: this.#exchanges, nextSeqnum: () => this.#nextSeqnum(),
-        random: randomBytes,
+        keys, host, subsystem: name, exchanges: this.#exchanges, random: randomBytes,
+        nextSeqnum: () => this.#nextSeqnum(),
       })
     }
     void this.#work(session, session.transaction, request)
   }
 
   /** The queue's connection has gone. False when it had not authenticated, and should have. */
-  leave(from: ConnectionId & { readonly reactor: number }, reason: string, quiet: boolean): boolean {
+  leave(from: Place, reason: string, quiet: boolean): boolean {
     const session = this.#sessions.get(nameOf(from))
     if (session === undefined) return true
     this.#sessions.delete(nameOf(from))
@@ -146,7 +151,11 @@ export class Authenticator {
     clearTimeout(session.timer)
     const { reactor, connection, serial, controller } = session.party
     if (session.proven) this.#parts.expire(controller, AUTHENTICATION_FAILED)
-    else this.#parts.post(reactor, { type: 'dismiss', connection, serial, reason: AUTHENTICATION_FAILED })
+    else {
+      this.#parts.post(reactor, {
+        type: 'dismiss', connection, serial, reason: AUTHENTICATION_FAILED,
+      })
+    }
   }
 
   #tell(session: Session, reason: string): void {
@@ -181,6 +190,6 @@ export class Authenticator {
   }
 }
 
-function nameOf({ reactor, connection, serial }: ConnectionId & { readonly reactor: number }): string {
+function nameOf({ reactor, connection, serial }: Place): string {
   return `${reactor}:${connection}:${serial}`
 }

@@ -1,7 +1,7 @@
 /**
  * Diffie-Hellman exchanges: the only costly part of an authentication (16 ms for ffdhe8192).
- * transaction offers a value and agrees on a secret; both happen on a thread of libuv's pool, one at a
- * time, so that a flood of hosts takes one processor at most and no reactor ever waits.
+ * transaction offers a value and agrees on a secret; both happen on a thread of the pool of libuv, one
+ * at a time, so that a flood of hosts takes one processor at most and no reactor ever waits.
  *
  * Node takes another's value only as a public key in DER, which is ours with another last number:
  *
@@ -20,7 +20,7 @@ const TAG = { INTEGER: 0x02, BIT_STRING: 0x03, SEQUENCE: 0x30 }
 export type Offer = {
   /** Our value, big-endian, as long as the group's prime. */
   readonly value: Buffer
-  /** The shared secret, as long as the prime; null when the other's value is none. The caller zeroes it. */
+  /** The shared secret, as long as the prime, for the caller to zero; null: `other` is no value. */
   agree(other: Uint8Array): Promise<Buffer | null>
 }
 

@@ -1,5 +1,6 @@
 /**
- * DH groups: the safe primes of RFC 7919, Appendix A, from their definition. exchange calculates in them.
+ * DH groups: the safe primes of RFC 7919, Appendix A, from their definition. exchange calculates
+ * in them.
  *
  *   p = 2^b - 2^(b - 64) + (⌊2^(b - 130) e⌋ + X) 2^64 - 1         generator 2
  *
@@ -23,7 +24,8 @@ export function primeOf(bytes: number): Buffer {
   const width = bytes * 8
   const offset = OFFSETS.get(width)!
   const bits = BigInt(width)
-  const value = (1n << bits) - (1n << (bits - 64n)) + ((eulerBits(width - 130) + offset) << 64n) - 1n
+  const middle = (eulerBits(width - 130) + offset) << 64n
+  const value = (1n << bits) - (1n << (bits - 64n)) + middle - 1n
   const prime = Buffer.from(value.toString(16), 'hex')
   primes.set(bytes, prime)
   return prime

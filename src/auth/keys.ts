@@ -1,5 +1,6 @@
 /**
- * Keys: which host authenticates with what, for which subsystem. config makes them, authenticator asks.
+ * Keys: which host authenticates with what, for which subsystem. config makes them, authenticator
+ * asks.
  * They live on the main thread alone: no snapshot of a subsystem has them.
  *
  * Invariant: a host without an entry needs no authentication.

@@ -4,7 +4,8 @@
  *
  *   │ header 6 │ SC_C │ NAPD │ descriptors, 64 B each: DH-HMAC-CHAP, hashes, groups │
  *
- * The choice is the first of our list that the host has too: whoever configures a list says what is preferred.
+ * The choice is the first of our list that the host has too: whoever configures a list says what is
+ * preferred.
  * Invariant: what is chosen is in the host's list and in ours.
  */
 import {
@@ -24,7 +25,8 @@ export function chooseProtocol(
 ): Choice | Fault {
   const count = message.length < AUTH_NEGOTIATE_BYTES ? -1 : message[AUTH_NEGOTIATE.napd]!
   if (message.length !== AUTH_NEGOTIATE_BYTES + count * AUTH_DESCRIPTOR_BYTES) {
-    return fault(AUTH_FAULT.INCORRECT_PAYLOAD, `its AUTH_Negotiate has ${message.length} bytes, which are no descriptors`)
+    return fault(AUTH_FAULT.INCORRECT_PAYLOAD,
+      `its AUTH_Negotiate has ${message.length} bytes, which are no descriptors`)
   }
   if (message[AUTH_NEGOTIATE.scC] !== 0) {
     return fault(AUTH_FAULT.CHANNEL_MISMATCH, 'it asks for a secure channel, and there is none')
@@ -34,15 +36,18 @@ export function chooseProtocol(
   const halen = offered[AUTH_DESCRIPTOR.halen]!
   const dhlen = offered[AUTH_DESCRIPTOR.dhlen]!
   if (halen > AUTH_IDS_MAX || dhlen > AUTH_IDS_MAX) {
-    return fault(AUTH_FAULT.INCORRECT_PAYLOAD, `it says that it offers ${halen} hashes and ${dhlen} groups`)
+    return fault(AUTH_FAULT.INCORRECT_PAYLOAD,
+      `it says that it offers ${halen} hashes and ${dhlen} groups`)
   }
   const hash = chosen(AUTH_HASHES, hashes, listOf(offered, AUTH_DESCRIPTOR.hashes, halen))
   if (hash === null) {
-    return fault(AUTH_FAULT.HASH_UNUSABLE, `it offers none of the hashes allowed: ${namesOf(AUTH_HASHES, hashes)}`)
+    return fault(AUTH_FAULT.HASH_UNUSABLE,
+      `it offers none of the hashes allowed: ${namesOf(AUTH_HASHES, hashes)}`)
   }
   const group = chosen(AUTH_GROUPS, groups, listOf(offered, AUTH_DESCRIPTOR.groups, dhlen))
   if (group === null) {
-    return fault(AUTH_FAULT.GROUP_UNUSABLE, `it offers none of the DH groups allowed: ${namesOf(AUTH_GROUPS, groups)}`)
+    return fault(AUTH_FAULT.GROUP_UNUSABLE,
+      `it offers none of the DH groups allowed: ${namesOf(AUTH_GROUPS, groups)}`)
   }
   return { hash, group }
 }
@@ -68,7 +73,9 @@ function chosen<Row extends { readonly id: number }>(
   return rows.find((row) => row.id === id) ?? null
 }
 
-function namesOf(rows: readonly { readonly id: number; readonly name: string }[], ids: readonly number[]): string {
+function namesOf(
+  rows: readonly { readonly id: number; readonly name: string }[], ids: readonly number[],
+): string {
   return ids.map((id) => rows.find((row) => row.id === id)!.name).join(', ')
 }
 

@@ -1,5 +1,6 @@
 /**
- * Responses: what somebody who knows a key answers a challenge with. transaction checks and gives them.
+ * Responses: what somebody who knows a key answers a challenge with. transaction checks and gives
+ * them.
  * NVMe Base 2.0, 8.13.5.4 (host) and 8.13.5.5 (controller)
  *
  *   HMAC(key, Ca │ SEQNUM 4 │ T_ID 2 │ SC_C 1 │ label │ own NQN │ 0 │ other NQN)
@@ -24,7 +25,9 @@ const HOST_LABEL = 'HostHost'
 const CONTROLLER_LABEL = 'Controller'
 
 /** What the host answers. key: of its secret, for its NQN. */
-export function hostResponse(key: KeyObject, question: Question, host: string, subsystem: string): Buffer {
+export function hostResponse(
+  key: KeyObject, question: Question, host: string, subsystem: string,
+): Buffer {
   return respond(key, question, HOST_LABEL, host, subsystem)
 }
 
@@ -35,7 +38,9 @@ export function controllerResponse(
   return respond(key, question, CONTROLLER_LABEL, subsystem, host)
 }
 
-function respond(key: KeyObject, question: Question, label: string, own: string, other: string): Buffer {
+function respond(
+  key: KeyObject, question: Question, label: string, own: string, other: string,
+): Buffer {
   const { hash, challenge, shared, seqnum, tid } = question
   const numbers = Buffer.alloc(7)
   numbers.writeUInt32LE(seqnum, 0)
@@ -43,7 +48,8 @@ function respond(key: KeyObject, question: Question, label: string, own: string,
   numbers.writeUInt8(NO_CHANNEL, 6)
   const augmented = shared === null ? null : augment(hash, shared, challenge)
   const response = createHmac(hash, key)
-    .update(augmented ?? challenge).update(numbers).update(label).update(own).update('\0').update(other)
+    .update(augmented ?? challenge).update(numbers)
+    .update(label).update(own).update('\0').update(other)
     .digest()
   augmented?.fill(0)
   return response

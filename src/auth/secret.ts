@@ -2,10 +2,12 @@
  * Secrets: the keys of DH-HMAC-CHAP as people write them, and as they are used.
  * config and `weft key` parse them here; response uses them.      NVMe Base 2.0, 8.13.5.8 (DHHC-1)
  *
- *   DHHC-1 : hh : base64 of │ secret 32, 48 or 64 B │ CRC-32 of it, 4 B │ :        hh: see TRANSFORMS
+ *   DHHC-1 : hh : base64 of │ secret 32, 48 or 64 B │ CRC-32 of it, 4 B │ :
  *
- * Invariant: the bytes of a secret are in a KeyObject, outside of the heap, and nothing else here keeps
- * them: no error, no dump and no copy for another thread shows them.
+ * hh says how it is transformed: see TRANSFORMS.
+ *
+ * Invariant: the bytes of a secret are in a KeyObject, outside of the heap, and nothing else here
+ * keeps them: no error, no dump and no copy for another thread shows them.
  */
 import { KeyObject, createHmac, createSecretKey, randomBytes } from 'node:crypto'
 import { inspect } from 'node:util'
@@ -24,7 +26,8 @@ const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$
 const FORM = /^DHHC-1:([0-9a-fA-F]{2}):([^:]*):$/
 
 /** What is allowed, for messages. */
-export const SECRET_FORM = 'DHHC-1:, 00 to 03, :, base64 of 32, 48 or 64 bytes and their CRC-32, and : at the end'
+export const SECRET_FORM = 'DHHC-1:, 00 to 03, :, base64 of 32, 48 or 64 bytes and their CRC-32, '
+  + 'and : at the end'
 
 export class Secret {
   readonly transform: Transform
@@ -42,11 +45,13 @@ export class Secret {
     if (!text.startsWith(PREFIX)) return 'it does not begin with DHHC-1:'
     const [, tag, base64] = FORM.exec(text) ?? []
     if (tag === undefined || base64 === undefined) {
-      return text.endsWith(':') ? 'between its colons there is not a number of two digits and a text'
-        : 'it does not end with a colon'
+      if (!text.endsWith(':')) return 'it does not end with a colon'
+      return 'between its colons there is not a number of two digits and a text'
     }
     const transform = TRANSFORMS[Number.parseInt(tag, 16)]
-    if (transform === undefined) return `its transform is ${tag}, which is none of 00, 01, 02 and 03`
+    if (transform === undefined) {
+      return `its transform is ${tag}, which is none of 00, 01, 02 and 03`
+    }
     if (!BASE64.test(base64)) return 'what should be base64 is not'
     const decoded = Buffer.from(base64, 'base64')
     try {

@@ -1,24 +1,26 @@
 /**
- * One authentication of one queue: takes what the host sends, gives what it asks for, and knows how it ended.
- * authenticator has one for each queue at most.                    NVMe Base 2.0, 8.13.5
+ * One authentication of one queue: takes what the host sends, gives what it asks for, and knows how
+ * it ended. authenticator has one for each queue at most.          NVMe Base 2.0, 8.13.5
  *
- *   negotiate ──▶ challenge ──▶ reply ──▶ success1 ──▶ over, or where the host asks for it success2 ──▶ over
- *   Send          Receive       Send      Receive                                           Send
- *                     anything that is wrong, at any stage ──▶ failure1 ──▶ over (Receive)
- *
- * Invariant: `proven` only after a response was right; a stage is left once, so that no message counts twice.
+ *   negotiate ─▶ challenge ─▶ reply ─▶ success1 ─▶ over, or success2 where the host challenged us
+ *   Send         Receive      Send     Receive                Send ─▶ over
+ *                    anything that is wrong, at any stage ─▶ failure1 ─▶ over
+ *                                                            Receive
+ * Invariant: `proven` only after a response was right; a stage is left once, so that no message
+ * counts twice.
  */
 import { timingSafeEqual } from 'node:crypto'
 import {
-  AUTH_BYTES_MAX, AUTH_CHALLENGE, AUTH_FAILED, AUTH_FAILURE, AUTH_FAILURE_BYTES, AUTH_FAULT, AUTH_FAULTS,
-  AUTH_FIXED_BYTES, AUTH_HEADER, AUTH_ID, AUTH_REPLY, AUTH_SUCCESS1, AUTH_TYPE,
+  AUTH_BYTES_MAX, AUTH_CHALLENGE, AUTH_FAILED, AUTH_FAILURE, AUTH_FAILURE_BYTES, AUTH_FAULT,
+  AUTH_FAULTS, AUTH_FIXED_BYTES, AUTH_HEADER, AUTH_ID, AUTH_REPLY, AUTH_SUCCESS1, AUTH_TYPE,
 } from '../wire/authentication.ts'
 import type { Exchanges, Offer } from './exchange.ts'
 import type { HostKeys } from './keys.ts'
 import { type Choice, type Fault, chooseProtocol } from './negotiation.ts'
 import { type Question, controllerResponse, hostResponse } from './response.ts'
 
-export type Stage = 'negotiate' | 'challenge' | 'reply' | 'success1' | 'success2' | 'failure1' | 'over'
+export type Stage =
+  'negotiate' | 'challenge' | 'reply' | 'success1' | 'success2' | 'failure1' | 'over'
 
 export type TransactionParts = {
   readonly keys: HostKeys
@@ -64,19 +66,23 @@ export class Transaction {
   async send(message: Buffer): Promise<void> {
     if (this.stage === 'failure1' || this.stage === 'over') return
     if (message.length < HEADER_BYTES || message.length > AUTH_BYTES_MAX) {
-      return this.#fail({ rce: AUTH_FAULT.INCORRECT_PAYLOAD, reason: `it sent ${message.length} bytes, no message` })
+      return this.#fail(payload(`it sent ${message.length} bytes, no message`))
     }
     const type = message[AUTH_HEADER.authType]!
     const id = message[AUTH_HEADER.authId]!
     const tid = message.readUInt16LE(AUTH_HEADER.tid)
+    const { stage } = this
     const common = type === AUTH_TYPE.COMMON
-    if (common && id === AUTH_ID.NEGOTIATE && this.stage === 'negotiate') return this.#negotiate(message, tid)
-    const ends = common && id === AUTH_ID.FAILURE2 && (this.stage === 'reply' || this.stage === 'success2')
-    const replies = type === AUTH_TYPE.DH_CHAP && id === AUTH_ID.REPLY && this.stage === 'reply'
-    const confirms = type === AUTH_TYPE.DH_CHAP && id === AUTH_ID.SUCCESS2 && this.stage === 'success2'
-    if (!ends && !replies && !confirms) return this.#fail(outOfTurn(type, id, this.stage))
+    const chap = type === AUTH_TYPE.DH_CHAP
+    if (common && id === AUTH_ID.NEGOTIATE && stage === 'negotiate') {
+      return this.#negotiate(message, tid)
+    }
+    const ends = common && id === AUTH_ID.FAILURE2 && (stage === 'reply' || stage === 'success2')
+    const replies = chap && id === AUTH_ID.REPLY && stage === 'reply'
+    const confirms = chap && id === AUTH_ID.SUCCESS2 && stage === 'success2'
+    if (!ends && !replies && !confirms) return this.#fail(outOfTurn(type, id, stage))
     if (tid !== this.#tid) {
-      return this.#fail({ rce: AUTH_FAULT.INCORRECT_PAYLOAD, reason: `its message is of transaction ${tid}, not ${this.#tid}` })
+      return this.#fail(payload(`its message is of transaction ${tid}, not ${this.#tid}`))
     }
     if (ends) return this.#rejected(message)
     if (replies) return this.#reply(message)
@@ -94,9 +100,10 @@ export class Transaction {
       return message
     }
     if (message !== null) {
-      this.#fail({ rce: AUTH_FAULT.INCORRECT_PAYLOAD, reason: `it has room for ${room} of ${message.length} bytes` })
+      this.#fail(payload(`it has room for ${room} of ${message.length} bytes`))
     } else if (this.stage !== 'failure1') {
-      this.#fail({ rce: AUTH_FAULT.INCORRECT_MESSAGE, reason: 'it asks for a message when its own is due' })
+      const reason = 'it asks for a message when its own is due'
+      this.#fail({ rce: AUTH_FAULT.INCORRECT_MESSAGE, reason })
     }
     if (room < AUTH_FAILURE_BYTES) return null
     const failure = Buffer.alloc(AUTH_FAILURE_BYTES)
@@ -148,14 +155,18 @@ export class Transaction {
     }
     const challenges = message[AUTH_REPLY.cvalid]!
     const seqnum = message.readUInt32LE(AUTH_REPLY.seqnum)
-    if (challenges > 1 || (challenges === 1 && seqnum === 0)) return this.#fail(misshapen('challenge', message))
-    const shared = this.#offer === null ? null : await this.#offer.agree(message.subarray(bytes - group.bytes))
+    if (challenges > 1 || (challenges === 1 && seqnum === 0)) {
+      return this.#fail(misshapen('challenge', message))
+    }
+    const value = message.subarray(bytes - group.bytes)
+    const shared = this.#offer === null ? null : await this.#offer.agree(value)
     if (this.stage !== 'reply') return
     if (this.#offer !== null && shared === null) {
-      return this.#fail({ rce: AUTH_FAULT.INCORRECT_PAYLOAD, reason: `its DH value is none of ${group.name}` })
+      return this.#fail(payload(`its DH value is none of ${group.name}`))
     }
-    const answer = message.subarray(AUTH_FIXED_BYTES, AUTH_FIXED_BYTES + hash.bytes)
-    const theirs = message.subarray(AUTH_FIXED_BYTES + hash.bytes, AUTH_FIXED_BYTES + 2 * hash.bytes)
+    const middle = AUTH_FIXED_BYTES + hash.bytes
+    const answer = message.subarray(AUTH_FIXED_BYTES, middle)
+    const theirs = message.subarray(middle, middle + hash.bytes)
     const fault = this.#judge(answer, shared)
       ?? (challenges === 1 ? this.#respond(theirs, seqnum, shared) : null)
     shared?.fill(0)
@@ -167,25 +178,25 @@ export class Transaction {
   /** null: the host's response is right. */
   #judge(answer: Buffer, shared: Buffer | null): Fault | null {
     const { keys, host, subsystem } = this.#parts
-    const expected = hostResponse(keys.key.keyFor(host), this.#question(this.#challenge!, this.#seqnum, shared),
-      host, subsystem)
+    const question = this.#question(this.#challenge!, this.#seqnum, shared)
+    const expected = hostResponse(keys.key.keyFor(host), question, host, subsystem)
     const right = timingSafeEqual(answer, expected)
     expected.fill(0)
-    return right ? null : { rce: AUTH_FAULT.FAILED, reason: 'its key is not the one configured here' }
+    return right ? null : failed('its key is not the one configured here')
   }
 
   /** Answers the host's challenge, for AUTH_Success1. */
   #respond(challenge: Buffer, seqnum: number, shared: Buffer | null): Fault | null {
     const { keys, host, subsystem } = this.#parts
-    const { FAILED } = AUTH_FAULT
     if (keys.controllerKey === null) {
-      return { rce: FAILED, reason: 'it asks the controller to authenticate, which has no key for it' }
+      return failed('it asks the controller to authenticate, which has no key for it')
     }
     if (timingSafeEqual(challenge, this.#challenge!)) {
-      return { rce: FAILED, reason: 'it sends the challenge back that it got' }
+      return failed('it sends the challenge back that it got')
     }
-    this.#response = controllerResponse(keys.controllerKey.keyFor(subsystem),
-      this.#question(challenge, seqnum, shared), host, subsystem)
+    const question = this.#question(challenge, seqnum, shared)
+    const key = keys.controllerKey.keyFor(subsystem)
+    this.#response = controllerResponse(key, question, host, subsystem)
     return null
   }
 
@@ -214,13 +225,14 @@ export class Transaction {
 
   /** AUTH_Failure2: the host gives up, for one of the reasons that a controller can have. */
   #rejected(message: Buffer): void {
-    if (message.length !== AUTH_FAILURE_BYTES) return this.#fail(misshapen('AUTH_Failure2', message))
+    if (message.length !== AUTH_FAILURE_BYTES) {
+      return this.#fail(misshapen('AUTH_Failure2', message))
+    }
     const rce = message[AUTH_FAILURE.rce]!
     const text = AUTH_FAULTS.find((row) => row.rce === rce)?.text ?? `reason ${rce}`
-    const controller = this.stage === 'success2'
+    const what = this.stage === 'success2' ? 'answer' : 'challenge'
     this.proven = false
-    this.reason = controller ? `it does not accept the controller's answer: ${text}`
-      : `it does not accept the controller's challenge: ${text}`
+    this.reason = `it does not accept the controller's ${what}: ${text}`
     this.#end()
   }
 
@@ -245,10 +257,16 @@ export class Transaction {
   }
 }
 
-function misshapen(what: string, message: Buffer): Fault {
-  return {
-    rce: AUTH_FAULT.INCORRECT_PAYLOAD, reason: `its ${what} (${message.length} bytes) is not what was agreed on`,
-  }
+function failed(reason: string): Fault {
+  return { rce: AUTH_FAULT.FAILED, reason }
+}
+
+function payload(reason: string): Fault {
+  return { rce: AUTH_FAULT.INCORRECT_PAYLOAD, reason }
+}
+
+function misshapen(what: string, { length }: Buffer): Fault {
+  return payload(`its ${what} (${length} bytes) is not what was agreed on`)
 }
 
 function outOfTurn(type: number, id: number, stage: Stage): Fault {
@@ -259,9 +277,9 @@ function outOfTurn(type: number, id: number, stage: Stage): Fault {
   }
 }
 
+const RECEIVE = 'an Authentication Receive'
 /** What is due at each stage. */
 const DUE: Record<Stage, string> = {
-  negotiate: 'AUTH_Negotiate', challenge: 'an Authentication Receive', reply: 'DH-HMAC-CHAP_Reply',
-  success1: 'an Authentication Receive', success2: 'AUTH_Success2', failure1: 'an Authentication Receive',
-  over: 'nothing',
+  negotiate: 'AUTH_Negotiate', challenge: RECEIVE, reply: 'DH-HMAC-CHAP_Reply', success1: RECEIVE,
+  success2: 'AUTH_Success2', failure1: RECEIVE, over: 'nothing',
 }

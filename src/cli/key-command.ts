@@ -1,6 +1,6 @@
 /**
- * `weft key` on the command line: makes secrets for DH-HMAC-CHAP and checks them, as nvme gen-dhchap-key and
- * check-dhchap-key do. main.ts → here → auth/secret.ts.
+ * `weft key` on the command line: makes secrets for DH-HMAC-CHAP and checks them, as
+ * nvme gen-dhchap-key and check-dhchap-key do. main.ts → here → auth/secret.ts.
  *
  * Invariant: a secret is never an argument, where every user of the machine could read it.
  */
@@ -13,10 +13,14 @@ import { HostError } from '../host/error.ts'
 const STANDARD_INPUT = '-'
 const OWNER_ONLY = 0o600
 
-/** nvme-cli takes transformed secrets of these lengths only; one that is used as it is may have any. */
+/** nvme-cli takes transformed secrets of these lengths only; of any when used as they are. */
 const FITTING: Record<Transform, number> = { none: 32, 'sha-256': 32, 'sha-384': 48, 'sha-512': 64 }
 
-type GenerateOptions = { readonly bytes?: string; readonly transform: Transform; readonly file?: string }
+type GenerateOptions = {
+  readonly bytes?: string
+  readonly transform: Transform
+  readonly file?: string
+}
 
 export function keyCommand(): Command {
   return new Command('key')
@@ -42,7 +46,8 @@ Examples:
       const fitting = FITTING[transform]
       const count = bytes === undefined ? fitting : Number(bytes)
       if (transform !== 'none' && count !== fitting) {
-        throw new HostError(`nvme-cli takes a secret with ${transform} only when it has ${fitting} bytes, not ${count}.`)
+        throw new HostError(`nvme-cli takes a secret with ${transform} only when it has `
+          + `${fitting} bytes, not ${count}.`)
       }
       const text = `${Secret.generate(count, transform).reveal()}\n`
       if (file === undefined) process.stdout.write(text)
@@ -60,13 +65,15 @@ Examples:
   $ nvme gen-dhchap-key | sed 's/.*: //' | weft key check -
 `)
     .action((file: string) => {
-      const secret = file === STANDARD_INPUT ? Secret.parse(readFileSync(0, 'utf8').trim()) : readSecretFile(file)
+      const piped = file === STANDARD_INPUT
+      const secret = piped ? Secret.parse(readFileSync(0, 'utf8').trim()) : readSecretFile(file)
       if (typeof secret === 'string') {
-        const sentence = file === STANDARD_INPUT ? `This is no secret: ${secret}.` : `${upperFirst(secret)}.`
+        const sentence = piped ? `This is no secret: ${secret}.` : `${upperFirst(secret)}.`
         throw new HostError(`${sentence}\nWhat is allowed: ${SECRET_FORM}.`)
       }
-      const how = secret.transform === 'none' ? 'used as it is' : `transformed with ${secret.transform}`
-      process.stdout.write(`A good secret of ${secret.bytes} bytes, ${how}.\n`)
+      const { bytes, transform } = secret
+      const how = transform === 'none' ? 'used as it is' : `transformed with ${transform}`
+      process.stdout.write(`A good secret of ${bytes} bytes, ${how}.\n`)
     })
 }
 

@@ -2,7 +2,8 @@
  * The keys of hosts: from what a person wrote, a secret or the path of a file with one, to Secrets.
  * read.ts → here → complete.ts. Also what of a complete configuration the authenticator needs.
  *
- * Invariant: no sentence made here shows a secret or a part of one. A file that others may read is refused.
+ * Invariant: no sentence made here shows a secret or a part of one. A file that others may read is
+ * refused.
  */
 import { type Stats, readFileSync, statSync } from 'node:fs'
 import { resolve } from 'node:path'
@@ -27,9 +28,12 @@ const HASHES = AUTH_HASHES.map(({ id }) => id).reverse()
 const GROUPS = AUTH_GROUPS.map(({ id }) => id).reverse()
 
 /** folder: where relative paths start. */
-export function readKeys(written: Written, folder: string): { keys: WrittenKeys; mistakes: Mistake[] } {
+export function readKeys(
+  written: Written, folder: string,
+): { keys: WrittenKeys; mistakes: Mistake[] } {
   const reader = new KeyReader(folder)
-  const subsystems = written.subsystems.map(({ hosts }, at) => reader.hosts(['subsystems', at, 'hosts'], hosts))
+  const subsystems = written.subsystems.map(({ hosts }, at) =>
+    reader.hosts(['subsystems', at, 'hosts'], hosts))
   const service = written.discovery
   const discovery = typeof service !== 'object' || Array.isArray(service) ? []
     : reader.hosts(['discovery', 'hosts'], service.hosts)
@@ -47,12 +51,15 @@ export function readSecretFile(path: string): Secret | string {
   let text: string
   try {
     facts = statSync(path)
-    if (!facts.isFile() || facts.size > FILE_BYTES_MAX) return `${path} is no file with one secret in it`
+    if (!facts.isFile() || facts.size > FILE_BYTES_MAX) {
+      return `${path} is no file with one secret in it`
+    }
     text = readFileSync(path, 'utf8').trim()
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException
     if (code === 'ENOENT') return `there is no file ${path}`
-    return code === 'EACCES' ? `${path} may not be read by you` : `${path} cannot be read: ${message}`
+    if (code === 'EACCES') return `${path} may not be read by you`
+    return `${path} cannot be read: ${message}`
   }
   if (process.platform !== 'win32' && (facts.mode & OTHERS) !== 0) {
     return `${path} may be used by others than its owner: chmod 600 ${path}`
@@ -75,7 +82,8 @@ class KeyReader {
     for (const [at, host] of hosts.entries()) {
       const nqn = typeof host === 'string' ? host : host.nqn
       if (keys.some((each) => each.nqn === nqn)) {
-        this.mistakes.push(mistake([...path, at], nqn, 'a host that has no key in this list already'))
+        const allowed = 'a host that has no key in this list already'
+        this.mistakes.push(mistake([...path, at], nqn, allowed))
       }
       if (typeof host === 'string') continue
       const made = this.#host([...path, at], host)
@@ -86,28 +94,34 @@ class KeyReader {
 
   #host(path: Path, host: WrittenHost): HostKeys | null {
     const key = this.#secret(path, 'key', host.key, host.keyFile)
-    const controllerKey = this.#secret(path, 'controllerKey', host.controllerKey, host.controllerKeyFile)
+    const controllerKey =
+      this.#secret(path, 'controllerKey', host.controllerKey, host.controllerKeyFile)
     const needless = ['controllerKey', 'controllerKeyFile', 'hashes', 'dhGroups'] as const
     if (key === null) {
       const without = host.key === undefined && host.keyFile === undefined
       if (without && needless.some((each) => host[each] !== undefined)) {
-        this.mistakes.push(mistake([...path, 'key'], undefined, 'the secret of the host, or keyFile with its path'))
+        const allowed = 'the secret of the host, or keyFile with its path'
+        this.mistakes.push(mistake([...path, 'key'], undefined, allowed))
       }
       return null
     }
     return {
       nqn: host.nqn, key, controllerKey,
-      hashes: idsOf(AUTH_HASHES, host.hashes) ?? HASHES, groups: idsOf(AUTH_GROUPS, host.dhGroups) ?? GROUPS,
+      hashes: idsOf(AUTH_HASHES, host.hashes) ?? HASHES,
+      groups: idsOf(AUTH_GROUPS, host.dhGroups) ?? GROUPS,
     }
   }
 
   #secret(
     path: Path, name: 'key' | 'controllerKey', text: string | undefined, file: string | undefined,
   ): Secret | null {
-    if (file === undefined) return text === undefined ? null : this.#take([...path, name], Secret.parse(text))
+    if (file === undefined) {
+      return text === undefined ? null : this.#take([...path, name], Secret.parse(text))
+    }
     const place = [...path, `${name}File`]
     if (text === undefined) return this.#take(place, readSecretFile(resolve(this.#folder, file)))
-    this.mistakes.push({ path: place, sentence: `found beside ${name}, allowed: only one of the two` })
+    const sentence = `found beside ${name}, allowed: only one of the two`
+    this.mistakes.push({ path: place, sentence })
     return null
   }
 
@@ -119,7 +133,8 @@ class KeyReader {
 }
 
 function idsOf(
-  rows: readonly { readonly id: number; readonly name: string }[], names: readonly string[] | undefined,
+  rows: readonly { readonly id: number; readonly name: string }[],
+  names: readonly string[] | undefined,
 ): number[] | null {
   return names?.map((name) => rows.find((row) => row.name === name)!.id) ?? null
 }

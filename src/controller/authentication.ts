@@ -1,12 +1,13 @@
 /**
- * Authentication Send and Receive, as far as a reactor goes: it checks the command and carries the message.
- * fabrics calls it on any queue; the control plane answers (src/auth).     NVMe Base 2.0, 6.1 and 6.2
+ * Authentication Send and Receive, as far as a reactor goes: it checks the command and carries the
+ * message. fabrics calls it on any queue; the control plane answers (src/auth).
+ * NVMe Base 2.0, 6.1 and 6.2
  *
  *   Send:     data ─▶ message ─▶ control plane ─ 'authenticated' ─▶ answer
  *   Receive:  control plane ─ 'authenticated' ─▶ message, zeroes up to AL ─▶ data
  *
- * Invariant: a slot that was handed over is EXECUTING until the control plane answers, whatever becomes of
- * its connection.
+ * Invariant: a slot that was handed over is EXECUTING until the control plane answers, whatever
+ * becomes of its connection.
  */
 import { type Outcome, PENDING, STALL, WANTS_DATA } from '../device/device.ts'
 import type { Arena } from '../reactor/arena.ts'
@@ -24,7 +25,8 @@ export const SENDING_MESSAGE = 1
 const FROM_HOST = 1
 
 /** message: of the host's; null asks for one of `room` bytes at most. */
-export type CarryMessage = (slot: Slot, queue: Queue, message: Uint8Array | null, room: number) => void
+export type CarryMessage =
+  (slot: Slot, queue: Queue, message: Uint8Array | null, room: number) => void
 
 export class Authentications {
   readonly #arena: Arena
@@ -43,7 +45,8 @@ export class Authentications {
   start(slot: Slot, queue: Queue, w: number, type: number): Outcome {
     const { view, words, bytes } = this.#arena
     const sqe = w * 4
-    const field = type === FABRICS_TYPE.AUTHENTICATION_SEND ? AUTHENTICATION_SEND : AUTHENTICATION_RECEIVE
+    const sends = type === FABRICS_TYPE.AUTHENTICATION_SEND
+    const field = sends ? AUTHENTICATION_SEND : AUTHENTICATION_RECEIVE
     if (view.getUint8(sqe + field.secp) !== SECP_NVME || view.getUint8(sqe + field.spsp0) !== SPSP
       || view.getUint8(sqe + field.spsp1) !== SPSP) return STATUS.INVALID_FIELD
     // TL and AL are at the same place.

@@ -1,10 +1,10 @@
 /**
- * DH-HMAC-CHAP: the messages that Authentication Send and Receive carry. Tables only; src/auth makes
- * and checks them.                                         NVMe Base 2.0, 8.13.5 (DH-HMAC-CHAP)
+ * DH-HMAC-CHAP: the messages that Authentication Send and Receive carry. Tables only; src/auth
+ * makes and checks them.                               NVMe Base 2.0, 8.13.5 (DH-HMAC-CHAP)
  *
- *   host ──▶ NEGOTIATE, REPLY, SUCCESS2, FAILURE2        controller ──▶ CHALLENGE, SUCCESS1, FAILURE1
+ *   host ─▶ NEGOTIATE, REPLY, SUCCESS2, FAILURE2     controller ─▶ CHALLENGE, SUCCESS1, FAILURE1
  *
- * Each message begins with the five fields of AUTH_HEADER; what follows a layout here is of variable length.
+ * Each message begins with the fields of AUTH_HEADER; what follows a layout is of variable length.
  */
 import { layout } from './layout.ts'
 
@@ -38,11 +38,13 @@ export const AUTH_PROTOCOL_DH_CHAP = 1
 
 /** Then CVAL, hl bytes, and the controller's DH value, dhvlen bytes. */
 export const AUTH_CHALLENGE = layout('AUTH_CHALLENGE', 16, {
-  ...HEADER, hl: [6, 1], rsvd7: [7, 1], hashid: [8, 1], dhgid: [9, 1], dhvlen: [10, 2], seqnum: [12, 4],
+  ...HEADER, hl: [6, 1], rsvd7: [7, 1], hashid: [8, 1], dhgid: [9, 1], dhvlen: [10, 2],
+  seqnum: [12, 4],
 })
-/** Then RVAL and CVAL, hl bytes each, and the host's DH value. cvalid 1: the controller is challenged too. */
+/** Then RVAL and CVAL, hl bytes each, and the host's DH value. cvalid 1: CVAL is a challenge. */
 export const AUTH_REPLY = layout('AUTH_REPLY', 16, {
-  ...HEADER, hl: [6, 1], rsvd7: [7, 1], cvalid: [8, 1], rsvd9: [9, 1], dhvlen: [10, 2], seqnum: [12, 4],
+  ...HEADER, hl: [6, 1], rsvd7: [7, 1], cvalid: [8, 1], rsvd9: [9, 1], dhvlen: [10, 2],
+  seqnum: [12, 4],
 })
 /** Then RVAL, hl bytes, where rvalid is 1. Linux wants hl in any case. */
 export const AUTH_SUCCESS1 = layout('AUTH_SUCCESS1', 16, {

@@ -7,7 +7,7 @@
  */
 import { type Bench, type Check, expect } from '../check.ts'
 import { runMixedJobs, withEndlessJob } from '../fio.ts'
-import { type ConnectOptions, deviceOf } from '../host.ts'
+import { type Connection, type ConnectOptions, deviceOf } from '../host.ts'
 import { RECONNECTION } from '../kernel-log.ts'
 import { DISCOVERY_NQN, GUARDED, HOST_ID, HOST_NQN, SECRETS, keyedHost } from '../target.ts'
 import type { Weft } from '../weft.ts'
@@ -22,7 +22,8 @@ const AUTHENTICATION: readonly RegExp[] = [
 /** Said by a host that failed at it, or whose controller did. */
 const REFUSAL: readonly RegExp[] = [
   ...AUTHENTICATION,
-  /nvme nvme\d+: qid \d+: (?:authentication (?:setup )?failed|no key|controller authentication failed)/,
+  /nvme nvme\d+: qid \d+: (?:authentication (?:setup )?failed|no key)/,
+  /nvme nvme\d+: qid \d+: controller authentication failed/,
   /nvme nvme\d+: qid \d+: error -?\d+ setting up authentication/,
   /nvme nvme\d+: failed to connect queue: \d+/,
   /nvme nvme\d+: qid \d+ (?:failed|auth_send|auth_receive)/,
@@ -45,7 +46,7 @@ export const AUTHENTICATION_CHECKS: readonly Check[] = [
     `authentication with ${name}, fio verifies`, AUTHENTICATION, async (bench) => {
       await bench.host.within(GUARDED, { ...keyedHost(number), key }, async (connection) => {
         await expectSaid(bench, `authenticated with hash hmac(${hash}) dhgroup ${group}`)
-        await runMixedJobs(bench.vm, { device: deviceOf(connection, 1), blockBytes: 4096, megabytes: MEGABYTES })
+        await verify(bench, connection, MEGABYTES)
       })
     })),
   ...[
@@ -53,15 +54,18 @@ export const AUTHENTICATION_CHECKS: readonly Check[] = [
     ['transformed secrets', 10, SECRETS.sha256, SECRETS.sha512] as const,
   ].map(([name, number, key, controllerKey]): Check => authentication(
     `authentication both ways with ${name}`, AUTHENTICATION, async (bench) => {
-      await bench.host.within(GUARDED, { ...keyedHost(number), key, controllerKey }, async (connection) => {
+      const options = { ...keyedHost(number), key, controllerKey }
+      await bench.host.within(GUARDED, options, async (connection) => {
         await expectSaid(bench, 'qid 0: controller authenticated')
-        await runMixedJobs(bench.vm, { device: deviceOf(connection, 1), blockBytes: 4096, megabytes: 1 })
+        await verify(bench, connection, 1)
       })
     })),
   refusal('a wrong key', { ...keyedHost(0), key: SECRETS.other }),
   refusal('no key', keyedHost(0)),
-  refusal('a key for a controller that has none', { ...keyedHost(0), key: SECRETS.plain, controllerKey: SECRETS.other }),
-  refusal('a wrong key of the controller', { ...keyedHost(9), key: SECRETS.plain, controllerKey: SECRETS.sha256 }),
+  refusal('a key for a controller that has none',
+    { ...keyedHost(0), key: SECRETS.plain, controllerKey: SECRETS.other }),
+  refusal('a wrong key of the controller',
+    { ...keyedHost(9), key: SECRETS.plain, controllerKey: SECRETS.sha256 }),
   authentication('authentication again on live queues, under I/O', AUTHENTICATION, async (bench) => {
     const options = { ...keyedHost(10), key: SECRETS.sha256, controllerKey: SECRETS.sha512 }
     await bench.host.within(GUARDED, options, async (connection) => {
@@ -73,9 +77,10 @@ export const AUTHENTICATION_CHECKS: readonly Check[] = [
       })
     })
   }),
-  authentication('authentication after a restart of the daemon, under I/O', [...AUTHENTICATION, ...RECONNECTION],
-    async (bench) => {
-      await bench.host.within(GUARDED, { ...keyedHost(3), key: SECRETS.sha512 }, async (connection) => {
+  authentication('authentication after a restart of the daemon, under I/O',
+    [...AUTHENTICATION, ...RECONNECTION], async (bench) => {
+      const options = { ...keyedHost(3), key: SECRETS.sha512 }
+      await bench.host.within(GUARDED, options, async (connection) => {
         const weft = daemonOf(bench)
         await withEndlessJob(bench.vm, deviceOf(connection, 1), 4096, async () => {
           const before = await reconnections(bench)
@@ -132,9 +137,16 @@ function refusal(what: string, options: ConnectOptions): Check {
   })
 }
 
+/** fio writes and verifies on the subsystem's namespace. */
+function verify(bench: Bench, connection: Connection, megabytes: number): Promise<void> {
+  const device = deviceOf(connection, 1)
+  return runMixedJobs(bench.vm, { device, blockBytes: 4096, megabytes })
+}
+
 async function expectSaid(bench: Bench, sentence: string): Promise<void> {
   const log = await bench.vm.require('busybox dmesg')
-  expect(log.includes(sentence), `the kernel log lacks '${sentence}': ${log.trim().split('\n').slice(-4).join(' / ')}`)
+  expect(log.includes(sentence), `the kernel log lacks '${sentence}': ` +
+    log.trim().split('\n').slice(-4).join(' / '))
 }
 
 async function count(bench: Bench, sentence: string): Promise<number> {
@@ -155,7 +167,8 @@ function discoverScript(bench: Bench, hostNqn: string, hostId: string, key?: str
   const { address, discoveryPort } = bench.host.target
   const options = `transport=tcp,traddr=${address},trsvcid=${discoveryPort},nqn=${DISCOVERY_NQN},` +
     `hostnqn=${hostNqn},hostid=${hostId}${key === undefined ? '' : `,dhchap_secret=${key}`}`
-  return `exec 4<> /dev/nvme-fabrics && echo '${options}' >&4 && name=nvme$(sed 's/instance=\\([0-9]*\\).*/\\1/' <&4) &&
+  return `exec 4<> /dev/nvme-fabrics && echo '${options}' >&4 &&
+name=nvme$(sed 's/instance=\\([0-9]*\\).*/\\1/' <&4) &&
 nvme discover --device=$name && nvme disconnect --device=$name`
 }
 
