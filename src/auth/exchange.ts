@@ -1,7 +1,7 @@
 /**
  * Diffie-Hellman exchanges: the only costly part of an authentication (16 ms for ffdhe8192).
- * transaction offers a value and agrees on a secret; both happen on a thread of the pool of libuv, one
- * at a time, so that a flood of hosts takes one processor at most and no reactor ever waits.
+ * transaction offers a value and agrees on a secret; both happen on a thread of the pool of libuv,
+ * one at a time, so that a flood of hosts takes one processor at most and no reactor ever waits.
  *
  * Node takes another's value only as a public key in DER, which is ours with another last number:
  *
