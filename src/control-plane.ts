@@ -12,7 +12,7 @@ import type { Keys } from './auth/keys.ts'
 import type { Log } from './control/log.ts'
 import type { Records } from './controller/records.ts'
 import { CONTROLLER_STATE, ROW, type Shared } from './controller/shared.ts'
-import { endpointOf, type Listeners } from './tcp/listener.ts'
+import { endpointOf, type Listener, type Listeners } from './tcp/listener.ts'
 import { listenerKey } from './subsystem/ana.ts'
 import { exclusionsOver } from './subsystem/exclusion.ts'
 import type { Access, ControllerRecord, QueueRecord } from './subsystem/access.ts'
@@ -83,9 +83,9 @@ export class ControlPlane {
     })
   }
 
-  /** Accepts on every listener. */
-  listen(): void {
-    for (const { socket } of this.#parts.listeners.all) this.#post(0, { type: 'listen', listener: socket })
+  /** Accepts on these listeners. */
+  listen(listeners: readonly Listener[]): void {
+    for (const { socket } of listeners) this.#post(0, { type: 'listen', listener: socket })
   }
 
   /** Ends the reactors: hosts have drainMs to go, and all of it takes stopMs at most. */

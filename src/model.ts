@@ -2,29 +2,30 @@
  * The model: what is exported, as the main thread owns it. Whoever changes it does so here; reactors, and the
  * registry of controllers, have copies.
  *
- *   apply ─▶ Access (who may connect) ─▶ every reactor acknowledges ─▶ hosts that have to know are told
+ *   apply ─▶ the main thread's copies (Access: who may connect) ─▶ every reactor acknowledges ─▶ hosts are told
  *
  * Invariant: all copies get the same changes in the same order.
  */
 import type { ControlPlane } from './control-plane.ts'
-import type { Access } from './subsystem/access.ts'
 import { logDiffers, nextGeneration } from './subsystem/discovery.ts'
 import { type AnaWish, checkWish, pathNews, type Paths } from './subsystem/paths.ts'
 import type { TargetSnapshot } from './subsystem/subsystem.ts'
 
+/** Who on the main thread has a copy, or parts of one. It may not fail. */
+export type Copy = { adopt(target: TargetSnapshot): void }
+
 export class Model {
   readonly #plane: Pick<ControlPlane, 'change' | 'raise'>
-  readonly #access: Pick<Access, 'adopt'>
+  readonly #copies: readonly Copy[]
   readonly #paths: Paths
   #target: TargetSnapshot
 
-  /** paths: those that target has. */
+  /** copies: in the order in which they are to change. They, and paths, have `target` already. */
   constructor(
-    plane: Pick<ControlPlane, 'change' | 'raise'>, access: Pick<Access, 'adopt'>, paths: Paths,
-    target: TargetSnapshot,
+    plane: Pick<ControlPlane, 'change' | 'raise'>, copies: readonly Copy[], paths: Paths, target: TargetSnapshot,
   ) {
     this.#plane = plane
-    this.#access = access
+    this.#copies = copies
     this.#paths = paths
     this.#target = target
   }
@@ -42,7 +43,7 @@ export class Model {
     const before = this.#target
     const target = this.#paths.complete(nextGeneration(before, next(before)))
     this.#target = target
-    this.#access.adopt(target)
+    for (const copy of this.#copies) copy.adopt(target)
     await this.#plane.change({ kind: 'target', target })
     const news = pathNews(before, target)
     if (news !== null) this.#plane.raise('ANA', news)

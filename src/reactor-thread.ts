@@ -69,6 +69,8 @@ class ReactorThread {
   readonly #keepAlive: KeepAlive
   readonly #reactor: Reactor
   #collections = 0
+  /** Changes that are in force after the next turn. */
+  #turned: (() => void)[] = []
   #stopAtMs = 0
   #stopping = false
 
@@ -249,6 +251,7 @@ class ReactorThread {
     this.#connections.tick(nowMs)
     this.#keepAlive.tick(nowMs)
     this.#catalogue.tick()
+    for (const done of this.#turned.splice(0)) done()
   }
 
   /** Everything that was posted to this reactor. False when it has stopped. */
@@ -272,9 +275,6 @@ class ReactorThread {
     switch (message.type) {
       case 'listen':
         assert(this.#shim.accept(message.listener, ACCEPT_TOKEN + message.listener) >= 0, 'a listener accepts')
-        return
-      case 'unlisten':
-        this.#shim.acceptStop(message.listener)
         return
       case 'adopt':
         return this.#adopt(message)
@@ -319,6 +319,12 @@ class ReactorThread {
       case 'target':
         this.#catalogue.adopt(change.target)
         return done()
+      case 'unlisten':
+        // Only one reactor accepts; what it accepts in its next turn still comes from there.
+        this.#shim.acceptStop(change.socket)
+        this.#connections.dismissFrom(change.listener, 'its listener was removed')
+        this.#turned.push(done)
+        return
       case 'retire':
         return this.#catalogue.retire(change.indices, done)
       case 'hold':

@@ -22,14 +22,16 @@ import { type HealthKeeper, Records } from './controller/records.ts'
 import { CONTROLLER_STATE, ROW, Shared, sharedBytes } from './controller/shared.ts'
 import { Access } from './subsystem/access.ts'
 import { ALWAYS_OPTIMIZED } from './subsystem/ana.ts'
-import { portsWith } from './subsystem/discovery.ts'
 import { type AnaWish, Paths } from './subsystem/paths.ts'
 import { Registrations } from './subsystem/registration.ts'
-import { ANY_CONTROLLER, type Endpoint, type SubsystemSnapshot, type TargetSnapshot } from './subsystem/subsystem.ts'
-import { Backings, type OpenBacking } from './device/backing.ts'
+import type { Endpoint } from './subsystem/subsystem.ts'
+import { Backings } from './device/backing.ts'
 import { Listeners } from './tcp/listener.ts'
-import { Model } from './model.ts'
 import { ControlPlane, type ReactorHandle } from './control-plane.ts'
+import { Live } from './live.ts'
+import { Model } from './model.ts'
+import { snapshotOf } from './snapshot.ts'
+import { type Item, Stock } from './stock.ts'
 import type { ReactorSetup, ToControl } from './reactor/messages.ts'
 import { ENGINE } from './shim/abi.ts'
 import { errnoName, loadShim, type Shim } from './shim/shim.ts'
@@ -69,6 +71,8 @@ export type NamespaceFacts = {
 }
 
 export type Target = {
+  /** Changes of what is served, while it is served. */
+  readonly live: Live
   /** As bound: port 0 has become a real one. */
   readonly listeners: readonly Endpoint[]
   readonly discovery: readonly Endpoint[]
@@ -110,27 +114,26 @@ export async function startTarget(config: Config, log: Log): Promise<Target> {
 async function assemble(
   config: Config, log: Log, shim: Shim, limits: Limits, backings: Backings, listeners: Listeners,
 ): Promise<Target> {
-  const facts: NamespaceFacts[] = []
-  const opened = config.subsystems.map((subsystem) => subsystem.namespaces.map((namespace) => {
-    const backing = backings.open(namespace)
-    facts.push(factsOf(subsystem.nqn, namespace.nsid, backing))
-    return backing
-  }))
-  const serving = config.listeners.map((each) => listeners.listen(each, false))
-  const discovery: Endpoint[] = []
+  const stock = new Stock(backings, limits)
+  for (const { nqn, namespaces } of config.subsystems) {
+    for (const namespace of namespaces) stock.put(stock.open(nqn, namespace))
+  }
+  for (const each of config.listeners) listeners.listen(each, false)
   for (const each of config.discovery) {
     try {
-      discovery.push(listeners.listen(each, true))
+      listeners.listen(each, true)
     } catch (error) {
       if (config.discoveryRequired || !(error instanceof StartError)) throw error
       log.warning(`${error.message} Discovery is offered on the other ports only.`)
     }
   }
   const paths = new Paths()
-  for (const [index, endpoint] of serving.entries()) {
+  for (const [index, { endpoint }] of listeners.all.slice(0, config.listeners.length).entries()) {
     paths.configure(endpoint, config.listeners[index]!.ana ?? ALWAYS_OPTIMIZED)
   }
-  const target = paths.complete(snapshotOf(config, limits, opened, serving, discovery))
+  const firmware = version().slice(0, 8)
+  const target = paths.complete(
+    snapshotOf({ config, limits, firmware, items: stock.items, listeners: listeners.all }, null))
   const sharedRegion = shim.regionCreate(sharedBytes(limits, config.reactors), false)
   if (sharedRegion < 0) throw new StartError(`There is no memory for the controllers (${errnoName(sharedRegion)}).`)
   const shared = new Shared(
@@ -149,20 +152,33 @@ async function assemble(
     reactor, reactorCount: config.reactors, cpu, poll: config.poll, limits, sharedRegion, target,
   })))
   if (config.engine === 'auto' && reactors[0]!.engine === ENGINE.EPOLL) log.warning(NO_RING)
-  for (const { note } of facts) if (note !== '') log.warning(`${note}.`)
+  for (const { backing } of stock.items) if (backing.note !== '') log.warning(`${backing.note}.`)
   const registrations = new Registrations((next) => model.apply(next), (sentence, told) => log.notice(sentence, told))
-  const plane = new ControlPlane({
-    shim, access, shared, records, log, reactors, listeners, registrations, keys: new Keys(keysOf(config)),
-  })
+  const keys = new Keys(keysOf(config))
+  const plane = new ControlPlane({ shim, access, shared, records, log, reactors, listeners, registrations, keys })
   const tell = (): void => plane.logStatistics()
   process.on(STATISTICS_SIGNAL, tell)
   const ticking = setInterval(() => plane.tick(performance.now()), TICK_MS)
-  const model = new Model(plane, access, paths, target)
-  plane.listen()
-  for (const each of serving) log.listening({ ...each, service: 'nvm' })
-  for (const each of discovery) log.listening({ ...each, service: 'discovery' })
+  const model = new Model(plane, [{ adopt: ({ subsystems }) => records.adopt(subsystems) }, access], paths, target)
+  plane.listen(listeners.all)
+  for (const { endpoint, discoveryOnly } of listeners.all) {
+    log.listening({ ...endpoint, service: discoveryOnly ? 'discovery' : 'nvm' })
+  }
+  const endpoints = (discoveryOnly: boolean): Endpoint[] =>
+    listeners.all.filter((each) => each.discoveryOnly === discoveryOnly).map(({ endpoint }) => endpoint)
+  const live = new Live(config, {
+    plane, model, stock, backings, listeners, limits, firmware, log, check: (nqn) => keeper.load(nqn),
+    configure: (next, serving) => {
+      keys.replace(keysOf(next))
+      for (const { endpoint, ana } of serving) paths.configure(endpoint, ana ?? ALWAYS_OPTIMIZED)
+    },
+  })
   return {
-    listeners: serving, discovery, namespaces: facts, engine: ENGINE_NAMES[reactors[0]!.engine]!,
+    live,
+    get listeners() { return endpoints(false) },
+    get discovery() { return endpoints(true) },
+    get namespaces() { return stock.items.map(factsOf) },
+    engine: ENGINE_NAMES[reactors[0]!.engine]!,
     reactors: reactors.length, cpus: cpus.filter((cpu) => cpu >= 0), limits,
     stop: async () => {
       process.off(STATISTICS_SIGNAL, tell)
@@ -230,45 +246,11 @@ function processorsOf(config: Config, shim: Shim): number[] {
   return Array.from({ length: reactors }, (_, index) => chosen[index] ?? -1)
 }
 
-function snapshotOf(
-  config: Config, limits: Limits, opened: readonly OpenBacking[][],
-  serving: readonly Endpoint[], discovery: readonly Endpoint[],
-): TargetSnapshot {
-  let counter = 0
-  const service = config.discoveryService
-  const common = {
-    mdtsBytes: limits.maxTransferBytes, inCapsuleBytes: limits.inCapsuleBytes,
-    queueDepthMax: limits.queueDepth, ioQueuesMax: limits.ioQueues,
-  }
-  const subsystems: SubsystemSnapshot[] = config.subsystems.map((subsystem, index) => ({
-    ...common, kind: 'nvm', nqn: subsystem.nqn, serial: subsystem.serial, model: subsystem.model,
-    hosts: subsystem.hosts, endpoints: serving, controllers: subsystem.controllers, paths: [],
-    namespaces: subsystem.namespaces.map((namespace, each) => {
-      const { device, blockBytes, blockCount, readOnly } = opened[index]![each]!
-      const { nsid, uuid, nguid, anaGroup } = namespace
-      return { nsid, index: counter, counter: counter++, blockBytes, blockCount, uuid, nguid, readOnly, anaGroup, device }
-    }),
-  }))
-  const first = config.subsystems[0]
-  subsystems.push({
-    ...common, kind: 'discovery', central: service.central, nqn: service.nqn,
-    serial: first?.serial ?? '', model: first?.model ?? 'weft', hosts: service.hosts,
-    endpoints: [...discovery, ...serving], namespaces: [], controllers: ANY_CONTROLLER, paths: [],
-  })
-  return {
-    generation: 1, firmware: version().slice(0, 8), subsystems,
-    discovery: {
-      referrals: service.referrals, registered: [],
-      ports: portsWith([], subsystems),
-    },
-  }
-}
-
-function factsOf(subsystem: string, nsid: number, backing: OpenBacking): NamespaceFacts {
+function factsOf({ nqn, config, backing }: Item): NamespaceFacts {
   const { device, blockBytes, blockCount, note } = backing
   const stored = device.kind === 'file' || device.kind === 'block'
   return {
-    subsystem, nsid, kind: device.kind, path: stored ? device.path : '', bytes: blockBytes * blockCount,
+    subsystem: nqn, nsid: config.nsid, kind: device.kind, path: stored ? device.path : '', bytes: blockBytes * blockCount,
     blockBytes, volatile: !stored, note,
   }
 }

@@ -1,6 +1,6 @@
 /**
- * Opens what the configuration names: memory, files, block devices. The control plane does it once, at start;
- * every reactor uses the same ids.  target calls it; it calls the shim.
+ * Opens what the configuration names: memory, files, block devices; gives it another size; gives it back. The
+ * control plane does it; every reactor uses the same ids.  target and live call it; it calls the shim.
  *
  * Invariant: what was opened is listed, so that a start that fails gives everything back.
  */
@@ -23,6 +23,9 @@ export type OpenBacking = {
 }
 
 const { EWOULDBLOCK, EAGAIN, EBUSY, ENOENT, EACCES, EPERM, EISDIR, EROFS, ENOSPC } = constants.errno
+
+const MEMORY_REMEDY = 'While it is served it can grow to 64 GiB, or to four times the size it began with; make it '
+  + 'larger with a new start.'
 
 export class Backings {
   readonly #shim: Shim
@@ -54,6 +57,50 @@ export class Backings {
       }
     }
     return failures
+  }
+
+  /** Gives one back that no reactor uses any more. */
+  release({ device }: OpenBacking): void {
+    if (device.kind === 'memory') {
+      this.#regions.splice(this.#regions.indexOf(device.region), 1)
+      this.#shim.regionRelease(device.region)
+    } else if (device.kind !== 'null') {
+      this.#files.splice(this.#files.findIndex(({ file }) => file === device.file), 1)
+      this.#shim.fileClose(device.file)
+    }
+  }
+
+  /**
+   * The same storage as it is with another size; null: as large as it has become. It grows here. Where it is to
+   * shrink, cut() does that, after the last command that knows the larger size. Throws a StartError.
+   */
+  resize(open: OpenBacking, bytes: number | null): OpenBacking {
+    const { device, blockBytes } = open
+    if (bytes !== null && bytes > blockBytes * open.blockCount) this.#setBytes(open, bytes)
+    let present = bytes ?? blockBytes * open.blockCount
+    if (device.kind === 'file' || device.kind === 'block') {
+      const facts = this.#shim.fileFacts(device.file)
+      if (typeof facts === 'number') throw new StartError(`The size of ${device.path} cannot be read (${errnoName(facts)}).`)
+      present = Math.min(facts.bytes, bytes ?? facts.bytes)
+    }
+    const blockCount = Math.floor(present / blockBytes)
+    if (blockCount === 0) throw new StartError(`${nameOf(device)} would be empty.`, 'Remove the namespace instead.')
+    return { ...open, blockCount }
+  }
+
+  /** Gives back what is beyond `bytes`, which nobody uses any more. Throws a StartError. */
+  cut(open: OpenBacking, bytes: number): void {
+    this.#setBytes(open, bytes)
+  }
+
+  #setBytes({ device, readOnly, blockBytes }: OpenBacking, bytes: number): void {
+    if (device.kind === 'memory') {
+      const result = this.#shim.regionResize(device.region, Math.floor(bytes / blockBytes) * blockBytes)
+      if (result < 0) throw new StartError(`The memory namespace cannot be ${bytes} bytes large (${errnoName(result)}).`, MEMORY_REMEDY)
+    } else if (device.kind === 'file' && !readOnly) {
+      const result = this.#shim.fileResize(device.file, bytes)
+      if (result < 0) throw openError(device.path, 'file', -result)
+    }
   }
 
   close(): void {
@@ -120,6 +167,10 @@ export class Backings {
     this.#files.push({ file: opened.file, path, readOnly: (flags & FILE.READ_ONLY) !== 0 })
     return opened
   }
+}
+
+function nameOf(device: DeviceSnapshot): string {
+  return device.kind === 'file' || device.kind === 'block' ? device.path : `The ${device.kind} namespace`
 }
 
 function syncFile(path: string): void {

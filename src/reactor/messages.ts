@@ -17,6 +17,8 @@ import type { Limits } from '../limits.ts'
 export type Change =
   /** What is exported, from now on. */
   | { readonly kind: 'target'; readonly target: TargetSnapshot }
+  /** Nothing is accepted on this socket any more, and connections that came by it are ended in order. */
+  | { readonly kind: 'unlisten'; readonly socket: number; readonly listener: string }
   /** Acknowledged when no command, copy or answer refers to these namespaces, which are exported no more. */
   | { readonly kind: 'retire'; readonly indices: readonly number[] }
   /** Blocks of a namespace are somebody's alone. Acknowledged when no command touches them any more. */
@@ -96,9 +98,10 @@ export type ToControl =
 
 export type ToReactor =
   | { readonly type: 'listen'; readonly listener: number }
-  | { readonly type: 'unlisten'; readonly listener: number }
   | { readonly type: 'adopt'; readonly socket: number; readonly local: Endpoint;
-      readonly remote: string; readonly listener: string;
+      readonly remote: string;
+      /** listenerKey of where it was accepted. */
+      readonly listener: string;
       /** Its listener leads to the discovery service alone. */
       readonly discoveryOnly: boolean }
   | ({ readonly type: 'joined'; readonly slot: number; readonly request: JoinRequest;

@@ -197,6 +197,14 @@ export class Connections {
     this.#parts!.terminator.dismiss(connection, reason, DROP_MS)
   }
 
+  /** A listener has gone: hosts that came by it see an orderly end of the stream. */
+  dismissFrom(listener: string, reason: string): void {
+    for (const connection of this.all) {
+      if (connection.phase === PHASE.FREE || connection.listener !== listener) continue
+      this.#parts!.terminator.dismiss(connection, reason)
+    }
+  }
+
   /** Before the daemon stops: no new commands; hosts see an orderly end of the stream. */
   dismissAll(reason: string): void {
     for (const connection of this.all) {

@@ -14,6 +14,8 @@ const { EADDRINUSE, EADDRNOTAVAIL, EACCES, EAFNOSUPPORT } = constants.errno
 
 export type Listener = {
   readonly socket: number
+  /** As configured: port 0 lets the system choose. */
+  readonly wanted: Endpoint
   readonly endpoint: Endpoint
   /** It leads to the discovery service alone. */
   readonly discoveryOnly: boolean
@@ -27,17 +29,24 @@ export class Listeners {
     this.#shim = shim
   }
 
-  /** Binds and listens; returns where. Throws StartError. */
-  listen(wanted: Endpoint, discoveryOnly: boolean): Endpoint {
+  /** Binds and listens. Throws StartError. */
+  listen(wanted: Endpoint, discoveryOnly: boolean): Listener {
     const socket = this.#shim.listen(wanted.address, wanted.port, BACKLOG)
     if (socket < 0) throw listenError(wanted, -socket)
     const endpoint = endpointOf(this.#shim.address(socket, false))
-    this.all.push({ socket, endpoint, discoveryOnly })
-    return endpoint
+    const listener = { socket, wanted, endpoint, discoveryOnly }
+    this.all.push(listener)
+    return listener
   }
 
   find(socket: number): Listener | undefined {
     return this.all.find((each) => each.socket === socket)
+  }
+
+  /** Closes one on which no reactor accepts any more. */
+  remove(listener: Listener): void {
+    this.all.splice(this.all.indexOf(listener), 1)
+    this.#shim.socketClose(listener.socket)
   }
 
   close(): void {

@@ -14,7 +14,7 @@ import { HOST, HOST_ID, LIMITS, sharedBlock, subsystemSnapshot } from './control
 const SUBSYSTEM = subsystemSnapshot()
 const REMOTE = '192.0.2.7:1000'
 const INVALID_PARAMETERS = 0x182
-const LISTENER = { socket: 3, endpoint: { address: '0.0.0.0', port: 4420 }, discoveryOnly: false }
+const LISTENER = { socket: 3, wanted: { address: '0.0.0.0', port: 0 }, endpoint: { address: '0.0.0.0', port: 4420 }, discoveryOnly: false }
 const DISCOVERY_LISTENER = { ...LISTENER, socket: 4, discoveryOnly: true }
 
 class Reactor extends EventEmitter {
@@ -111,7 +111,7 @@ function rig(count = 2) {
 describe('connections', () => {
   test('every message is followed by a wake of that reactor', () => {
     const { plane, reactors, woken } = rig()
-    plane.listen()
+    plane.listen([LISTENER, DISCOVERY_LISTENER])
     expect(reactors[0]!.take()).toEqual([{ type: 'listen', listener: 3 }, { type: 'listen', listener: 4 }])
     expect(woken).toEqual([70, 70])
   })

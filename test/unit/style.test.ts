@@ -21,7 +21,9 @@ const SHARED = ['wire', 'reactor', 'limits', 'assert', 'config/start-error']
 /** Types alone: plain data that is handed down. */
 const DATA = ['config', 'subsystem']
 /** They put the parts together, so they import every one of them. */
-const COMPOSITION = ['target', 'model', 'control-plane', 'reactor-thread']
+const COMPOSITION = [
+  'target', 'live', 'update', 'model', 'snapshot', 'stock', 'control-plane', 'reactor-thread',
+]
 
 const FILE_LINES_MAX = 400
 
