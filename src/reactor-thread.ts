@@ -4,7 +4,6 @@
  *
  * Invariant: everything that a command needs is allocated here, before the first turn.
  */
-import { PerformanceObserver } from 'node:perf_hooks'
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
 import { type Connection, PHASE } from './tcp/connection.ts'
 import { Connections, HANDSHAKE_MS } from './tcp/connections.ts'
@@ -22,6 +21,7 @@ import { anaGuard, markPaths } from './controller/ana.ts'
 import { Associations } from './controller/associations.ts'
 import { Authentications } from './controller/authentication.ts'
 import { Catalogue } from './controller/catalogue.ts'
+import { Changes } from './controller/changes.ts'
 import { Events } from './controller/events.ts'
 import { FabricsExecutor } from './controller/fabrics.ts'
 import { GUARD, Guards } from './controller/guard.ts'
@@ -34,7 +34,8 @@ import { Namespace } from './namespace/namespace.ts'
 import { openDevice } from './device/open.ts'
 import { Arena } from './reactor/arena.ts'
 import { Buffers } from './reactor/buffers.ts'
-import type { Change, JoinRequest, ReactorSetup, ToControl, ToReactor } from './reactor/messages.ts'
+import { Collections } from './reactor/collections.ts'
+import type { JoinRequest, ReactorSetup, ToControl, ToReactor } from './reactor/messages.ts'
 import { ACCEPT_TOKEN, Reactor } from './reactor/reactor.ts'
 import { Slots, type Slot } from './reactor/slots.ts'
 import { Work } from './reactor/work.ts'
@@ -61,16 +62,14 @@ class ReactorThread {
   readonly #connections: Connections
   readonly #completer: Completer
   readonly #associations: Associations
-  readonly #catalogue: Catalogue
+  readonly #changes: Changes
   readonly #guards = new Guards()
   readonly #events: Events
   readonly #commands: IoParts
   readonly #aborts: Aborts
   readonly #keepAlive: KeepAlive
   readonly #reactor: Reactor
-  #collections = 0
-  /** Changes that are in force after the next turn. */
-  #turned: (() => void)[] = []
+  readonly #collections = new Collections()
   #stopAtMs = 0
   #stopping = false
 
@@ -115,7 +114,10 @@ class ReactorThread {
       },
       refersTo: (region) => connections.refersTo(region),
     })
-    this.#catalogue = catalogue
+    this.#changes = new Changes({
+      catalogue, holds: () => this.#commands.holds, acceptStop: (socket) => { shim.acceptStop(socket) },
+      dismissFrom: (listener, reason) => connections.dismissFrom(listener, reason),
+    })
     const finish = (slot: Slot, status: number): void => completer.finish(slot, status)
     const events = new Events(slots, finish)
     this.#events = events
@@ -187,13 +189,9 @@ class ReactorThread {
   }
 
   async run(): Promise<void> {
-    const observer = new PerformanceObserver((list) => {
-      this.#collections += list.getEntries().length
-    })
-    observer.observe({ entryTypes: ['gc'] })
     this.#post({ type: 'up', engine: this.#arena.words[H.ENGINE]!, shim: this.#id })
     await this.#reactor.run()
-    observer.disconnect()
+    this.#collections.end()
     const slotsInUse = this.#slots.count - this.#slots.freeCount
     this.#shim.close()
     this.#post({ type: 'stopped', reactor: this.#setup.reactor, slotsInUse })
@@ -250,8 +248,7 @@ class ReactorThread {
   #tick(nowMs: number): void {
     this.#connections.tick(nowMs)
     this.#keepAlive.tick(nowMs)
-    this.#catalogue.tick()
-    for (const done of this.#turned.splice(0)) done()
+    this.#changes.tick()
   }
 
   /** Everything that was posted to this reactor. False when it has stopped. */
@@ -295,7 +292,7 @@ class ReactorThread {
       case 'discovery-managed':
         return this.#completer.finish(this.#slots.all[message.slot]!, message.status)
       case 'change':
-        return this.#change(message.change, () => this.#post({ type: 'changed', id: message.id }))
+        return this.#changes.apply(message.change, () => this.#post({ type: 'changed', id: message.id }))
       case 'event': {
         const admin = associations.controllers.get(message.controller)?.admin ?? null
         if (admin !== null) this.#events.raise(admin, message.event, message.nsid)
@@ -310,28 +307,6 @@ class ReactorThread {
         this.#stopping = true
         this.#stopAtMs = (this.#arena.words[H.NOW_MS]! + message.drainMs) | 0
         this.#connections.dismissAll('the target stops')
-    }
-  }
-
-  /** done: acknowledges the change; at once, but for those that wait for commands to end. */
-  #change(change: Change, done: () => void): void {
-    switch (change.kind) {
-      case 'target':
-        this.#catalogue.adopt(change.target)
-        return done()
-      case 'unlisten':
-        // Only one reactor accepts; what it accepts in its next turn still comes from there.
-        this.#shim.acceptStop(change.socket)
-        this.#connections.dismissFrom(change.listener, 'its listener was removed')
-        this.#turned.push(done)
-        return
-      case 'retire':
-        return this.#catalogue.retire(change.indices, done)
-      case 'hold':
-        return this.#commands.holds.begin(change.id, change.namespace, change.lba, change.blockCount, done)
-      case 'let-go':
-        this.#commands.holds.end(change.id, change.namespace)
-        return done()
     }
   }
 
@@ -393,7 +368,7 @@ class ReactorThread {
 
   #statistics(): void {
     this.#post({
-      type: 'statistics', reactor: this.#setup.reactor, collections: this.#collections,
+      type: 'statistics', reactor: this.#setup.reactor, collections: this.#collections.count,
       commands: this.#completer.completedCount, slotsInUse: this.#slots.count - this.#slots.freeCount,
       busyUs: this.#arena.counters[COUNTER.BUSY_US]!, turns: this.#arena.counters[COUNTER.TURNS]!,
     })

@@ -34,6 +34,7 @@ const GROUPS: Record<string, string> = {
   ACC: 'Access and association',
   AUT: 'Authentication',
   ANA: 'Asymmetric namespace access',
+  LIV: 'Live changes',
   NYI: 'Not implemented',
 }
 

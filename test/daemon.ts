@@ -7,7 +7,7 @@
  */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -32,6 +32,7 @@ export type NamespaceConfig = {
   size?: string
   readOnly?: boolean
   block?: 512 | 4096
+  uuid?: string
 }
 
 /** A host with a key. */
@@ -77,6 +78,10 @@ export type LogLine = Record<string, unknown>
 
 export class Daemon {
   readonly child: ChildProcess
+  /** Its configuration file. */
+  readonly path: string
+  /** The configuration that it was started with. */
+  readonly configured: string
   /** Where hosts connect. */
   endpoint: Endpoint = { address: '', port: 0 }
   /** Every "listening" line, in order. */
@@ -87,8 +92,10 @@ export class Daemon {
   text = ''
   private readonly watchers = new Set<() => void>()
 
-  constructor(child: ChildProcess) {
+  constructor(child: ChildProcess, path: string) {
     this.child = child
+    this.path = path
+    this.configured = readFileSync(path, 'utf8')
     if (child.stdout === null || child.stderr === null) throw new Error('no pipes to the daemon')
     createInterface({ input: child.stdout }).on('line', (line) => this.heard(line))
     createInterface({ input: child.stderr }).on('line', (line) => this.heard(line))
@@ -176,6 +183,17 @@ export class Daemon {
     await this.exit()
   }
 
+  /** Writes another configuration, or whatever text, and has it read. The lines about it, the last one last. */
+  async reload(config: DaemonConfig | string): Promise<string[]> {
+    const said = this.lines.length
+    const { state } = JSON.parse(this.configured) as { state: string }
+    writeFileSync(this.path, typeof config === 'string' ? config : JSON.stringify({ state, ...config }))
+    this.signal('SIGHUP')
+    const ends = (line: LogLine): boolean => /was read again|nothing was changed/.test(String(line['message']))
+    await this.line((line) => this.lines.indexOf(line) >= said && ends(line), 'it read its configuration again')
+    return this.lines.slice(said).map((line) => String(line['message']))
+  }
+
   /** What the reactors count, asked for and answered now. */
   async statistics(): Promise<ReactorStatistics[]> {
     const reports = (): LogLine[] => this.lines.filter((line) => line['event'] === 'statistics')
@@ -232,7 +250,7 @@ export function spawnDaemon(
   const [program, ...args] = command
   const child = spawn(program as string, args, { stdio: ['ignore', 'pipe', 'pipe'] })
   child.once('exit', () => removeDirectory(directory))
-  return new Daemon(child)
+  return new Daemon(child, path)
 }
 
 /** Starts it and waits until it serves. */

@@ -11,6 +11,10 @@ import { serve } from './serve.ts'
 
 type LogOptions = { readonly log?: LogFormat; readonly logLevel: LogLevel }
 
+const STOP_SIGNALS = ['SIGTERM', 'SIGINT'] as const
+/** Of a terminal that has gone, where there is no file to read again. */
+const RELOAD_SIGNAL = 'SIGHUP'
+
 /** [flag with its value, what it does, group] in the order of the help. */
 const FLAGS = [
   ['--memory <size>', 'a namespace in memory, lost when weft stops', 'Namespaces'],
@@ -89,6 +93,7 @@ export function serveCommand(end: (status: number) => void): Command {
 
 async function run(flags: readonly Flag[], options: LogOptions): Promise<number> {
   const config = configFromFlags(flags)
+  const file = flags.findLast(({ name }) => name === '--config')?.value
   const { stdout, stderr } = process
   // A log whose reader has gone is no reason to stop serving.
   stdout.on('error', () => {})
@@ -107,15 +112,17 @@ async function run(flags: readonly Flag[], options: LogOptions): Promise<number>
     print: format === 'text' ? (text) => { stdout.write(text) } : null,
     complain: (text) => { stderr.write(text) },
     command: process.env.npm_lifecycle_event === 'start' ? 'npm start --' : 'weft',
-    onSignal,
+    onSignal: (stop) => onSignals(file === undefined ? [...STOP_SIGNALS, RELOAD_SIGNAL] : STOP_SIGNALS, stop),
+    reload: file === undefined ? null : {
+      source: file, read: () => configFromFlags(flags), onSignal: (again) => onSignals([RELOAD_SIGNAL], again),
+    },
     exit: (status) => process.exit(status),
   })
 }
 
-function onSignal(stop: (signal: string) => void): () => void {
-  const signals = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const
-  for (const signal of signals) process.on(signal, stop)
+function onSignals(signals: readonly NodeJS.Signals[], act: (signal: string) => void): () => void {
+  for (const signal of signals) process.on(signal, act)
   return () => {
-    for (const signal of signals) process.off(signal, stop)
+    for (const signal of signals) process.off(signal, act)
   }
 }

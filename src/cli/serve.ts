@@ -10,9 +10,12 @@ import type { Log } from '../control/log.ts'
 import type { Target } from '../target.ts'
 import { bannerText, connectCommands } from './banner.ts'
 import type { Serving } from './banner.ts'
+import { reload, type ReloadParts } from './reload.ts'
 import { VERSION } from './version.ts'
 
-export type ServedTarget = Serving & Pick<Target, 'stop' | 'failed'>
+export type ServedTarget = Serving & Pick<Target, 'stop' | 'failed'> & {
+  readonly live: Pick<Target['live'], 'update'>
+}
 
 export type ServeParts = {
   readonly startTarget: (config: Config, log: Log) => Promise<ServedTarget>
@@ -24,6 +27,8 @@ export type ServeParts = {
   readonly command: string
   /** Calls `stop` with the name of each signal that asks weft to end; returns how to stop that. */
   readonly onSignal: (stop: (signal: string) => void) => () => void
+  /** null: there is no file that could be read again. */
+  readonly reload: ReloadParts | null
   /** Ends the process at once. */
   readonly exit: (status: number) => void
 }
@@ -38,6 +43,7 @@ const STATUS_INTERRUPTED = 130
 export async function serve(config: Config, parts: ServeParts): Promise<number> {
   const { log } = parts
   const asked = askedToStop(parts)
+  const reloads = new Reloads(parts)
   log.started({ version: VERSION, pid: process.pid, node: process.version })
   try {
     const starting = parts.startTarget(config, log)
@@ -46,7 +52,9 @@ export async function serve(config: Config, parts: ServeParts): Promise<number> 
     parts.print?.(bannerText(config, target, VERSION, parts.command))
     const connect = connectCommands(config.subsystems, target.listeners)
     log.ready({ engine: target.engine, reactors: target.reactors, connect })
+    reloads.begin(target)
     const reason = await Promise.race([asked.signal, target.failed])
+    reloads.forget()
     if (typeof reason !== 'string') log.failure(`The target failed: ${reason.message}`)
     return await stopTarget(target, reason, parts)
   } catch (error) {
@@ -55,6 +63,31 @@ export async function serve(config: Config, parts: ServeParts): Promise<number> 
     return 1
   } finally {
     asked.forget()
+    reloads.forget()
+  }
+}
+
+/** Reloads what is served each time that somebody asks, from when it is served; before, once it is. */
+class Reloads {
+  readonly #parts: ServeParts
+  #target: ServedTarget | null = null
+  #early = false
+  readonly forget: () => void
+
+  constructor(parts: ServeParts) {
+    this.#parts = parts
+    this.forget = parts.reload?.onSignal(() => this.#asked()) ?? (() => {})
+  }
+
+  begin(target: ServedTarget): void {
+    this.#target = target
+    if (this.#early) this.#asked()
+  }
+
+  #asked(): void {
+    const { reload: parts, log } = this.#parts
+    if (this.#target === null) this.#early = true
+    else void reload(this.#target.live, parts!, log)
   }
 }
 

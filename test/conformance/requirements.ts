@@ -304,6 +304,22 @@ export const REQUIREMENTS: readonly Requirement[] = [
   ['AEN-02', 'BASE: Asynchronous Event Request', 'More than AERL + 1 of them fail with 1/05h.'],
   ['AEN-03', 'BASE: Asynchronous Event Request',
     'Disabling the controller discards them, or aborts them with 0/07h; new ones are held again.'],
+  ['AEN-04', 'BASE: Asynchronous Event Information, Notice',
+    'A namespace that is added, removed or gets another size raises Namespace Attribute Changed, and its '
+      + 'NSID is in the Changed Namespace List until that is read.'],
+  ['AEN-05', 'BASE: Asynchronous Event Configuration',
+    'A notice whose bit of feature 0Bh is 0 is not sent.'],
+  ['AEN-06', 'BASE: Asynchronous Event Request',
+    'An event that happens while no request is outstanding is told by the next one; several of a type '
+      + 'and log page are told once.'],
+  ['AEN-07', 'BASE: Asynchronous Event Request',
+    'An event that was told is not told again until its log page was read with RAE 0.'],
+  ['AEN-08', 'BASE: Controller Level Reset',
+    'A reset of the controller forgets events, the Changed Namespace List and feature 0Bh.'],
+  ['AEN-09', 'BASE: Identify Controller, OAES',
+    'Feature 0Bh takes exactly the notices that OAES announces.'],
+  ['AEN-10', 'FAB: Discovery log page',
+    'When the discovery log changes, GENCTR grows and discovery controllers that asked for it are told.'],
   ['ABT-01', 'BASE: Abort',
     'Aborting a held Asynchronous Event Request completes it with 0/07h and the Abort with '
       + 'DW0 bit 0 clear.'],
@@ -311,6 +327,16 @@ export const REQUIREMENTS: readonly Requirement[] = [
   ['ABT-03', 'BASE: Abort',
     'Aborting a write that waits for its data completes it with 0/07h once they have come, '
       + 'and never runs it.'],
+  // ---- live changes
+  ['LIV-01', 'BASE: Namespaces',
+    'What hosts use keeps its content, its queues and its associations while other namespaces, '
+      + 'subsystems, listeners and hosts come and go.'],
+  ['LIV-02', 'BASE: Namespaces',
+    'Commands on a namespace that was removed, or beyond the end of one that shrank, are refused with '
+      + '0/0Bh and 0/80h; blocks that come back are zero.'],
+  ['LIV-03', 'FAB: Connect',
+    'Controllers of a host that may not connect any more, of a subsystem or by a listener that was '
+      + 'removed, are ended in order; their next Connect is refused.'],
   // ---- I/O
   ['NVM-01', 'NVM: Read, Write',
     'A read returns what was written, from one block to 1 MiB, in both block sizes.'],

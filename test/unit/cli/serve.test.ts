@@ -2,7 +2,9 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { SAME_SIGNAL_MS, STOP_MS, serve } from '../../../src/cli/serve.ts'
 import type { ServeParts, ServedTarget } from '../../../src/cli/serve.ts'
+import type { Config } from '../../../src/config/config.ts'
 import { configFromFlags } from '../../../src/config/flags.ts'
+import { ConfigError } from '../../../src/config/mistake.ts'
 import { StartError } from '../../../src/config/start-error.ts'
 import { createLog } from '../../../src/control/log.ts'
 
@@ -16,10 +18,14 @@ const CONFIG = configFromFlags([
 class Stage {
   readonly events: string[] = []
   readonly exits: number[] = []
+  readonly messages: string[] = []
   printed = ''
   complained = ''
   signal = (_name: string): void => { throw new Error('nobody listens to signals') }
   stop = (): Promise<void> => Promise.resolve()
+  hangUp = (): void => { throw new Error('nobody listens to SIGHUP') }
+  read = (): Config => CONFIG
+  readonly updates: Config[] = []
   fail = (_error: Error): void => {}
   start: () => Promise<ServedTarget> = () => Promise.resolve(this.target())
   /** Settles when the target is said to be ready. */
@@ -34,7 +40,8 @@ class Stage {
       log: createLog({
         format: 'json', level: 'info', colour: false,
         write: (line) => {
-          const { event } = JSON.parse(line) as { event: string }
+          const { event, message } = JSON.parse(line) as { event: string; message: string }
+          this.messages.push(message)
           this.events.push(event)
           if (event === 'ready') isReady()
         },
@@ -45,6 +52,13 @@ class Stage {
       onSignal: (stop) => {
         this.signal = stop
         return () => { this.signal = () => { throw new Error('signals are no longer listened to') } }
+      },
+      reload: {
+        source: 'weft.json', read: () => this.read(),
+        onSignal: (again) => {
+          this.hangUp = again
+          return () => { this.hangUp = () => { throw new Error('nobody reloads any more') } }
+        },
       },
       exit: (status) => { this.exits.push(status) },
     }
@@ -61,6 +75,12 @@ class Stage {
           blockBytes: 4096, volatile: false, note: 'without O_DIRECT' },
       ],
       engine: 'io_uring', reactors: 2, cpus: [2, 3],
+      live: {
+        update: (config) => {
+          this.updates.push(config)
+          return Promise.resolve(['reactors'])
+        },
+      },
       stop: () => this.stop(),
       failed: new Promise((resolve) => { this.fail = resolve }),
     }
@@ -171,4 +191,62 @@ test('a signal while starting stops what has started', async () => {
   expect(await running).toBe(0)
   expect(stopped).toBe(true)
   expect(stage.events).toEqual(['stopping', 'stopped'])
+})
+
+describe('SIGHUP', () => {
+  const settle = async (): Promise<void> => { await vi.advanceTimersByTimeAsync(0) }
+
+  test('reads the configuration again, and says what takes a new start', async () => {
+    const status = stage.run()
+    await stage.ready
+    expect(stage.updates).toEqual([])
+    stage.hangUp()
+    await settle()
+    expect(stage.updates).toEqual([CONFIG])
+    expect(stage.messages.slice(-2)).toEqual([
+      'reactors is different in weft.json now; that takes effect when weft is started again.',
+      'weft.json was read again: what it says is served.',
+    ])
+    stage.signal('SIGTERM')
+    expect(await status).toBe(0)
+    expect(() => stage.hangUp()).toThrow('nobody reloads any more')
+  })
+
+  test('before it serves is done when it does', async () => {
+    let started = (_target: ServedTarget): void => {}
+    stage.start = () => new Promise((resolve) => { started = resolve })
+    const status = stage.run()
+    await settle()
+    stage.hangUp()
+    await settle()
+    expect(stage.updates).toEqual([])
+    started(stage.target())
+    await stage.ready
+    await settle()
+    expect(stage.updates).toEqual([CONFIG])
+    stage.signal('SIGTERM')
+    expect(await status).toBe(0)
+  })
+
+  test.each([
+    [new StartError('There is no configuration file weft.json.', 'Name one.'), [
+      'weft.json was read again, but nothing was changed: There is no configuration file weft.json. Name one.',
+    ]],
+    [new ConfigError('weft.json', [
+      { path: ['reactors'], sentence: 'found 0, allowed: 1' }, { path: ['subsystems', 0], sentence: 'found 7, allowed: an object' },
+    ]), [
+      'weft.json: 2 mistakes; nothing was changed.', 'reactors: found 0, allowed: 1.',
+      'subsystems[0]: found 7, allowed: an object.',
+    ]],
+  ])('with a file that cannot be used changes nothing: %s', async (error, expected) => {
+    stage.read = () => { throw error }
+    const status = stage.run()
+    await stage.ready
+    stage.hangUp()
+    await settle()
+    expect(stage.updates).toEqual([])
+    expect(stage.messages.slice(-expected.length)).toEqual(expected)
+    stage.signal('SIGTERM')
+    expect(await status).toBe(0)
+  })
 })

@@ -1,0 +1,40 @@
+/**
+ * A reload: reads the configuration again and makes it what is served. serve calls it on a signal; it calls the
+ * target's live changes. What happens is told in the log, which is all that an operator of a daemon sees.
+ *
+ * Invariant: with a mistake in the file, or something that cannot be opened, nothing changes.
+ */
+import type { Config } from '../config/config.ts'
+import { ConfigError } from '../config/mistake.ts'
+import { StartError } from '../config/start-error.ts'
+import type { Log } from '../control/log.ts'
+import type { Target } from '../target.ts'
+
+export type ReloadParts = {
+  /** The file, as it was named. */
+  readonly source: string
+  /** Throws a ConfigError or a StartError. */
+  readonly read: () => Config
+  /** Calls `reload` each time that somebody asks for it; returns how to stop that. */
+  readonly onSignal: (reload: () => void) => () => void
+}
+
+export async function reload(live: Pick<Target['live'], 'update'>, parts: ReloadParts, log: Log): Promise<void> {
+  const { source, read } = parts
+  try {
+    for (const name of await live.update(read())) {
+      log.warning(`${name} is different in ${source} now; that takes effect when weft is started again.`)
+    }
+    log.notice(`${source} was read again: what it says is served.`)
+  } catch (error) {
+    if (error instanceof StartError) {
+      log.failure(`${source} was read again, but nothing was changed: ${error.message} ${error.remedy}`.trim())
+    } else if (error instanceof ConfigError) {
+      const [first, ...mistakes] = error.message.split('\n')
+      log.failure(`${first}; nothing was changed.`)
+      for (const each of mistakes) log.failure(`${each.trim()}.`)
+    } else {
+      throw error
+    }
+  }
+}

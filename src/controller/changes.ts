@@ -1,0 +1,55 @@
+/**
+ * Changes that the control plane posts to every reactor: what each of them does here, and when it is in force.
+ * reactor-thread brings them between two turns, and gives a tick; `done` acknowledges one.
+ *
+ * Invariant: every change is acknowledged once.
+ */
+import type { Change } from '../reactor/messages.ts'
+import type { Catalogue } from './catalogue.ts'
+import type { Holds } from './hold.ts'
+
+export type ChangeParts = {
+  readonly catalogue: Pick<Catalogue, 'adopt' | 'retire' | 'tick'>
+  readonly holds: () => Pick<Holds, 'begin' | 'end'>
+  /** Accepts no more on a socket. */
+  readonly acceptStop: (socket: number) => void
+  /** Ends the connections that came by a listener, in order. */
+  readonly dismissFrom: (listener: string, reason: string) => void
+}
+
+export class Changes {
+  readonly #parts: ChangeParts
+  /** Of those that are in force after the next turn. */
+  #turned: (() => void)[] = []
+
+  constructor(parts: ChangeParts) {
+    this.#parts = parts
+  }
+
+  apply(change: Change, done: () => void): void {
+    const { catalogue, holds, acceptStop, dismissFrom } = this.#parts
+    switch (change.kind) {
+      case 'target':
+        catalogue.adopt(change.target)
+        return done()
+      case 'unlisten':
+        // Only one reactor accepts; what it accepts in its next turn still comes from there.
+        acceptStop(change.socket)
+        dismissFrom(change.listener, 'its listener was removed')
+        this.#turned.push(done)
+        return
+      case 'retire':
+        return catalogue.retire(change.indices, done)
+      case 'hold':
+        return holds().begin(change.id, change.namespace, change.lba, change.blockCount, done)
+      case 'let-go':
+        holds().end(change.id, change.namespace)
+        return done()
+    }
+  }
+
+  tick(): void {
+    this.#parts.catalogue.tick()
+    for (const done of this.#turned.splice(0)) done()
+  }
+}
