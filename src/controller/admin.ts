@@ -224,7 +224,7 @@ export class AdminExecutor implements Executor {
       nsid: view.getUint32(sqe + SQE.nsid, true),
       cdw11: view.getUint32(sqe + SET_FEATURES.cdw11, true),
       payload,
-      ioQueues: shared.words[row + ROW.IO_QUEUES]!,
+      ioQueues: shared.words[row + ROW.IO_QUEUES]!, nowMs: performance.now(),
     })
     slot.dw0 = answer.dw0 | 0
     shared.words[row + ROW.WRITE_THROUGH] = admin.features.writeCacheEnabled ? 0 : 1
@@ -240,7 +240,7 @@ export class AdminExecutor implements Executor {
     const answer = getFeature(admin.features, {
       fid: view.getUint8(sqe + GET_FEATURES.fid),
       select: takeBits(view.getUint8(sqe + GET_FEATURES.sel), SELECT_BITS),
-      cdw11: view.getUint32(sqe + GET_FEATURES.cdw11, true),
+      cdw11: view.getUint32(sqe + GET_FEATURES.cdw11, true), nowMs: performance.now(),
     })
     if (answer.status !== 0) return answer.status
     slot.dw0 = answer.dw0 | 0

@@ -60,7 +60,7 @@ export class Associations {
     const features = initialFeatures({
       kind: subsystem.kind, ioQueuesMax: subsystem.ioQueuesMax,
       keepAliveMs: roundKeepAlive(request.keepAliveMs), hostId: Buffer.from(request.hostId, 'hex'),
-    })
+    }, performance.now())
     controller.admin = new AdminState(queue.connection, features, nowMs)
     const words = this.#shared.words
     words[controller.stampWord] = nowMs
@@ -104,7 +104,7 @@ export class Associations {
   reset(controller: Controller): void {
     const admin = controller.admin!
     const row = this.#shared.row(controller.index)
-    admin.features = initialFeatures(admin.features.origin)
+    admin.features = initialFeatures(admin.features.origin, performance.now())
     this.#shared.words[row + ROW.WRITE_THROUGH] = 0
     this.#shared.words[row + ROW.GRANTED] = admin.features.ioQueueCount
     this.#events.reset(admin)

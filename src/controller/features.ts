@@ -10,7 +10,7 @@
  */
 import {
   EXHID, FEATURE_CAPABILITY_BITS, FEATURE_SELECT, FID, HOST_BEHAVIOUR,
-  HOST_BEHAVIOUR_BYTES, HOST_IDENTIFIER_BYTES, QUEUES_BITS,
+  HOST_BEHAVIOUR_BYTES, HOST_IDENTIFIER_BYTES, QUEUES_BITS, TIMESTAMP, TIMESTAMP_BITS, TIMESTAMP_BYTES,
 } from '../wire/feature.ts'
 import { putBits, takeBits } from '../wire/layout.ts'
 import { NSID_ALL } from '../wire/sqe.ts'
@@ -42,6 +42,8 @@ export type Features = {
   /** Bits of ASYNC_EVENT_BITS: the events that the host wants to be told. */
   asyncEvents: number
   keepAliveMs: number
+  /** What a host's clock showed at a moment of ours, which only counts differences. */
+  timestamp: { readonly valueMs: number; readonly atMs: number; readonly set: boolean }
   /** HOST_BEHAVIOUR_BYTES. */
   readonly hostBehaviour: Uint8Array
 }
@@ -55,9 +57,16 @@ export type SetRequest = {
   readonly payload: Uint8Array
   /** I/O queues that are connected. */
   readonly ioQueues: number
+  /** Of a clock that never jumps. */
+  readonly nowMs: number
 }
 
-export type GetRequest = { readonly fid: number; readonly select: number; readonly cdw11: number }
+export type GetRequest = {
+  readonly fid: number
+  readonly select: number
+  readonly cdw11: number
+  readonly nowMs: number
+}
 
 /** status, DW0 of the completion, and the data where the feature has some (else empty). */
 export type FeatureAnswer = {
@@ -76,7 +85,7 @@ type Row = {
   /** Returns a status and stores when it is 0. */
   readonly set: (features: Features, request: SetRequest) => number
   readonly get: (features: Features) => number
-  readonly payload?: (features: Features) => Uint8Array
+  readonly payload?: (features: Features, nowMs: number) => Uint8Array
 }
 
 const NVM = ['nvm'] as const
@@ -143,6 +152,10 @@ const ROWS: readonly Row[] = [
     get: (features) => features.asyncEvents,
   },
   {
+    fid: FID.TIMESTAMP, name: 'Timestamp', kinds: NVM, changeable: true, bytes: TIMESTAMP_BYTES,
+    set: setTimestamp, get: () => 0, payload: timestampOf,
+  },
+  {
     fid: FID.KEEP_ALIVE_TIMER, name: 'Keep Alive Timer', kinds: BOTH, changeable: true, bytes: 0,
     set: (features, { cdw11 }) => {
       if (cdw11 === 0) return STATUS.KEEP_ALIVE_INVALID
@@ -168,12 +181,12 @@ const ROWS: readonly Row[] = [
 const BURST_UNLIMITED = 7
 const NOTHING = new Uint8Array(0)
 
-/** The defaults: what a controller has after Connect, and again after a reset. */
-export function initialFeatures(origin: FeatureOrigin): Features {
+/** The defaults: what a controller has after Connect, and again after a reset. nowMs: of a clock that never jumps. */
+export function initialFeatures(origin: FeatureOrigin, nowMs: number): Features {
   return {
     origin, arbitration: BURST_UNLIMITED, writeCacheEnabled: true, ioQueueCount: origin.ioQueuesMax,
     writeAtomicity: 0, asyncEvents: 0, keepAliveMs: origin.keepAliveMs,
-    hostBehaviour: new Uint8Array(HOST_BEHAVIOUR_BYTES),
+    hostBehaviour: new Uint8Array(HOST_BEHAVIOUR_BYTES), timestamp: { valueMs: 0, atMs: nowMs, set: false },
   }
 }
 
@@ -219,8 +232,8 @@ export function getFeature(features: Features, request: GetRequest): FeatureAnsw
     return answer(STATUS.INVALID_FIELD)
   }
   // Nothing can be saved, and then SAVED means DEFAULT.
-  const from = select === FEATURE_SELECT.CURRENT ? features : initialFeatures(features.origin)
-  return answer(STATUS.SUCCESS, row.get(from), row.payload?.(from))
+  const from = select === FEATURE_SELECT.CURRENT ? features : initialFeatures(features.origin, request.nowMs)
+  return answer(STATUS.SUCCESS, row.get(from), row.payload?.(from, request.nowMs))
 }
 
 function rowOf(features: Features, fid: number): Row | undefined {
@@ -244,6 +257,25 @@ function setQueues(features: Features, { cdw11, ioQueues }: SetRequest): number 
 function queuesWord(queueCount: number): number {
   const last = queueCount - 1
   return (putBits(QUEUES_BITS.nsq, last) | putBits(QUEUES_BITS.ncq, last)) >>> 0
+}
+
+function setTimestamp(features: Features, { payload, nowMs }: SetRequest): number {
+  if (payload.length !== TIMESTAMP_BYTES) return STATUS.DATA_SGL_LENGTH_INVALID
+  const view = new DataView(payload.buffer, payload.byteOffset, payload.length)
+  const low = view.getUint32(TIMESTAMP.timestamp, true)
+  const valueMs = low + view.getUint16(TIMESTAMP.timestamp + 4, true) * 2 ** 32
+  features.timestamp = { valueMs, atMs: nowMs, set: true }
+  return STATUS.SUCCESS
+}
+
+/** It goes on by itself; without a host that has set it, from 0. */
+function timestampOf({ timestamp }: Features, nowMs: number): Uint8Array {
+  const view = new DataView(new ArrayBuffer(TIMESTAMP_BYTES))
+  const value = Math.floor(timestamp.valueMs + nowMs - timestamp.atMs) % 2 ** 48
+  view.setUint32(TIMESTAMP.timestamp, value % 2 ** 32, true)
+  view.setUint16(TIMESTAMP.timestamp + 4, Math.floor(value / 2 ** 32), true)
+  view.setUint8(TIMESTAMP.attributes, putBits(TIMESTAMP_BITS.origin, +timestamp.set))
+  return new Uint8Array(view.buffer)
 }
 
 /** ETDAS and LBAFEE need what Identify says this controller does not have. */

@@ -29,6 +29,12 @@ export const WRITE_CACHE_BITS = bits('VOLATILE_WRITE_CACHE', 32, { wce: [0, 1] }
 /** FID 07h: 0-based, requested in CDW11, granted in DW0. */
 export const QUEUES_BITS = bits('NUMBER_OF_QUEUES', 32, { nsq: [0, 16], ncq: [16, 16] })
 
+/** FID 0Eh. timestamp: milliseconds since 1970-01-01T00:00Z. */
+export const TIMESTAMP = layout('TIMESTAMP', 8, { timestamp: [0, 6], attributes: [6, 1], rsvd7: [7, 1] })
+export const TIMESTAMP_BYTES = 8
+/** synch 1: it may have stood still. origin 0: counted from 0 since a reset; 1: since a host set it. */
+export const TIMESTAMP_BITS = bits('TIMESTAMP attributes', 8, { synch: [0, 1], origin: [1, 3] })
+
 /** FID 0Bh. smart: the critical warnings. */
 export const ASYNC_EVENT_BITS = bits('ASYNC_EVENTS', 32, {
   smart: [0, 8], namespaceAttributes: [8, 1], firmwareActivation: [9, 1], telemetry: [10, 1],

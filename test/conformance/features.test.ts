@@ -46,6 +46,26 @@ describe('number of queues (07h)', () => {
   })
 })
 
+describe('timestamp (0Eh)', () => {
+  test('FEA-11: goes on from what was set, on this controller alone', async () => {
+    const { admin } = await open()
+    expect((await admin.must(identify(1), { receive: 4096 })).data.readUInt16LE(520) & 0x40, 'ONCS').toBe(0x40)
+    const send = Buffer.from('ff00000000010000', 'hex')
+    await admin.must(setFeatures(0x0e), { send })
+    const { data } = await admin.must(getFeatures(0x0e), { receive: 8 })
+    expect(data.readUIntLE(0, 6)).toBeGreaterThanOrEqual(send.readUIntLE(0, 6))
+    expect([data.readUInt8(6), data.readUInt8(7)], 'set by a host').toEqual([2, 0])
+    const other = await open()
+    expect((await other.admin.must(getFeatures(0x0e), { receive: 8 })).data.readUInt8(6)).toBe(0)
+  })
+
+  test('FEA-11: without its 8 bytes', async () => {
+    const { admin } = await open()
+    expect((await admin.submit(setFeatures(0x0e))).status).toBe('0/0Fh')
+    expect((await admin.submit(setFeatures(0x0e), { send: Buffer.alloc(16) })).status).toBe('0/0Fh')
+  })
+})
+
 describe('asynchronous event configuration (0Bh)', () => {
   test('FEA-03: reads back', async () => {
     const { admin } = await open()

@@ -290,6 +290,8 @@ export const REQUIREMENTS: readonly Requirement[] = [
       + '0/02h; setting it fails with 0/0Ch.'],
   ['FEA-08', 'BASE: Get and Set Features', 'A feature that does not exist fails with 0/02h.'],
   ['FEA-09', 'BASE: Set Features', 'Saving a feature that is not saveable fails with 1/0Dh.'],
+  ['FEA-11', 'BASE: Timestamp',
+    'Feature 0Eh counts milliseconds on from what a host set, or from 0 since the reset.'],
   // ---- keep alive, events, abort
   ['KAL-01', 'BASE: Keep Alive', 'Keep Alive succeeds on the admin queue.'],
   ['KAL-02', 'BASE: Keep Alive',

@@ -52,7 +52,7 @@ export function controllerOf(
   const { kind = 'nvm', queueDepthMax = 128, ioQueuesMax = 8 } = more
   const subsystem = subsystemSnapshot({ kind, queueDepthMax, ioQueuesMax })
   const controller = new Controller(index, 17, HOST, HOST_ID, subsystem, table)
-  const features = initialFeatures({ kind, ioQueuesMax, keepAliveMs, hostId: Buffer.from(HOST_ID, 'hex') })
+  const features = initialFeatures({ kind, ioQueuesMax, keepAliveMs, hostId: Buffer.from(HOST_ID, 'hex') }, nowMs)
   const admin = new AdminState(0, features, nowMs)
   controller.admin = admin
   return { controller, admin }

@@ -15,24 +15,24 @@ const NOT_SAVEABLE = 0x410d
 const NOT_NAMESPACE_SPECIFIC = 0x410f
 
 const fresh = (kind: 'nvm' | 'discovery' = 'nvm'): Features =>
-  initialFeatures({ kind, ioQueuesMax: 8, keepAliveMs: 5000, hostId: HOST_ID })
+  initialFeatures({ kind, ioQueuesMax: 8, keepAliveMs: 5000, hostId: HOST_ID }, 1000)
 
 const set = (features: Features, fid: number, cdw11: number, more: Partial<SetRequest> = {}) =>
   setFeature(features, {
-    fid, cdw11, save: false, nsid: 0, payload: new Uint8Array(0), ioQueues: 0, ...more,
+    fid, cdw11, save: false, nsid: 0, payload: new Uint8Array(0), ioQueues: 0, nowMs: 2000, ...more,
   })
 
-const get = (features: Features, fid: number, select = 0, cdw11 = 0) =>
-  getFeature(features, { fid, select, cdw11 })
+const get = (features: Features, fid: number, select = 0, cdw11 = 0, nowMs = 1000) =>
+  getFeature(features, { fid, select, cdw11, nowMs })
 
 describe('the table', () => {
   test('which features there are', () => {
-    const nvm = [0x01, 0x02, 0x05, 0x06, 0x07, 0x0a, 0x0b, 0x0f, 0x16, 0x81]
+    const nvm = [0x01, 0x02, 0x05, 0x06, 0x07, 0x0a, 0x0b, 0x0e, 0x0f, 0x16, 0x81]
     expect(supportedFeatures('nvm')).toEqual(nvm)
     expect(supportedFeatures('discovery')).toEqual([0x0b, 0x0f])
   })
 
-  test.each([0x00, 0x03, 0x04, 0x08, 0x0c, 0x0d, 0x0e, 0x40, 0x82, 0xff])('not %i', (fid) => {
+  test.each([0x00, 0x03, 0x04, 0x08, 0x0c, 0x0d, 0x40, 0x82, 0xff])('not %i', (fid) => {
     const features = fresh()
     expect(set(features, fid, 0).status).toBe(INVALID_FIELD)
     expect(get(features, fid).status).toBe(INVALID_FIELD)
@@ -66,6 +66,29 @@ describe('the table', () => {
     expect(get(features, 0x06, 1).dw0).toBe(1)
     expect(get(features, 0x06, 2).dw0).toBe(1)
     expect(get(features, 0x0f, 1).dw0).toBe(5000)
+  })
+})
+
+describe('timestamp, 0Eh', () => {
+  const bytes = (hex: string): Uint8Array => Uint8Array.from(Buffer.from(hex, 'hex'))
+  const shown = (features: Features, nowMs: number, select = 0): string =>
+    Buffer.from(get(features, 0x0e, select, 0, nowMs).payload).toString('hex')
+
+  test('counts from 0 since the reset, origin 0', () => {
+    expect([shown(fresh(), 1000), shown(fresh(), 1258.9)]).toEqual(['0000000000000000', '0201000000000000'])
+  })
+
+  test('goes on from what was set, origin 1; 48 bits', () => {
+    const features = fresh()
+    expect(set(features, 0x0e, 0, { payload: bytes('ffffffff01000000'), nowMs: 5000 }).status).toBe(0)
+    expect([shown(features, 5000), shown(features, 5001)]).toEqual(['ffffffff01000200', '0000000002000200'])
+    expect(shown(features, 5000, 1)).toBe('0000000000000000')
+    set(features, 0x0e, 0, { payload: bytes('ffffffffffff0000'), nowMs: 5000 })
+    expect(shown(features, 5001)).toBe('0000000000000200')
+  })
+
+  test.each([0, 7, 16])('%i bytes are not one', (length) => {
+    expect(set(fresh(), 0x0e, 0, { payload: new Uint8Array(length) }).status).toBe(0x400f)
   })
 })
 

@@ -97,7 +97,7 @@ describe('controller, CNS 01h', () => {
     expect([data[512], data[513]], 'SQES, CQES').toEqual([0x66, 0x44])
     expect(data.readUInt16LE(514), 'MAXCMD').toBe(128)
     expect(data.readUInt32LE(516), 'NN').toBe(2000)
-    expect(data.readUInt16LE(520), 'ONCS: compare, DSM, write zeroes, select, verify, copy').toBe(0x19d)
+    expect(data.readUInt16LE(520), 'ONCS: compare, DSM, write zeroes, select, timestamp, verify, copy').toBe(0x1dd)
     expect(data.readUInt16LE(522), 'FUSES').toBe(1)
     expect(data.readUInt8(525), 'VWC: present, broadcast').toBe(0b111)
     expect(data.readUInt16LE(528), 'AWUPF').toBe(0)
