@@ -10,7 +10,7 @@ import type { Worker } from 'node:worker_threads'
 import { Authenticator, type Party } from './auth/authenticator.ts'
 import type { Keys } from './auth/keys.ts'
 import type { Log } from './control/log.ts'
-import type { Records } from './controller/records.ts'
+import type { Lives } from './controller/lives.ts'
 import { CONTROLLER_STATE, ROW, type Shared } from './controller/shared.ts'
 import { endpointOf, type Listener, type Listeners } from './tcp/listener.ts'
 import { listenerKey } from './subsystem/ana.ts'
@@ -32,7 +32,7 @@ export type ControlPlaneParts = {
   readonly shim: Shim
   readonly access: Access
   readonly shared: Shared
-  readonly records: Records
+  readonly lives: Lives
   readonly log: Log
   readonly reactors: readonly ReactorHandle[]
   readonly listeners: Listeners
@@ -108,7 +108,6 @@ export class ControlPlane {
    * whatever is left: nothing is served any more then.
    */
   change(change: Change): Promise<void> {
-    if (change.kind === 'target') this.#parts.records.adopt(change.target.subsystems)
     return this.#changes.post(change)
   }
 
@@ -135,15 +134,6 @@ export class ControlPlane {
     }
   }
 
-  /** Once a second: what the health of subsystems makes of it is told to their hosts. */
-  tick(nowMs: number): void {
-    for (const { nqn, degraded, readOnly } of this.#parts.records.tick(nowMs)) {
-      const concerned = ({ subsystem }: ControllerRecord): boolean => subsystem.nqn === nqn
-      if (degraded) this.raise('SMART_DEGRADED', concerned)
-      if (readOnly) this.raise('SMART_READ_ONLY', concerned)
-    }
-  }
-
   logStatistics(): void {
     this.#statistics = []
     for (const index of this.#parts.reactors.keys()) this.#post(index, { type: 'statistics' })
@@ -160,6 +150,7 @@ export class ControlPlane {
   }
 
   #receive(message: ToControl): void {
+    const { access, lives } = this.#parts
     switch (message.type) {
       case 'up':
         return
@@ -183,6 +174,12 @@ export class ControlPlane {
         return void this.#manageDiscovery(message)
       case 'device-error':
         return this.#deviceError(message)
+      case 'read-history':
+        return this.#post(message.reactor, {
+          type: 'history', slot: message.slot, log: lives.log(access.get(message.controller)),
+        })
+      case 'record':
+        return lives.record(access.get(message.controller), message.event, message.data)
       case 'changed':
         return this.#changes.acknowledged(message.id)
       case 'raise':
@@ -220,7 +217,7 @@ export class ControlPlane {
   }
 
   #join(message: Message<'join'>): void {
-    const { access, log, shared, records } = this.#parts
+    const { access, log, shared, lives } = this.#parts
     const { reactor, slot, request, connection, serial, remote } = message
     const { outcome, reason } = access.join(request, message)
     const facts = { hostNqn: request.hostNqn, address: remote, subsystem: request.subsystemNqn }
@@ -232,8 +229,7 @@ export class ControlPlane {
         shared.clear(controller)
         const row = shared.row(controller)
         shared.words[row + ROW.CNTLID] = cntlid
-        shared.words[row + ROW.SUBSYSTEM] = records.rowOf(request.subsystemNqn)
-        records.use(request.subsystemNqn)
+        shared.words[row + ROW.SUBSYSTEM] = lives.use(request.subsystemNqn)
       }
       this.#countQueues(controller)
       const { keepAliveMs } = access.get(controller)!
@@ -361,7 +357,7 @@ export class ControlPlane {
   }
 
   #deviceError({ subsystem, nsid, path, errno, operation }: Message<'device-error'>): void {
-    if (errno === EROFS) this.#parts.records.mediumReadOnly(subsystem, nsid)
+    if (errno === EROFS) this.#parts.lives.mediumReadOnly(subsystem, nsid)
     const key = `${subsystem} ${nsid} ${operation} ${errno}`
     if (this.#failing.has(key)) return
     this.#failing.add(key)

@@ -66,6 +66,7 @@ class ReactorThread {
   readonly #guards = new Guards()
   readonly #events: Events
   readonly #commands: IoParts
+  readonly #admin: AdminExecutor
   readonly #aborts: Aborts
   readonly #keepAlive: KeepAlive
   readonly #reactor: Reactor
@@ -142,12 +143,10 @@ class ReactorThread {
       new Authentications(arena, pages, shared, this.#carry),
     )
     const admin = new AdminExecutor({
-      arena, slots, pages, shared, catalogue, events, aborts: this.#aborts,
+      arena, slots, pages, shared, catalogue, events, aborts: this.#aborts, reactor, post: this.#post,
       reached: (queue) => connections.all[queue.connection]!.local,
-      manageDiscovery: (slot, controller, task, information) => this.#post({
-        type: 'manage-discovery', reactor, slot: slot.index, controller: controller.index, task, information,
-      }),
     })
+    this.#admin = admin
     const admission = new Admission({
       arena, slots, work, completer, transfers, fabrics, admin, io, aborts: this.#aborts,
       pairs, queueOf: (slot) => connections.all[slot.connection]!.queue,
@@ -288,7 +287,13 @@ class ReactorThread {
       case 'abort':
         return this.#aborts.request(message, this.#connections.all.map((each) => each.queue))
       case 'aborted':
-        return this.#aborted(this.#slots.all[message.slot]!, message.done)
+        this.#slots.all[message.slot]!.dw0 = message.done ? 0 : 1
+        return this.#completer.finish(this.#slots.all[message.slot]!, 0)
+      case 'history': {
+        const slot = this.#slots.all[message.slot]!
+        const queue = this.#connections.all[slot.connection]?.queue ?? null
+        return this.#completer.finish(slot, this.#admin.establish(slot, queue, message.log))
+      }
       case 'discovery-managed':
         return this.#completer.finish(this.#slots.all[message.slot]!, message.status)
       case 'change':
@@ -308,11 +313,6 @@ class ReactorThread {
         this.#stopAtMs = (this.#arena.words[H.NOW_MS]! + message.drainMs) | 0
         this.#connections.dismissAll('the target stops')
     }
-  }
-
-  #aborted(slot: Slot, done: boolean): void {
-    slot.dw0 = done ? 0 : 1
-    this.#completer.finish(slot, 0)
   }
 
   #adopt({ socket, local, remote, listener, discoveryOnly }: Extract<ToReactor, { type: 'adopt' }>): void {

@@ -13,12 +13,13 @@ import { setFlagsFromString } from 'node:v8'
 import { Worker } from 'node:worker_threads'
 import type { Config } from './config/config.ts'
 import { HEALTH_RECORD } from './config/kept-health.ts'
+import { PERSISTENT_EVENTS } from './config/kept-history.ts'
 import { keysOf } from './config/keys.ts'
 import { StartError } from './config/start-error.ts'
-import { StateStore } from './config/state-store.ts'
+import { StateStore, type Subject } from './config/state-store.ts'
 import { Keys } from './auth/keys.ts'
 import type { Log } from './control/log.ts'
-import { type HealthKeeper, Records } from './controller/records.ts'
+import { type Keeper, Lives } from './controller/lives.ts'
 import { CONTROLLER_STATE, ROW, Shared, sharedBytes } from './controller/shared.ts'
 import { Access } from './subsystem/access.ts'
 import { ALWAYS_OPTIMIZED } from './subsystem/ana.ts'
@@ -143,9 +144,13 @@ async function assemble(
     enabled: (controller) => shared.words[shared.row(controller) + ROW.STATE] === CONTROLLER_STATE.READY,
     granted: (controller) => shared.words[shared.row(controller) + ROW.GRANTED]!,
   })
-  const keeper = healthKeeper(new StateStore(config.state), log)
-  const records = new Records(shared, limits.subsystems, keeper, performance.now())
-  records.adopt(target.subsystems)
+  const store = new StateStore(config.state)
+  const lives = new Lives({
+    shared, subsystemsMax: limits.subsystems, firmware: target.firmware,
+    health: keeperOf(store, HEALTH_RECORD, log), events: keeperOf(store, PERSISTENT_EVENTS, log),
+    uptimeMs: () => performance.now(), nowMs: () => Date.now(),
+  })
+  lives.adopt(target.subsystems)
   const cpus = processorsOf(config, shim)
   for (const flag of V8_FLAGS) setFlagsFromString(flag)
   const reactors = await Promise.all(cpus.map((cpu, reactor) => startReactor({
@@ -155,11 +160,13 @@ async function assemble(
   for (const { backing } of stock.items) if (backing.note !== '') log.warning(`${backing.note}.`)
   const registrations = new Registrations((next) => model.apply(next), (sentence, told) => log.notice(sentence, told))
   const keys = new Keys(keysOf(config))
-  const plane = new ControlPlane({ shim, access, shared, records, log, reactors, listeners, registrations, keys })
+  const plane = new ControlPlane({ shim, access, shared, lives, log, reactors, listeners, registrations, keys })
   const tell = (): void => plane.logStatistics()
   process.on(STATISTICS_SIGNAL, tell)
-  const ticking = setInterval(() => plane.tick(performance.now()), TICK_MS)
-  const model = new Model(plane, [{ adopt: ({ subsystems }) => records.adopt(subsystems) }, access], paths, target)
+  const ticking = setInterval(() => lives.tick((event, nqn) => {
+    plane.raise(event, ({ subsystem }) => subsystem.nqn === nqn)
+  }), TICK_MS)
+  const model = new Model(plane, [{ adopt: ({ subsystems }) => lives.adopt(subsystems) }, access], paths, target)
   plane.listen(listeners.all)
   for (const { endpoint, discoveryOnly } of listeners.all) {
     log.listening({ ...endpoint, service: discoveryOnly ? 'discovery' : 'nvm' })
@@ -167,7 +174,7 @@ async function assemble(
   const endpoints = (discoveryOnly: boolean): Endpoint[] =>
     listeners.all.filter((each) => each.discoveryOnly === discoveryOnly).map(({ endpoint }) => endpoint)
   const live = new Live(config, {
-    plane, model, stock, backings, listeners, limits, firmware, log, check: (nqn) => keeper.load(nqn),
+    plane, model, stock, backings, listeners, limits, firmware, log, check: (nqn) => lives.check(nqn),
     configure: (next, serving) => {
       keys.replace(keysOf(next))
       for (const { endpoint, ana } of serving) paths.configure(endpoint, ana ?? ALWAYS_OPTIMIZED)
@@ -189,23 +196,23 @@ async function assemble(
         log.failure(`${path} cannot be synced (${reason}): what was written last may be lost.`)
       }
       backings.close()
-      await records.close(performance.now())
+      await lives.close()
     },
     failed: plane.failed,
     setAnaState: (wish) => model.setAnaState(wish),
   }
 }
 
-/** Health is worth a warning when it cannot be kept, but only one: the next attempt follows in a minute. */
-function healthKeeper(store: StateStore, log: Log): HealthKeeper {
+/** A subject of the store. What cannot be kept is worth a warning, but only one: others follow by themselves. */
+function keeperOf<Value>(store: StateStore, subject: Subject<Value>, log: Log): Keeper<Value> {
   let warned = false
   return {
-    load: (nqn) => store.load(nqn, HEALTH_RECORD),
-    save: async (nqn, health) => {
+    load: (nqn) => store.load(nqn, subject),
+    save: async (nqn, value) => {
       try {
-        await store.save(nqn, HEALTH_RECORD, health)
+        await store.save(nqn, subject, value)
       } catch (error) {
-        if (!warned) log.warning(`${(error as Error).message}: SMART counters will start over after a restart.`)
+        if (!warned) log.warning(`${(error as Error).message}: what happens now is forgotten at the next start.`)
         warned = true
       }
     },

@@ -17,6 +17,7 @@ import * as identify from '../src/wire/identify.ts'
 import { bitsOf, isBits, isLayout, layoutOf } from '../src/wire/layout.ts'
 import * as logPage from '../src/wire/log-page.ts'
 import * as pdu from '../src/wire/pdu.ts'
+import * as persistentEvent from '../src/wire/persistent-event.ts'
 import * as reservation from '../src/wire/reservation.ts'
 import * as sqe from '../src/wire/sqe.ts'
 import { STATUS_ROWS, describeStatus, STATUS } from '../src/wire/status.ts'
@@ -24,7 +25,8 @@ import { STATUS_ROWS, describeStatus, STATUS } from '../src/wire/status.ts'
 export const WIRE_DOCUMENT = fileURLToPath(new URL('../docs/WIRE.md', import.meta.url))
 
 const MODULES: readonly (readonly [title: string, file: string, tables: object])[] = [
-  ['PDUs', 'pdu.ts', pdu], ['Commands', 'sqe.ts', sqe], ['Fabrics', 'fabrics.ts', fabrics],
+  ['PDUs', 'pdu.ts', pdu], ['Commands', 'sqe.ts', sqe],
+  ['Fabrics', 'fabrics.ts', fabrics], ['Persistent events', 'persistent-event.ts', persistentEvent],
   ['Authentication', 'authentication.ts', authentication],
   ['Completions', 'cqe.ts', cqe], ['Identify', 'identify.ts', identify],
   ['Log pages', 'log-page.ts', logPage],

@@ -32,6 +32,8 @@ export class AdminState {
   /** NSIDs that the changed namespace list names. */
   readonly changedNamespaces = new Set<number>()
   features: Features
+  /** The persistent event log as it was when the host established its reporting context; null = it has none. */
+  eventContext: Uint8Array | null = null
   /** Reactor milliseconds at which the present keep-alive window began. */
   windowMs: number
   readonly discovery: boolean

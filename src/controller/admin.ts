@@ -9,6 +9,7 @@
 import { type Outcome, PENDING, STALL, WANTS_DATA } from '../device/device.ts'
 import type { Arena } from '../reactor/arena.ts'
 import type { Buffers } from '../reactor/buffers.ts'
+import type { ToControl } from '../reactor/messages.ts'
 import { type Slot, SQE_WORDS, type Slots } from '../reactor/slots.ts'
 import { H } from '../shim/abi.ts'
 import { anaLog, pathAt } from '../subsystem/ana.ts'
@@ -23,7 +24,7 @@ import {
   GET_LOG_PAGE_OT, IDENTIFY, IDENTIFY_BYTES, SET_FEATURES, SET_FEATURES_SV, SQE,
 } from '../wire/sqe.ts'
 import { STATUS } from '../wire/status.ts'
-import { putU64 } from '../wire/value.ts'
+import { putU64, takeU64 } from '../wire/value.ts'
 import type { Aborts } from './abort.ts'
 import type { AdminState } from './admin-state.ts'
 import { adminRefusal, hidesUse } from './ana.ts'
@@ -35,7 +36,7 @@ import { featureBytes, getFeature, setFeature } from './features.ts'
 import { healthOf, errorsOf } from './health.ts'
 import { identify } from './identify.ts'
 import { whereOfAdmin } from './location.ts'
-import { cutLog, logPage } from './log-page.ts'
+import { cutLog, logPage, persistentEvents } from './log-page.ts'
 import type { Queue } from './queue.ts'
 import { ROW, type Shared } from './shared.ts'
 
@@ -57,8 +58,9 @@ export type AdminParts = {
   readonly events: Events
   /** The address that the host of this queue connected to. */
   readonly reached: (queue: Queue) => Endpoint
-  /** Takes it to the control plane; the slot is finished when its answer is there. */
-  readonly manageDiscovery: (slot: Slot, controller: Controller, task: number, information: Uint8Array) => void
+  /** This one, which the control plane answers. */
+  readonly reactor: number
+  readonly post: (message: ToControl) => void
 }
 
 export class AdminExecutor implements Executor {
@@ -83,14 +85,17 @@ export class AdminExecutor implements Executor {
 
   /** The data of the command are there. */
   run(slot: Slot, queue: Queue): Outcome {
-    const { arena, slots, manageDiscovery } = this.#parts
+    const { arena, slots, reactor, post } = this.#parts
     const at = slot.buffer
     const payload = arena.bytes.slice(at, at + slot.bytes)
     const sqe = slot.index * SQE_WORDS * 4
     const view = new DataView(slots.sqe.buffer)
     if (slot.opcode === ADMIN_OPCODE.DISCOVERY_INFORMATION_MANAGEMENT) {
       const task = takeBits(view.getUint8(sqe + DISCOVERY_INFORMATION_MANAGEMENT.tas), TASK_BITS)
-      manageDiscovery(slot, queue.controller!, task, payload)
+      post({
+        type: 'manage-discovery', reactor, slot: slot.index, controller: queue.controller!.index, task,
+        information: payload,
+      })
       return PENDING
     }
     const outcome = this.#setFeature(slot, queue.controller!, sqe, payload)
@@ -173,11 +178,15 @@ export class AdminExecutor implements Executor {
     }, {
       subsystem: controller.subsystem, firmware: target.firmware,
       errors: () => errorsOf(shared, controller),
-      health: (namespace) => healthOf(shared, controller, namespace),
+      health: (namespace) => healthOf(
+        shared, shared.words[shared.row(controller.index) + ROW.SUBSYSTEM]!, controller.subsystem.namespaces, namespace,
+      ),
+      persistentEvents: (action) => persistentEvents(admin, action),
       changedNamespaces: () => [...admin.changedNamespaces].sort((one, other) => one - other),
       ana: () => anaLog(pathAt(controller.subsystem.paths, controller.listener), (lsp & ANA_RGO) !== 0),
       discovery: () => discoveryLog(target, controller.hostNqn, reached(queue), discoveryWish(lsp)),
     })
+    if (log === PENDING) return this.#askHistory(slot, controller, bytes, w)
     if (typeof log === 'number') return log
     if (bytes !== slot.bytes) return STATUS.DATA_SGL_LENGTH_INVALID
     const at = this.#answerAt(slot, bytes)
@@ -185,6 +194,29 @@ export class AdminExecutor implements Executor {
     const status = cutLog(log, lpo, arena.bytes.subarray(at, at + bytes))
     const retains = takeBits(lspRae, GET_LOG_PAGE_LSP_RAE.rae) === 1
     if (status === 0 && !retains) events.clear(admin, lid)
+    return status
+  }
+
+  /** The control plane has the persistent events. The buffer is taken now, so that the answer cannot stall. */
+  #askHistory(slot: Slot, controller: Controller, bytes: number, w: number): Outcome {
+    const { arena, slots, reactor, post } = this.#parts
+    if (bytes !== slot.bytes) return STATUS.DATA_SGL_LENGTH_INVALID
+    if (this.#answerAt(slot, bytes) === STALL) return STALL
+    slots.sqe.set(arena.words.subarray(w, w + SQE_WORDS), slot.index * SQE_WORDS)
+    post({ type: 'read-history', reactor, slot: slot.index, controller: controller.index })
+    return PENDING
+  }
+
+  /** The events of its subsystem, for a Get Log Page that establishes a context. queue: null when it has gone. */
+  establish(slot: Slot, queue: Queue | null, log: Uint8Array): number {
+    const { arena, slots } = this.#parts
+    const admin = queue?.controller?.admin ?? null
+    if (admin === null) return STATUS.ABORT_REQUESTED
+    if (admin.eventContext !== null) return STATUS.COMMAND_SEQUENCE_ERROR
+    const lpo = takeU64(new DataView(slots.sqe.buffer), slot.index * SQE_WORDS * 4 + GET_LOG_PAGE.lpo)
+    const at = slot.buffer
+    const status = cutLog(log, lpo, arena.bytes.subarray(at, at + slot.bytes))
+    if (status === 0) admin.eventContext = log
     return status
   }
 

@@ -108,5 +108,6 @@ export class Associations {
     this.#shared.words[row + ROW.WRITE_THROUGH] = 0
     this.#shared.words[row + ROW.GRANTED] = admin.features.ioQueueCount
     this.#events.reset(admin)
+    admin.eventContext = null
   }
 }

@@ -31,6 +31,7 @@ import { adminCommandsOf, announcedBy, IO_COMMANDS } from './commands.ts'
 import { noticesSupported } from './events.ts'
 import { KEEP_ALIVE_UNIT_MS, supportedFeatures } from './features.ts'
 import { hintsOf } from './hints.ts'
+import { LOG_UNITS } from './history.ts'
 import { ERROR_ENTRIES } from './shared.ts'
 
 /** What Identify needs to know about the controller that answers. */
@@ -103,7 +104,8 @@ export const IO_ROWS: readonly ControllerRow[] = [
   ['oacs', ({ subsystem }) => announcedBy(adminCommandsOf(subsystem))],
   // One slot, which is read-only.
   ['frmw', () => 0x03],
-  ['lpa', () => putBits(LPA_BITS.smartPerNamespace, 1)],
+  ['lpa', () => putBits(LPA_BITS.smartPerNamespace, 1) | putBits(LPA_BITS.persistentEvents, 1)],
+  ['pels', () => LOG_UNITS],
   ['lpa', () => putBits(LPA_BITS.effects, 1) | putBits(LPA_BITS.extended, 1) | putBits(LPA_BITS.mlps, 1)],
   // The smallest and the largest size are the same: 2^6 and 2^4 bytes.
   ['sqes', () => 0x66],

@@ -38,16 +38,16 @@ export function errorsOf(shared: Shared, controller: Controller): ErrorEntry[] {
   return entries.sort((one, other) => other.count - one.count)
 }
 
-/** Of the whole subsystem, or of one of its namespaces. */
+/** Of the subsystem with this row and these namespaces, or of one of them. */
 export function healthOf(
-  shared: Shared, controller: Controller, namespace: NamespaceSnapshot | null = null,
+  shared: Shared, subsystem: number, namespaces: readonly NamespaceSnapshot[],
+  namespace: NamespaceSnapshot | null = null,
 ): HealthCounters {
-  const subsystem = shared.words[shared.row(controller.index) + ROW.SUBSYSTEM]!
   const at = shared.healthAt(subsystem)
   const health = (which: number): number => shared.health[at + which]!
   const total = (which: number): number => namespace !== null
     ? shared.total(namespace.counter, which)
-    : controller.subsystem.namespaces.reduce(
+    : namespaces.reduce(
       (sum, each) => sum + shared.total(each.counter, which), health(HEALTH.REMOVED + which))
   return {
     warning: namespace === null

@@ -7,6 +7,7 @@
  *
  * Invariant: LID 00h names a log exactly when logPage() has it.
  */
+import { PENDING } from '../device/device.ts'
 import type { NamespaceSnapshot, SubsystemSnapshot } from '../subsystem/subsystem.ts'
 import { CSI } from '../wire/identify.ts'
 import { layoutOf, putBits } from '../wire/layout.ts'
@@ -15,13 +16,17 @@ import {
   FEATURE_EFFECT_BITS, FIRMWARE_LOG, LID, SMART_LOG, SUPPORTED_LOG_BITS, TRTYPE,
 } from '../wire/log-page.ts'
 import { NSID_ALL } from '../wire/sqe.ts'
+import { CONTEXT_ACTION, PERSISTENT_LOG_BYTES } from '../wire/persistent-event.ts'
 import { STATUS } from '../wire/status.ts'
 import { putPadded, putU64 } from '../wire/value.ts'
+import type { AdminState } from './admin-state.ts'
 import { adminCommandsOf, IO_COMMANDS } from './commands.ts'
 import { supportedFeatures } from './features.ts'
 import { ERROR_ENTRIES } from './shared.ts'
 
 const FIRMWARE_BYTES = 8
+/** LSP 1:0 of LID 0Dh. */
+const CONTEXT_ACTION_MASK = 3
 /** Of an entry that tells the opcode and the command set. */
 const ERROR_ENTRY_VERSION = 1
 const SMART_UNIT_BYTES = 512_000
@@ -73,6 +78,8 @@ export type LogSources = {
   /** As the controller's path has it. */
   readonly ana: () => Uint8Array
   readonly discovery: () => Uint8Array
+  /** The persistent events, by CONTEXT_ACTION, or the status that refuses it. */
+  readonly persistentEvents: (action: number) => Uint8Array | number
 }
 
 /** What a Get Log Page says besides where its data go. */
@@ -97,6 +104,7 @@ const NVM_LOGS = new Map<number, Builder>([
   [LID.ANA, (sources) => sources.ana()],
   [LID.EFFECTS, (sources, { csi }) =>
     csi === CSI.NVM ? effectsLog(sources.subsystem) : STATUS.INVALID_FIELD],
+  [LID.PERSISTENT_EVENTS, (sources, { lsp }) => sources.persistentEvents(lsp & CONTEXT_ACTION_MASK)],
   [LID.FEATURE_EFFECTS, () => featureEffectsLog()],
   // All zero: there is no NVMe-MI.
   [LID.MI_EFFECTS, () => new Uint8Array(4096)],
@@ -127,6 +135,25 @@ function smartLogOf(sources: LogSources, { nsid }: LogRequest): Uint8Array | num
   if (isGlobal(nsid)) return smartLog(sources.health(null))
   const namespace = sources.subsystem.namespaces.find((each) => each.nsid === nsid)
   return namespace === undefined ? STATUS.INVALID_NAMESPACE : smartLog(sources.health(namespace))
+}
+
+/**
+ * LID 0Dh of a controller: the log as it was when its host established a reporting context. PENDING: one is to be
+ * established, and the log is to be asked for.
+ */
+export function persistentEvents(admin: Pick<AdminState, 'eventContext'>, action: number): Uint8Array | number {
+  switch (action) {
+    case CONTEXT_ACTION.READ:
+      return admin.eventContext ?? STATUS.COMMAND_SEQUENCE_ERROR
+    case CONTEXT_ACTION.ESTABLISH:
+      return admin.eventContext === null ? PENDING : STATUS.COMMAND_SEQUENCE_ERROR
+    case CONTEXT_ACTION.RELEASE:
+      admin.eventContext = null
+      // It returns nothing; some hosts ask for the header all the same.
+      return new Uint8Array(PERSISTENT_LOG_BYTES)
+    default:
+      return STATUS.INVALID_FIELD
+  }
 }
 
 /**

@@ -1,6 +1,6 @@
 /**
- * Records: the health of each subsystem over all runs of the target. The control plane makes it, gives it a turn
- * each second, and tells it of devices; the reactors count (shared.ts), and read what it writes there.
+ * Records: the health of each subsystem over all runs of the target. lives makes it, gives it a turn each second,
+ * and tells it of devices; the reactors count (shared.ts), and read what it writes there.
  *
  *   file ─▶ kept counters, health rows ─▶ SMART log          counters ─▶ every minute and at the end ─▶ file
  *
@@ -36,7 +36,7 @@ export type KeptHealth = {
   readonly removed: KeptCounters
 }
 
-export type HealthKeeper = {
+type HealthKeeper = {
   readonly load: (nqn: string) => KeptHealth | null
   /** Reports its own failures. */
   readonly save: (nqn: string, health: KeptHealth) => Promise<void>
@@ -54,29 +54,39 @@ type Watched = {
   seenCommands: number
   warnings: Warnings
 }
-type Course = {
+type Ledger = {
   readonly nqn: string
   /** In the shared block. */
   readonly row: number
   /** By UUID. */
   readonly watched: Map<string, Watched>
   used: boolean
+  readonly unsafe: boolean
   warnings: Warnings
   savedMs: number
 }
 
 const SAVE_MS = 60_000
+const MS_AN_HOUR = 3_600_000
 /** Errors of late: from DEGRADED on the medium counts as failing, until fewer than RECOVERED are left. */
 const FADING = 0.97
 const DEGRADED = 8
 const RECOVERED = 1
 const NOTHING: KeptCounters = { reads: 0, writes: 0, readBytes: 0, writtenBytes: 0, mediaErrors: 0 }
 
+/** How the life of a subsystem goes, for the header of its persistent event log. */
+export type LifeFacts = {
+  readonly powerOnHours: number
+  readonly powerCycles: number
+  /** The run before this one was killed. */
+  readonly unsafe: boolean
+}
+
 export class Records {
   readonly #shared: Shared
   readonly #subsystemsMax: number
   readonly #keeper: HealthKeeper
-  readonly #records = new Map<string, Course>()
+  readonly #records = new Map<string, Ledger>()
   #nowMs: number
 
   /** subsystemsMax: rows of the shared block. nowMs: of a clock that never goes back. */
@@ -104,6 +114,16 @@ export class Records {
   /** Row of the shared block; 0 = it has none. */
   rowOf(nqn: string): number {
     return this.#records.get(nqn)?.row ?? NO_SUBSYSTEM
+  }
+
+  lifeOf(nqn: string): LifeFacts {
+    const record = this.#records.get(nqn)
+    const at = this.#shared.healthAt(record?.row ?? NO_SUBSYSTEM)
+    const health = (which: number): number => this.#shared.health[at + which]!
+    return {
+      powerOnHours: Math.floor(health(HEALTH.POWER_ON_MS) / MS_AN_HOUR),
+      powerCycles: health(HEALTH.POWER_CYCLES), unsafe: record?.unsafe ?? false,
+    }
   }
 
   /** A host uses the subsystem: from now on there is something to keep. */
@@ -162,11 +182,11 @@ export class Records {
     }
   }
 
-  #open(subsystem: SubsystemSnapshot): Course {
+  #open(subsystem: SubsystemSnapshot): Ledger {
     const { nqn } = subsystem
     const kept = this.#keeper.load(nqn)
-    const record: Course = {
-      nqn, row: this.#freeRow(), watched: new Map(), used: kept !== null,
+    const record: Ledger = {
+      nqn, row: this.#freeRow(), watched: new Map(), used: kept !== null, unsafe: kept?.running === true,
       // A start that fails later is not a run: what is kept already is written by the first tick.
       warnings: { degraded: false, readOnly: false }, savedMs: this.#nowMs - SAVE_MS,
     }
@@ -197,7 +217,7 @@ export class Records {
   }
 
   /** Namespaces that have come, gone, or changed. */
-  #follow(record: Course, namespaces: readonly NamespaceSnapshot[]): void {
+  #follow(record: Ledger, namespaces: readonly NamespaceSnapshot[]): void {
     for (const [uuid, watched] of record.watched) {
       const now = namespaces.find((each) => each.uuid === uuid && each.counter === watched.snapshot.counter)
       if (now !== undefined) {
@@ -213,7 +233,7 @@ export class Records {
   }
 
   /** Its counters continue from these. The reactors may have counted for another namespace before. */
-  #watch(record: Course, snapshot: NamespaceSnapshot, kept: KeptCounters): void {
+  #watch(record: Ledger, snapshot: NamespaceSnapshot, kept: KeptCounters): void {
     const { counters } = this.#shared
     const at = this.#shared.keptAt(snapshot.counter)
     counters.fill(0, at, at + COUNT.DOUBLES)
@@ -238,7 +258,7 @@ export class Records {
   }
 
   /** What a second has brought. True when commands were executed in it. */
-  #look(record: Course): boolean {
+  #look(record: Ledger): boolean {
     let busy = false
     for (const each of record.watched.values()) {
       const errors = this.#shared.total(each.snapshot.counter, COUNT.MEDIA_ERRORS)
@@ -254,7 +274,7 @@ export class Records {
   }
 
   /** Writes the warnings for the reactors. */
-  #warn(record: Course): NewWarnings | null {
+  #warn(record: Ledger): NewWarnings | null {
     const { counters, health } = this.#shared
     const all = [...record.watched.values()]
     for (const { snapshot, warnings } of all) {
@@ -273,7 +293,7 @@ export class Records {
     return added.degraded || added.readOnly ? { nqn: record.nqn, ...added } : null
   }
 
-  #save(record: Course, running: boolean): Promise<void> {
+  #save(record: Ledger, running: boolean): Promise<void> {
     record.savedMs = this.#nowMs
     return this.#keeper.save(record.nqn, this.keptOf(record.nqn, running)!)
   }

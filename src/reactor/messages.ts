@@ -83,6 +83,10 @@ export type ToControl =
       readonly controller: number; readonly task: number; readonly information: Uint8Array }
   | { readonly type: 'device-error'; readonly subsystem: string; readonly nsid: number; readonly path: string;
       readonly errno: number; readonly operation: string }
+  /** A host wants to read the persistent event log. Answered by 'history'. */
+  | { readonly type: 'read-history'; readonly reactor: number; readonly slot: number; readonly controller: number }
+  /** Something that belongs into the persistent event log. event: PERSISTENT_EVENT_TYPE. */
+  | { readonly type: 'record'; readonly controller: number; readonly event: number; readonly data: Uint8Array }
   /** Change `id` is in force on this reactor. */
   | { readonly type: 'changed'; readonly id: number }
   /** For one controller, or with -1 for all of a subsystem. nsid: of the namespace that changed, else 0. */
@@ -120,6 +124,8 @@ export type ToReactor =
       readonly qid: number; readonly cid: number }
   | { readonly type: 'aborted'; readonly slot: number; readonly done: boolean }
   | { readonly type: 'discovery-managed'; readonly slot: number; readonly status: number }
+  /** log: the whole of LID 0Dh. */
+  | { readonly type: 'history'; readonly slot: number; readonly log: Uint8Array }
   | { readonly type: 'change'; readonly id: number; readonly change: Change }
   /** Something happened that the host of this reactor's controller may want to know. */
   | { readonly type: 'event'; readonly controller: number; readonly event: EventName; readonly nsid: number }

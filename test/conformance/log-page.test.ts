@@ -199,7 +199,7 @@ describe('offsets', () => {
   })
 })
 
-test.each([0x0d, 0x11, 0x40, 0x71, 0x81, 0xbf])('LOG-09: LID %i', async (lid) => {
+test.each([0x11, 0x40, 0x71, 0x81, 0xbf])('LOG-09: LID %i', async (lid) => {
   expect(await refusal(await open(), lid, 64)).toBe('1/09h')
 })
 
@@ -214,6 +214,47 @@ test.each([
 test('LOG-06: a length far beyond the page', async () => {
   const data = await page(await open(), 0x02, 65536)
   expect(data.subarray(512).every((byte) => byte === 0)).toBe(true)
+})
+
+describe('persistent events', () => {
+  const [READ, ESTABLISH, RELEASE] = [0, 1, 2]
+  const get = (at: Session, lsp: number, bytes = 512, lpo = 0) =>
+    at.admin.submit(getLogPage(0x0d, bytes / 4, lpo, { nsid: GLOBAL_NSID, lsp }), { receive: bytes })
+
+  test('LOG-17: within a context, and only one', async () => {
+    const at = await open()
+    const status = async (lsp: number): Promise<string> => (await get(at, lsp)).status
+    expect([await status(READ), await status(RELEASE)]).toEqual(['0/0Ch', '0/00h'])
+    expect([await status(ESTABLISH), await status(READ), await status(ESTABLISH)]).toEqual(
+      ['0/00h', '0/00h', '0/0Ch'])
+    expect([await status(RELEASE), await status(READ)]).toEqual(['0/00h', '0/0Ch'])
+    expect(await status(3)).toBe('0/02h')
+    const other = await open()
+    expect((await get(other, ESTABLISH)).status, 'each controller has its own').toBe('0/00h')
+  })
+
+  test('LOG-18: header and events', async () => {
+    const at = await open()
+    const header = (await get(at, ESTABLISH)).data
+    const bytes = Number(header.readBigUInt64LE(8))
+    expect([header[0], header[16], header.readUInt16LE(18)]).toEqual([0x0d, 2, 492])
+    const { data: controller } = await at.admin.must(identify(1), { receive: 4096 })
+    expect([bytes > 512, bytes <= controller.readUInt32LE(352) * 65536, controller.readUInt8(261) & 0x10]).toEqual(
+      [true, true, 0x10])
+    expect(header.subarray(56, 116).equals(controller.subarray(4, 64)), 'SN, MN').toBe(true)
+    expect(header.subarray(116, 372).equals(controller.subarray(768, 1024)), 'SUBNQN').toBe(true)
+    const whole = (await get(at, READ, Math.ceil(bytes / 4) * 4)).data
+    let [offset, count] = [512, 0]
+    while (offset < bytes) {
+      expect((header[480 + (whole[offset]! >> 3)]! >> (whole[offset]! & 7)) & 1, 'its type is in the bitmap').toBe(1)
+      offset += whole.readUInt8(offset + 2) + 3 + whole.readUInt16LE(offset + 22)
+      count++
+    }
+    expect([offset, count]).toEqual([bytes, header.readUInt32LE(4)])
+    const piece = (await get(at, READ, 40, 508)).data
+    expect(piece.equals(whole.subarray(508, 548))).toBe(true)
+    expect((await get(at, READ, 4, Math.ceil(bytes / 4) * 4 + 4)).status).toBe('0/02h')
+  })
 })
 
 describe('NSID, CSI, OT', () => {

@@ -272,6 +272,13 @@ export const REQUIREMENTS: readonly Requirement[] = [
   ['LOG-14', 'BASE: SMART / Health',
     'Counters are retained across power cycles; a run that was killed counts as an unsafe shutdown.'],
   ['LOG-15', 'BASE: Get Log Page', 'OT set, for a log without an index, and a CSI that LID 05h has not, fail with 0/02h.'],
+  ['LOG-17', 'BASE: Persistent Event Log',
+    'LID 0Dh is read within a reporting context: LSP 1 establishes one, 0 reads, 2 releases; what is out of '
+      + 'order fails with 0/0Ch.'],
+  ['LOG-18', 'BASE: Persistent Event Log',
+    'The header counts what follows, and each event is where the lengths of those before it say.'],
+  ['LOG-19', 'BASE: Persistent Event Log',
+    'Events are retained: power on, SMART snapshot and, after a kill, the unsafe shutdown.'],
   ['LOG-16', 'BASE: Feature Identifiers Supported and Effects',
     'LID 12h names exactly the features that Get Features answers, with their scope.'],
   // ---- features

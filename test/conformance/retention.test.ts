@@ -2,7 +2,8 @@
  * What is retained across power cycles: a daemon that ends in order, and one that is killed.
  * NVMe Base 2.0, SMART / Health Information.
  */
-import { readdirSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { afterEach, expect, test } from 'vitest'
 import { getLogPage, read, write } from '../command-bytes.ts'
 import {
@@ -38,6 +39,20 @@ async function health(from: Daemon) {
   }
 }
 
+/** Types of the persistent events, newest first. */
+async function events(from: Daemon): Promise<number[]> {
+  const at = await openSession(from.endpoint, { subnqn: NQN }, 0)
+  const command = getLogPage(0x0d, 16384, 0, { lsp: 1 })
+  const { data } = await at.admin.must(command, { receive: 65536 })
+  const types = []
+  for (let offset = 512; types.length < data.readUInt32LE(4);) {
+    types.push(data.readUInt8(offset))
+    offset += data.readUInt8(offset + 2) + 3 + data.readUInt16LE(offset + 22)
+  }
+  return types
+}
+const [SNAPSHOT, POWER_ON, HARDWARE_ERROR] = [1, 4, 5]
+
 /** 3 reads, 2 writes of a unit each, and 1 error. */
 async function use(from: Daemon): Promise<void> {
   const at = await openSession(from.endpoint, { subnqn: NQN }, 1)
@@ -64,6 +79,25 @@ test('LOG-14: a run that ends in order', async () => {
   expect(await health(second)).toEqual({
     unitsRead: 6, unitsWritten: 4, reads: 6, writes: 4, powerCycles: 2, unsafeShutdowns: 0, errors: 2,
   })
+})
+
+test('LOG-19: events of a run that ended in order, and of one that was killed', async () => {
+  const state = temporaryDirectory()
+  folders.push(state)
+  const first = await run(state)
+  await use(first)
+  closeWires()
+  await first.stop()
+  const second = await run(state)
+  expect((await events(second)).slice(-3)).toEqual([POWER_ON, SNAPSHOT, POWER_ON])
+  const runs = (): number => readFileSync(join(state, `${NQN.replace(':', '%3A')}.events.json`), 'utf8')
+    .split(`"type": ${POWER_ON},`).length - 1
+  await expect.poll(runs, { timeout: 5000 }).toBe(2)
+  closeWires()
+  await second.kill()
+  const third = await run(state)
+  expect((await events(third)).filter((type) => type !== SNAPSHOT)).toEqual(
+    [POWER_ON, HARDWARE_ERROR, POWER_ON, POWER_ON])
 })
 
 test('LOG-14: a run that is killed', async () => {

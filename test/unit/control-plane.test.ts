@@ -5,7 +5,7 @@ import { EventEmitter } from 'node:events'
 import { describe, expect, test, vi } from 'vitest'
 import { Keys } from '../../src/auth/keys.ts'
 import { ControlPlane, type ControlPlaneParts } from '../../src/control-plane.ts'
-import { Records } from '../../src/controller/records.ts'
+import { Lives } from '../../src/controller/lives.ts'
 import { CONTROLLER_STATE, ROW } from '../../src/controller/shared.ts'
 import type { JoinRequest, ToControl, ToReactor } from '../../src/reactor/messages.ts'
 import { Access } from '../../src/subsystem/access.ts'
@@ -61,10 +61,12 @@ function rig(count = 2) {
     find: (socket: number) => [LISTENER, DISCOVERY_LISTENER].find((each) => each.socket === socket),
   }
   const kept: [nqn: string, running: boolean][] = []
-  const records = new Records(shared, LIMITS.subsystems, {
-    load: () => null, save: async (nqn, { running }) => { kept.push([nqn, running]) },
-  }, 0)
-  records.adopt([SUBSYSTEM])
+  const lives = new Lives({
+    shared, subsystemsMax: LIMITS.subsystems, firmware: '1.2.3', uptimeMs: () => 0, nowMs: () => 1_000_000,
+    health: { load: () => null, save: async (nqn, { running }) => { kept.push([nqn, running]) } },
+    events: { load: () => null, save: async () => {} },
+  })
+  lives.adopt([SUBSYSTEM])
   const forgotten: unknown[] = []
   const registrations = {
     manage: async (...asked: unknown[]) => {
@@ -74,7 +76,7 @@ function rig(count = 2) {
     forget: async (association: unknown) => { forgotten.push(association) },
   }
   const plane = new ControlPlane({
-    shim, access, shared, records, log, listeners, registrations, keys: new Keys(),
+    shim, access, shared, lives, log, listeners, registrations, keys: new Keys(),
     reactors: reactors.map((worker, index) => ({ worker, shim: 70 + index, engine: 1 })),
   } as unknown as ControlPlaneParts)
   const send = (message: ToControl, from = 0): void => { reactors[from]!.emit('message', message) }

@@ -35,7 +35,7 @@ export function adminRig(
   const events = new Events(slots, (slot: Slot, status: number) => finished.push([slot.cid, status]))
   const executor = new AdminExecutor({
     arena, shared, slots, pages, events, catalogue: { target }, aborts: new Aborts(slots, 0, (message) => posted.push(message)),
-    manageDiscovery: () => {},
+    reactor: 3, post: (message) => posted.push(message),
     reached: () => ({ address: '192.0.2.1', port: 4420 }), ...parts,
   })
   const queue = Object.assign(new Queue(0), { controller, qid: 0 })

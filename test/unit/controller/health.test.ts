@@ -33,39 +33,39 @@ function rig() {
 }
 
 test('all namespaces of the subsystem, those removed, on all reactors and before, and no others', () => {
-  const { shared, controller } = rig()
-  expect(healthOf(shared, controller)).toEqual({
+  const { shared, namespaces } = rig()
+  expect(healthOf(shared, ROW_OF_IT, namespaces)).toEqual({
     reads: 21111, writes: 21112, readBytes: 21113, writtenBytes: 21114, mediaErrors: 21115, errors: 0,
     busyMinutes: 0, powerOnHours: 0, powerCycles: 0, unsafeShutdowns: 0, warning: 0,
   })
 })
 
 test('one namespace', () => {
-  const { shared, controller, namespaces, count, health } = rig()
+  const { shared, namespaces, count, health } = rig()
   count(shared.keptAt(2), COUNT.WARNING, 4)
   health(HEALTH.WARNING, 8)
-  expect(healthOf(shared, controller, namespaces[1])).toMatchObject({
+  expect(healthOf(shared, ROW_OF_IT, namespaces, namespaces[1])).toMatchObject({
     reads: 1100, writes: 1100, readBytes: 1100, writtenBytes: 1100, mediaErrors: 1100, warning: 4,
   })
-  expect(healthOf(shared, controller).warning).toBe(8)
+  expect(healthOf(shared, ROW_OF_IT, namespaces).warning).toBe(8)
 })
 
 test('hours, minutes, and how runs began and ended, are of the subsystem', () => {
-  const { shared, controller, health, namespaces } = rig()
+  const { shared, health, namespaces } = rig()
   health(HEALTH.POWER_ON_MS, 30 * HOUR_MS - 1)
   health(HEALTH.BUSY_MS, 5 * MINUTE_MS - 1)
   health(HEALTH.POWER_CYCLES, 12)
   health(HEALTH.UNSAFE_SHUTDOWNS, 3)
   const wanted = { powerOnHours: 29, busyMinutes: 4, powerCycles: 12, unsafeShutdowns: 3 }
-  expect(healthOf(shared, controller)).toMatchObject(wanted)
-  expect(healthOf(shared, controller, namespaces[0])).toMatchObject(wanted)
+  expect(healthOf(shared, ROW_OF_IT, namespaces)).toMatchObject(wanted)
+  expect(healthOf(shared, ROW_OF_IT, namespaces, namespaces[0])).toMatchObject(wanted)
   health(HEALTH.POWER_ON_MS, 30 * HOUR_MS)
-  expect(healthOf(shared, controller).powerOnHours).toBe(30)
+  expect(healthOf(shared, ROW_OF_IT, namespaces).powerOnHours).toBe(30)
 })
 
 test('errors of all runs', () => {
-  const { shared, controller, health } = rig()
+  const { shared, controller, health, namespaces } = rig()
   health(HEALTH.ERRORS_BEFORE, 0xffff_ffff)
   shared.logError(controller.index, 1, 1, 1, 0, 1, 0)
-  expect(healthOf(shared, controller).errors).toBe(0x1_0000_0000)
+  expect(healthOf(shared, ROW_OF_IT, namespaces).errors).toBe(0x1_0000_0000)
 })

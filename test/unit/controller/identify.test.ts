@@ -85,7 +85,8 @@ describe('controller, CNS 01h', () => {
   test('admin', () => {
     expect(data.readUInt16LE(256), 'OACS').toBe(0)
     expect([data[258], data[259], data[260]], 'ACL, AERL, FRMW').toEqual([3, 3, 3])
-    expect(data.readUInt8(261), 'LPA: SMART of namespaces, effects, extended, LIDs 0, 12h, 13h').toBe(0x27)
+    expect(data.readUInt8(261), 'LPA: SMART of namespaces, effects, extended, persistent events, LIDs 0, 12h, 13h').toBe(0x37)
+    expect(data.readUInt32LE(352), 'PELS: 128 KiB').toBe(2)
     expect(data.readUInt8(262), 'ELPE').toBe(63)
     expect(data.readUInt16LE(320), 'KAS: 1 s').toBe(10)
     expect(data.readUInt32LE(328), 'SANICAP').toBe(0)

@@ -13,7 +13,7 @@ const ERROR: ErrorEntry = {
 const sources = (more: Partial<LogSources> = {}): LogSources => ({
   subsystem: subsystemSnapshot(), firmware: '0.1.0', errors: () => [ERROR], changedNamespaces: () => [3, 7],
   ana: () => new Uint8Array(16).fill(2),
-  discovery: () => new Uint8Array(2048).fill(1),
+  discovery: () => new Uint8Array(2048).fill(1), persistentEvents: () => new Uint8Array(512).fill(2),
   health: () => ({
     readBytes: 512_001, writtenBytes: 2 ** 52, reads: 5, writes: 6, busyMinutes: 7,
     powerOnHours: 8, mediaErrors: 9, errors: 10, warning: 0x0c, powerCycles: 11, unsafeShutdowns: 12,
@@ -49,7 +49,7 @@ describe('supported logs, 00h', () => {
       const supported = log(0, 0, { subsystem: subsystemSnapshot({ kind }) })
       return Array.from({ length: 256 }, (_, lid) => lid).filter((lid) => supported[4 * lid] === 1)
     }
-    expect(lids('nvm')).toEqual([0, 1, 2, 3, 4, 5, 0x0c, 0x12, 0x13])
+    expect(lids('nvm')).toEqual([0, 1, 2, 3, 4, 5, 0x0c, 0x0d, 0x12, 0x13])
     expect(lids('discovery')).toEqual([0, 0x70])
   })
 
