@@ -542,7 +542,5 @@ export const REQUIREMENTS: readonly Requirement[] = [
   // ---- not implemented or not tested yet
   ['NYI-02', 'BASE: Reservations', 'Reservation Register, Report, Acquire and Release.'],
   ['NYI-04', 'TCP: TLS', 'TLS 1.3 with pre-shared keys.'],
-  ['NYI-05', 'BASE: Namespace attribute events',
-    'The changed namespace list and its asynchronous event.'],
   ['NYI-06', 'NVM: Write Uncorrectable', 'The optional command that is not offered.'],
 ]
