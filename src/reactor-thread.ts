@@ -188,6 +188,7 @@ class ReactorThread {
   }
 
   async run(): Promise<void> {
+    this.#collections.begin()
     this.#post({ type: 'up', engine: this.#arena.words[H.ENGINE]!, shim: this.#id })
     await this.#reactor.run()
     this.#collections.end()

@@ -44,11 +44,12 @@ const STOP_MS = 4000
 /** How often the health of subsystems is looked at. */
 const TICK_MS = 1000
 /**
- * For the reactors' heaps: a young generation that a start does not fill, and no collection of it just because
- * time went by; and inlining of the whole way of a command. docs/adr/0005 has what each is worth.
+ * For the reactors' heaps: a young generation that is not filled soon, no collection of it just because time
+ * went by, one when a reactor has been put together; and inlining of the whole way of a command.
+ * docs/adr/0005 has what each is worth.
  */
 const V8_FLAGS = [
-  '--min-semi-space-size=16', '--no-minor-gc-task',
+  '--min-semi-space-size=16', '--no-minor-gc-task', '--expose-gc',
   '--max-inlined-bytecode-size=4000', '--max-inlined-bytecode-size-cumulative=12000',
 ]
 /** Makes the target write a line with the counters of its reactors to the log. */
