@@ -11,6 +11,7 @@ import { Copies } from '../src/controller/copy.ts'
 import { Dataset } from '../src/controller/dataset.ts'
 import { Guards } from '../src/controller/guard.ts'
 import { Holds } from '../src/controller/hold.ts'
+import { ReservationCommands } from '../src/controller/reservations.ts'
 import { IoExecutor } from '../src/controller/io.ts'
 import { Pairs } from '../src/controller/pair.ts'
 import { CONTROLLER_STATE, Shared } from '../src/controller/shared.ts'
@@ -121,6 +122,9 @@ function assemble(all: Connections): Connection {
     arena, shared, namespaces, dataset: new Dataset(arena, slots, buffers),
     copies: new Copies(arena, slots, buffers, limits.maxTransferBytes),
     guards: new Guards(), holds, pairs, transferBytesMax: limits.maxTransferBytes,
+    reservations: new ReservationCommands({
+      arena, slots, buffers, shared, reactor: 0, post: () => {}, finish: () => {}, queueOf: () => null,
+    }),
   })
   const aborts = new Aborts(slots, 0, () => {})
   const admission = new Admission({

@@ -5,10 +5,10 @@
  * Invariant: every message that expects an answer gets exactly one; a controller whose admin queue has gone
  * loses its I/O queues on every reactor.
  */
-import { constants } from 'node:os'
 import type { Worker } from 'node:worker_threads'
 import { Authenticator, type Party } from './auth/authenticator.ts'
 import type { Keys } from './auth/keys.ts'
+import { DeviceErrors } from './control/device-errors.ts'
 import type { Log } from './control/log.ts'
 import type { Lives } from './controller/lives.ts'
 import { CONTROLLER_STATE, ROW, type Shared } from './controller/shared.ts'
@@ -17,12 +17,11 @@ import { listenerKey } from './subsystem/ana.ts'
 import { exclusionsOver } from './subsystem/exclusion.ts'
 import type { Access, ControllerRecord, QueueRecord } from './subsystem/access.ts'
 import { Changes } from './reactor/change.ts'
+import type { ReservationAnswer } from './subsystem/reservations.ts'
 import type { Change, ToControl, ToReactor } from './reactor/messages.ts'
 import type { Registrations } from './subsystem/registration.ts'
-import { errnoName, type Shim } from './shim/shim.ts'
+import type { Shim } from './shim/shim.ts'
 import type { EventName } from './wire/event.ts'
-
-const { EROFS } = constants.errno
 
 export type ReactorHandle = { readonly worker: Worker; readonly shim: number; readonly engine: number }
 
@@ -31,6 +30,8 @@ type Message<Type extends ToControl['type']> = Extract<ToControl, { type: Type }
 export type ControlPlaneParts = {
   readonly shim: Shim
   readonly access: Access
+  /** Decides what hosts ask of reservations. */
+  readonly reserve: (request: Message<'reserve'>) => Promise<ReservationAnswer>
   readonly shared: Shared
   readonly lives: Lives
   readonly log: Log
@@ -48,8 +49,7 @@ export class ControlPlane {
   readonly #load: number[]
   /** By controller: the reactor that waits for its I/O queues to go. */
   readonly #emptying = new Map<number, number>()
-  /** What devices have failed at, so that each is told once. */
-  readonly #failing = new Set<string>()
+  readonly #deviceErrors: DeviceErrors
   readonly #changes: Changes
   readonly #exclusions = exclusionsOver(
     (change) => this.change(change), (reactor, message) => this.#post(reactor, message),
@@ -71,6 +71,8 @@ export class ControlPlane {
       expire: (controller, reason) => this.#expire({ type: 'expire', controller, reason }),
     })
     this.#load = parts.reactors.map(() => 0)
+    this.#deviceErrors = new DeviceErrors(parts.log, parts.lives)
+    this.#changes = new Changes(parts.reactors.length, (message) => this.#broadcast(message))
     this.failed = new Promise((resolve) => {
       for (const [index, { worker }] of parts.reactors.entries()) {
         worker.on('message', (message: ToControl) => this.#receive(message))
@@ -134,6 +136,12 @@ export class ControlPlane {
     }
   }
 
+  /** For the log of reservation notices of a controller: one of NOTICE. */
+  notice(controller: number, notice: number, nsid: number): void {
+    const admin = this.#parts.access.get(controller)?.queues.get(0)
+    if (admin !== undefined) this.#post(admin.reactor, { type: 'notice', controller, notice, nsid })
+  }
+
   logStatistics(): void {
     this.#statistics = []
     for (const index of this.#parts.reactors.keys()) this.#post(index, { type: 'statistics' })
@@ -173,7 +181,7 @@ export class ControlPlane {
       case 'manage-discovery':
         return void this.#manageDiscovery(message)
       case 'device-error':
-        return this.#deviceError(message)
+        return this.#deviceErrors.tell(message)
       case 'read-history':
         return this.#post(message.reactor, {
           type: 'history', slot: message.slot, log: lives.log(access.get(message.controller)),
@@ -189,6 +197,10 @@ export class ControlPlane {
         return this.#exclusions.ask(message)
       case 'release':
         return this.#exclusions.release(message.id, message.namespace)
+      case 'reserve':
+        void this.#parts.reserve(message).then((answer) =>
+          this.#post(message.reactor, { type: 'reserved', slot: message.slot, ...answer }))
+        return
       case 'statistics':
         return this.#gather(message)
       case 'stopped':
@@ -354,17 +366,6 @@ export class ControlPlane {
     const { access, registrations } = this.#parts
     const status = await registrations.manage(task, information, access.get(controller))
     this.#post(reactor, { type: 'discovery-managed', slot, status })
-  }
-
-  #deviceError({ subsystem, nsid, path, errno, operation }: Message<'device-error'>): void {
-    if (errno === EROFS) this.#parts.lives.mediumReadOnly(subsystem, nsid)
-    const key = `${subsystem} ${nsid} ${operation} ${errno}`
-    if (this.#failing.has(key)) return
-    this.#failing.add(key)
-    this.#parts.log.deviceError({
-      subsystem, namespace: nsid, device: path,
-      reason: `${operation} failed with ${errnoName(errno)}; further ones are not logged`,
-    })
   }
 
   #gather(message: Message<'statistics'>): void {

@@ -5,11 +5,11 @@
  * Invariant: everything that a command needs is allocated here, before the first turn.
  */
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
-import { type Connection, PHASE } from './tcp/connection.ts'
 import { Connections, HANDSHAKE_MS } from './tcp/connections.ts'
 import { Digests } from './tcp/digest.ts'
 import { Handshake } from './tcp/handshake.ts'
 import { Receiver } from './tcp/receive.ts'
+import { Reception } from './tcp/reception.ts'
 import { Sender } from './tcp/send.ts'
 import { LINGER_MS, Terminator } from './tcp/terminate.ts'
 import { Admission } from './queue/admit.ts'
@@ -27,15 +27,18 @@ import { FabricsExecutor } from './controller/fabrics.ts'
 import { GUARD, Guards } from './controller/guard.ts'
 import { assembleIo, type IoParts } from './controller/io-parts.ts'
 import { KeepAlive } from './controller/keep-alive.ts'
+import { Preemptions } from './controller/preemption.ts'
 import { Properties } from './controller/properties.ts'
 import type { Queue } from './controller/queue.ts'
+import { ReservationCommands } from './controller/reservations.ts'
+import { RightsTable, reservationGuard } from './controller/rights.ts'
 import { Shared, sharedBytes } from './controller/shared.ts'
 import { Namespace } from './namespace/namespace.ts'
 import { openDevice } from './device/open.ts'
 import { Arena } from './reactor/arena.ts'
 import { Buffers } from './reactor/buffers.ts'
 import { Collections } from './reactor/collections.ts'
-import type { JoinRequest, ReactorSetup, ToControl, ToReactor } from './reactor/messages.ts'
+import type { ReactorSetup, ToControl, ToReactor } from './reactor/messages.ts'
 import { ACCEPT_TOKEN, Reactor } from './reactor/reactor.ts'
 import { Slots, type Slot } from './reactor/slots.ts'
 import { Work } from './reactor/work.ts'
@@ -43,7 +46,6 @@ import { COUNTER, H } from './shim/abi.ts'
 import { errnoName, loadShim, type Shim } from './shim/shim.ts'
 import type { NamespaceSnapshot, SubsystemSnapshot } from './subsystem/subsystem.ts'
 import { shimLimits } from './limits.ts'
-import { AUTHREQ_ATR } from './wire/fabrics.ts'
 import { assert } from './assert.ts'
 
 /** How long an idle reactor spins before it sleeps, and then sleeps at most: docs/adr/0004. */
@@ -60,6 +62,7 @@ class ReactorThread {
   readonly #arena: Arena
   readonly #slots: Slots
   readonly #connections: Connections
+  readonly #reception: Reception
   readonly #completer: Completer
   readonly #associations: Associations
   readonly #changes: Changes
@@ -67,12 +70,14 @@ class ReactorThread {
   readonly #events: Events
   readonly #commands: IoParts
   readonly #admin: AdminExecutor
+  readonly #rights = new RightsTable()
+  readonly #preemptions: Preemptions
+  readonly #reservations: ReservationCommands
   readonly #aborts: Aborts
   readonly #keepAlive: KeepAlive
   readonly #reactor: Reactor
   readonly #collections = new Collections()
   #stopAtMs = 0
-  #stopping = false
 
   constructor(setup: ReactorSetup) {
     this.#setup = setup
@@ -105,10 +110,10 @@ class ReactorThread {
     const deviceParts = { work, buffers, zeroAt, transferBytes: limits.maxTransferBytes }
     const catalogue = new Catalogue({
       indexCount: limits.namespaceIndices, slots,
-      open: (subsystem, snapshot) => new Namespace(
+      open: (subsystem, snapshot) => this.#rights.attach(new Namespace(
         snapshot, openDevice(deviceParts, snapshot, this.#failureOf(subsystem, snapshot)),
         shared.counterAt(reactor, snapshot.counter),
-      ),
+      )),
       renewed: (subsystem, table) => {
         markPaths(subsystem, table)
         this.#associations.renew(subsystem, table)
@@ -116,7 +121,8 @@ class ReactorThread {
       refersTo: (region) => connections.refersTo(region),
     })
     this.#changes = new Changes({
-      catalogue, holds: () => this.#commands.holds, acceptStop: (socket) => { shim.acceptStop(socket) },
+      catalogue, holds: () => this.#commands.holds, rights: this.#rights, preemptions: () => this.#preemptions,
+      acceptStop: (socket) => { shim.acceptStop(socket) },
       dismissFrom: (listener, reason) => connections.dismissFrom(listener, reason),
     })
     const finish = (slot: Slot, status: number): void => completer.finish(slot, status)
@@ -126,24 +132,40 @@ class ReactorThread {
       shared, events, reactor, post: this.#post, tables: catalogue.tables, subsystems: catalogue.subsystems,
     })
     const associations = this.#associations
+    const reception = new Reception({
+      reactor, connectionCount: limits.connections, arena, shim, slots, completer, connections, associations,
+      post: this.#post,
+    })
+    this.#reception = reception
+    for (const each of setup.rights) this.#rights.adopt(each, [])
     this.#guards.set(GUARD.ANA, anaGuard)
     catalogue.adopt(target)
+    this.#guards.set(GUARD.RESERVATION, reservationGuard)
     this.#aborts = new Aborts(slots, reactor, this.#post)
+    this.#reservations = new ReservationCommands({
+      arena, slots, buffers, shared, reactor, finish, post: this.#post, queueOf: (slot) => this.#queueOf(slot),
+    })
     this.#commands = assembleIo({
       arena, shared, slots, buffers, namespaces: catalogue.namespaces, guards: this.#guards, reactor, finish,
       transferBytesMax: limits.maxTransferBytes, post: this.#post, proceed: (slot) => admission.proceed(slot),
       sendsFrom: (region, from, end) => connections.sendsFrom(region, from, end), wake: () => shim.wake(this.#id),
+      reservations: this.#reservations,
     })
     const { io, holds, pairs } = this.#commands
+    this.#preemptions = new Preemptions({
+      slots, pairs, aborts: this.#aborts, namespaces: catalogue.namespaces,
+      hostOf: (slot) => this.#queueOf(slot)?.controller?.hostId ?? null,
+    })
     const properties = new Properties(
       shared, (each) => associations.empty(each), (each) => associations.reset(each),
     )
     const fabrics = new FabricsExecutor(
-      arena, pages, properties, limits.queueDepth, this.#join,
-      new Authentications(arena, pages, shared, this.#carry),
+      arena, pages, properties, limits.queueDepth, reception.join,
+      new Authentications(arena, pages, shared, reception.carry),
     )
     const admin = new AdminExecutor({
       arena, slots, pages, shared, catalogue, events, aborts: this.#aborts, reactor, post: this.#post,
+      reservations: this.#reservations,
       reached: (queue) => connections.all[queue.connection]!.local,
     })
     this.#admin = admin
@@ -162,7 +184,7 @@ class ReactorThread {
       alignedAt: pages.reserve(PAGE_BYTES),
     })
     connections.assemble({
-      slots, sender, receiver, terminator, completer, transfers, admission, associations, gone: this.#gone,
+      slots, sender, receiver, terminator, completer, transfers, admission, associations, gone: reception.gone,
       aborts: this.#aborts,
     })
     this.#keepAlive = new KeepAlive(shared, associations.controllers, (controller, reason) => {
@@ -203,39 +225,20 @@ class ReactorThread {
 
   /** A device's op completed: the command goes on, or is answered. */
   #completed(slot: Slot, result: number): void {
+    const outcome = this.#commands.io.resume(slot, result, this.#queueOf(slot))
+    if (outcome < 0) return
+    this.#completer.finish(slot, outcome)
+    this.#preemptions.finished(slot)
+  }
+
+  /** null when its connection has gone. */
+  #queueOf(slot: Slot): Queue | null {
     const connection = slot.connection
-    const queue: Queue | null = connection < 0 ? null : this.#connections.all[connection]!.queue
-    const outcome = this.#commands.io.resume(slot, result, queue)
-    if (outcome >= 0) this.#completer.finish(slot, outcome)
+    return connection < 0 ? null : this.#connections.all[connection]!.queue
   }
 
   #accepted(listener: number, result: number): void {
     if (result >= 0) this.#post({ type: 'accepted', listener, socket: result })
-  }
-
-  readonly #join = (slot: Slot, queue: Queue, request: JoinRequest): void => {
-    const connection = this.#connections.all[queue.connection]!
-    connection.phase = PHASE.ADMITTING
-    this.#post({
-      type: 'join', reactor: this.#setup.reactor, slot: slot.index, request,
-      connection: connection.index, serial: connection.serial, remote: connection.remote,
-      listener: connection.listener, discoveryOnly: connection.discoveryOnly,
-    })
-  }
-
-  readonly #carry = (slot: Slot, queue: Queue, message: Uint8Array | null, room: number): void => {
-    const { index, serial } = this.#connections.all[queue.connection]!
-    this.#post({
-      type: 'authentication', reactor: this.#setup.reactor, slot: slot.index, message, room,
-      connection: index, serial,
-    })
-  }
-
-  readonly #gone = (connection: Connection, reason: string): void => {
-    this.#post({
-      type: 'gone', reactor: this.#setup.reactor, connection: connection.index, serial: connection.serial,
-      remote: connection.remote, reason,
-    })
   }
 
   #failureOf({ nqn }: SubsystemSnapshot, { nsid, device }: NamespaceSnapshot) {
@@ -249,6 +252,7 @@ class ReactorThread {
     this.#connections.tick(nowMs)
     this.#keepAlive.tick(nowMs)
     this.#changes.tick()
+    this.#preemptions.tick()
   }
 
   /** Everything that was posted to this reactor. False when it has stopped. */
@@ -257,9 +261,10 @@ class ReactorThread {
       this.#receive(each.message as ToReactor)
       each = receiveMessageOnPort(parentPort!)
     }
-    if (!this.#stopping) return true
+    if (!this.#reception.closed) return true
     const nowMs = this.#arena.words[H.NOW_MS]!
-    if (this.#connections.openCount === 0 && this.#work.opsOutstanding === 0) return false
+    const idle = this.#work.opsOutstanding === 0 && this.#reservations.pending === 0
+    if (this.#connections.openCount === 0 && idle) return false
     if (((nowMs - this.#stopAtMs) | 0) >= 0) {
       this.#stopAtMs = (nowMs + LINGER_MS) | 0
       this.#connections.closeAll()
@@ -274,13 +279,13 @@ class ReactorThread {
         assert(this.#shim.accept(message.listener, ACCEPT_TOKEN + message.listener) >= 0, 'a listener accepts')
         return
       case 'adopt':
-        return this.#adopt(message)
+        return this.#reception.adopt(message)
       case 'joined':
-        return this.#joined(message)
+        return this.#reception.joined(message)
       case 'authenticated':
-        return this.#authenticated(message)
+        return this.#reception.authenticated(message)
       case 'dismiss':
-        return this.#dismiss(message)
+        return this.#reception.dismiss(message)
       case 'drop':
         return this.#connections.drop(message.controller, message.admin, message.reason)
       case 'emptied':
@@ -306,65 +311,18 @@ class ReactorThread {
       }
       case 'granted':
         return this.#commands.pairs.granted(message.token, message.id, message.namespace, message.granted)
+      case 'reserved':
+        return this.#reservations.answered(message)
+      case 'notice':
+        return associations.notice(message.controller, message.notice, message.nsid)
       case 'statistics':
         setImmediate(() => setImmediate(() => this.#statistics()))
         return
       case 'stop':
-        this.#stopping = true
+        this.#reception.closed = true
         this.#stopAtMs = (this.#arena.words[H.NOW_MS]! + message.drainMs) | 0
         this.#connections.dismissAll('the target stops')
     }
-  }
-
-  #adopt({ socket, local, remote, listener, discoveryOnly }: Extract<ToReactor, { type: 'adopt' }>): void {
-    const connection = this.#stopping ? -1 : this.#connections.adopt(socket, local, remote)
-    if (typeof connection !== 'number') {
-      connection.listener = listener
-      connection.discoveryOnly = discoveryOnly
-      return
-    }
-    this.#shim.socketClose(socket)
-    this.#post({
-      type: 'gone', reactor: this.#setup.reactor, connection: -1, serial: 0, remote,
-      reason: this.#stopping ? 'the target stops'
-        : `all ${this.#setup.limits.connections} connections of reactor ${this.#setup.reactor} are in use`,
-    })
-  }
-
-  #joined(message: Extract<ToReactor, { type: 'joined' }>): void {
-    const { outcome } = message
-    const slot = this.#slots.all[message.slot]!
-    const connection = this.#connections.find(message.connection, message.serial)
-    if (connection === null || connection.phase !== PHASE.ADMITTING) {
-      this.#completer.finish(slot, 0)
-      return
-    }
-    if (outcome.admitted) {
-      const nowMs = this.#arena.words[H.NOW_MS]!
-      this.#associations.join(connection.queue, message.request, outcome, nowMs, message.authenticate)
-      connection.phase = PHASE.LIVE
-      slot.dw0 = outcome.cntlid | (message.authenticate ? AUTHREQ_ATR : 0)
-      this.#completer.finish(slot, 0)
-    } else {
-      connection.phase = PHASE.JOINING
-      slot.dw0 = outcome.dw0
-      this.#completer.finish(slot, outcome.status)
-    }
-    this.#connections.stall(connection)
-  }
-
-  /** The control plane has an answer to an Authentication Send or Receive. */
-  #authenticated(message: Extract<ToReactor, { type: 'authenticated' }>): void {
-    const slot = this.#slots.all[message.slot]!
-    const connection = this.#connections.find(message.connection, message.serial)
-    if (connection !== null && message.proven) connection.queue.prove()
-    if (message.message !== null) this.#arena.bytes.set(message.message, slot.buffer)
-    this.#completer.finish(slot, message.status)
-  }
-
-  #dismiss({ connection, serial, reason }: Extract<ToReactor, { type: 'dismiss' }>): void {
-    const found = this.#connections.find(connection, serial)
-    if (found !== null) this.#connections.dismiss(found, reason)
   }
 
   #statistics(): void {

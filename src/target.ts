@@ -14,6 +14,7 @@ import { Worker } from 'node:worker_threads'
 import type { Config } from './config/config.ts'
 import { HEALTH_RECORD } from './config/kept-health.ts'
 import { PERSISTENT_EVENTS } from './config/kept-history.ts'
+import { RESERVATIONS } from './config/kept-reservations.ts'
 import { keysOf } from './config/keys.ts'
 import { StartError } from './config/start-error.ts'
 import { StateStore, type Subject } from './config/state-store.ts'
@@ -23,9 +24,10 @@ import { type Keeper, Lives } from './controller/lives.ts'
 import { CONTROLLER_STATE, ROW, Shared, sharedBytes } from './controller/shared.ts'
 import { Access } from './subsystem/access.ts'
 import { ALWAYS_OPTIMIZED } from './subsystem/ana.ts'
+import { Reservations } from './subsystem/reservations.ts'
 import { type AnaWish, Paths } from './subsystem/paths.ts'
 import { Registrations } from './subsystem/registration.ts'
-import type { Endpoint } from './subsystem/subsystem.ts'
+import type { Endpoint, TargetSnapshot } from './subsystem/subsystem.ts'
 import { Backings } from './device/backing.ts'
 import { Listeners } from './tcp/listener.ts'
 import { ControlPlane, type ReactorHandle } from './control-plane.ts'
@@ -152,22 +154,37 @@ async function assemble(
     uptimeMs: () => performance.now(), nowMs: () => Date.now(),
   })
   lives.adopt(target.subsystems)
+  const reservations = reservationsOf(store, log, access, () => plane)
+  const rights = reservations.open(config.subsystems.map(({ nqn }) => nqn))
   const cpus = processorsOf(config, shim)
   for (const flag of V8_FLAGS) setFlagsFromString(flag)
   const reactors = await Promise.all(cpus.map((cpu, reactor) => startReactor({
-    reactor, reactorCount: config.reactors, cpu, poll: config.poll, limits, sharedRegion, target,
+    reactor, reactorCount: config.reactors, cpu, poll: config.poll, limits, sharedRegion, target, rights,
   })))
   if (config.engine === 'auto' && reactors[0]!.engine === ENGINE.EPOLL) log.warning(NO_RING)
   for (const { backing } of stock.items) if (backing.note !== '') log.warning(`${backing.note}.`)
   const registrations = new Registrations((next) => model.apply(next), (sentence, told) => log.notice(sentence, told))
   const keys = new Keys(keysOf(config))
-  const plane = new ControlPlane({ shim, access, shared, lives, log, reactors, listeners, registrations, keys })
+  const plane = new ControlPlane({
+    shim, access, shared, lives, log, reactors, listeners, registrations, keys,
+    reserve: ({ controller, namespaces, request }) => {
+      const { subsystem, hostId } = access.get(controller) ?? { subsystem: { nqn: '' }, hostId: '' }
+      return reservations.execute(subsystem.nqn, namespaces, hostId, request)
+    },
+  })
   const tell = (): void => plane.logStatistics()
   process.on(STATISTICS_SIGNAL, tell)
   const ticking = setInterval(() => lives.tick((event, nqn) => {
     plane.raise(event, ({ subsystem }) => subsystem.nqn === nqn)
   }), TICK_MS)
-  const model = new Model(plane, [{ adopt: ({ subsystems }) => lives.adopt(subsystems) }, access], paths, target)
+  const adopt = ({ subsystems }: TargetSnapshot): void => {
+    lives.adopt(subsystems)
+    // Reactors get these before they serve what is reserved.
+    for (const each of reservations.open(subsystems.map(({ nqn }) => nqn))) {
+      void plane.change({ kind: 'rights', ...each })
+    }
+  }
+  const model = new Model(plane, [{ adopt }, access], paths, target)
   plane.listen(listeners.all)
   for (const { endpoint, discoveryOnly } of listeners.all) {
     log.listening({ ...endpoint, service: discoveryOnly ? 'discovery' : 'nvm' })
@@ -175,7 +192,11 @@ async function assemble(
   const endpoints = (discoveryOnly: boolean): Endpoint[] =>
     listeners.all.filter((each) => each.discoveryOnly === discoveryOnly).map(({ endpoint }) => endpoint)
   const live = new Live(config, {
-    plane, model, stock, backings, listeners, limits, firmware, log, check: (nqn) => lives.check(nqn),
+    plane, model, stock, backings, listeners, limits, firmware, log,
+    check: (nqn) => {
+      lives.check(nqn)
+      store.load(nqn, RESERVATIONS)
+    },
     configure: (next, serving) => {
       keys.replace(keysOf(next))
       for (const { endpoint, ana } of serving) paths.configure(endpoint, ana ?? ALWAYS_OPTIMIZED)
@@ -218,6 +239,20 @@ function keeperOf<Value>(store: StateStore, subject: Subject<Value>, log: Log): 
       }
     },
   }
+}
+
+/** plane: asked for when it is there, which is before the first host is. */
+function reservationsOf(store: StateStore, log: Log, access: Access, plane: () => ControlPlane): Reservations {
+  return new Reservations({
+    load: (nqn) => store.load(nqn, RESERVATIONS),
+    save: (nqn, kept) => store.save(nqn, RESERVATIONS, kept),
+    publish: (rights) => plane().change({ kind: 'rights', ...rights }),
+    drain: (uuid, hostIds) => plane().change({ kind: 'preempt', uuid, hostIds }),
+    controllers: (nqn) => access.controllers.filter(({ subsystem, queues }) =>
+      subsystem.nqn === nqn && queues.has(0)),
+    notify: (controller, notice, nsid) => plane().notice(controller, notice, nsid),
+    unsaved: ({ message }) => log.failure(`${message}. Hosts are told that what they asked for failed.`),
+  })
 }
 
 /** Starts the worker of one reactor; resolves when it turns. */

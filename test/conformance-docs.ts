@@ -31,6 +31,7 @@ const GROUPS: Record<string, string> = {
   FUS: 'Fused Compare and Write',
   DSC: 'Discovery',
   DIS: 'Disconnect',
+  RES: 'Reservations',
   ACC: 'Access and association',
   AUT: 'Authentication',
   ANA: 'Asymmetric namespace access',

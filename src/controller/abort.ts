@@ -1,6 +1,7 @@
 /**
  * Aborts: Abort commands for I/O queues, which may live on another reactor than the admin queue.
  * admin asks through the control plane; the reactor of the queue answers.       NVMe Base 2.0, 5.1
+ * Commands of hosts that were preempted are aborted in the same way (preemption.ts).
  *
  * A command that still waits for its data is not run when they have come: it completes with Command Abort
  * Requested, and the Abort after it. A command that a device has is not aborted, and the Abort says so.
@@ -8,6 +9,7 @@
  */
 import type { ToControl, ToReactor } from '../reactor/messages.ts'
 import { SLOT, type Slot, type Slots } from '../reactor/slots.ts'
+import { STATUS } from '../wire/status.ts'
 import type { Queue } from './queue.ts'
 
 type Request = Extract<ToReactor, { type: 'abort' }>
@@ -18,6 +20,8 @@ export class Aborts {
   readonly #post: (message: ToControl) => void
   /** By slot that is to be aborted. */
   readonly #requests = new Map<number, Request>()
+  /** Slots of hosts that were preempted. */
+  readonly #preempted = new Set<number>()
 
   constructor(slots: Slots, reactor: number, post: (message: ToControl) => void) {
     this.#slots = slots
@@ -44,14 +48,22 @@ export class Aborts {
     this.#answer(request, false)
   }
 
-  /** True when the slot, whose data have come, is to be aborted; the Abort is then answered. */
-  take(slot: Slot): boolean {
-    if (this.#requests.size === 0) return false
+  /** The slot, which waits for its data or a buffer, is not to run: its host lost its registration. */
+  preempt(slot: Slot): void {
+    this.#preempted.add(slot.index)
+  }
+
+  /** The status of a slot that is to be aborted, now that it could run, or 0. An Abort for it is answered. */
+  take(slot: Slot): number {
+    if (this.#requests.size === 0 && this.#preempted.size === 0) return 0
+    const preempted = this.#preempted.delete(slot.index)
     const request = this.#requests.get(slot.index)
-    if (request === undefined) return false
-    this.#requests.delete(slot.index)
-    this.#answer(request, true)
-    return true
+    if (request !== undefined) {
+      this.#requests.delete(slot.index)
+      this.#answer(request, true)
+    }
+    if (preempted) return STATUS.PREEMPT_ABORT
+    return request === undefined ? 0 : STATUS.ABORT_REQUESTED
   }
 
   #answer(request: Request, done: boolean): void {

@@ -10,6 +10,7 @@ import { CC, CC_CSS, CC_IOCQES, CC_IOSQES, CSTS_MASK } from '../wire/fabrics.ts'
 import { takeBits } from '../wire/layout.ts'
 import type { EventName } from '../wire/event.ts'
 import type { Features } from './features.ts'
+import { Notices } from './notices.ts'
 
 /** AERL is 0-based 3. */
 export const EVENT_REQUESTS_MAX = 4
@@ -31,6 +32,8 @@ export class AdminState {
   readonly eventsTold = new Set<number>()
   /** NSIDs that the changed namespace list names. */
   readonly changedNamespaces = new Set<number>()
+  /** The reservation notices that the host has not read. */
+  readonly notices = new Notices()
   features: Features
   /** The persistent event log as it was when the host established its reporting context; null = it has none. */
   eventContext: Uint8Array | null = null

@@ -17,8 +17,10 @@ import { discoveryLog, discoveryWish } from '../subsystem/discovery.ts'
 import type { Endpoint, TargetSnapshot } from '../subsystem/subsystem.ts'
 import { CNS, IDENTIFY_NAMESPACE } from '../wire/identify.ts'
 import { DISCOVERY_INFORMATION_BYTES } from '../wire/discovery-information.ts'
-import { takeBits } from '../wire/layout.ts'
-import { ANA_RGO } from '../wire/log-page.ts'
+import { FEATURE_CAPABILITY_BITS, FEATURE_SELECT } from '../wire/feature.ts'
+import { putBits, takeBits } from '../wire/layout.ts'
+import { ANA_RGO, LID } from '../wire/log-page.ts'
+import { RESERVATION_NOTICE_BYTES } from '../wire/reservation.ts'
 import {
   ABORT, ADMIN_OPCODE, DISCOVERY_INFORMATION_MANAGEMENT, GET_FEATURES, GET_LOG_PAGE, GET_LOG_PAGE_LSP_RAE,
   GET_LOG_PAGE_OT, IDENTIFY, IDENTIFY_BYTES, SET_FEATURES, SET_FEATURES_SV, SQE,
@@ -32,12 +34,13 @@ import { hasAdminCommand } from './commands.ts'
 import type { Controller } from './controller.ts'
 import type { Events } from './events.ts'
 import type { Executor } from './executor.ts'
-import { featureBytes, getFeature, setFeature } from './features.ts'
+import { type NamespaceFeature, featureBytes, getFeature, namespaceFeature, setFeature } from './features.ts'
 import { healthOf, errorsOf } from './health.ts'
 import { identify } from './identify.ts'
 import { whereOfAdmin } from './location.ts'
 import { cutLog, logPage, persistentEvents } from './log-page.ts'
 import type { Queue } from './queue.ts'
+import type { ReservationCommands } from './reservations.ts'
 import { ROW, type Shared } from './shared.ts'
 
 const TO_HOST = 2
@@ -56,6 +59,7 @@ export type AdminParts = {
   readonly catalogue: { readonly target: TargetSnapshot }
   readonly aborts: Aborts
   readonly events: Events
+  readonly reservations: ReservationCommands
   /** The address that the host of this queue connected to. */
   readonly reached: (queue: Queue) => Endpoint
   /** This one, which the control plane answers. */
@@ -124,7 +128,7 @@ export class AdminExecutor implements Executor {
       case ADMIN_OPCODE.SET_FEATURES:
         return this.#startSetFeature(slot, controller, admin, w)
       case ADMIN_OPCODE.GET_FEATURES:
-        return this.#getFeature(slot, admin, w)
+        return this.#startGetFeature(slot, controller, admin, w)
       case ADMIN_OPCODE.ASYNC_EVENT_REQUEST:
         return this.#parts.events.hold(slot, admin)
       case ADMIN_OPCODE.ABORT:
@@ -158,7 +162,7 @@ export class AdminExecutor implements Executor {
   }
 
   #log(slot: Slot, queue: Queue, controller: Controller, admin: AdminState, w: number): Outcome {
-    const { arena, shared, events, reached } = this.#parts
+    const { arena, shared, reached } = this.#parts
     const { target } = this.#parts.catalogue
     const view = arena.view
     const sqe = w * 4
@@ -185,6 +189,7 @@ export class AdminExecutor implements Executor {
       changedNamespaces: () => [...admin.changedNamespaces].sort((one, other) => one - other),
       ana: () => anaLog(pathAt(controller.subsystem.paths, controller.listener), (lsp & ANA_RGO) !== 0),
       discovery: () => discoveryLog(target, controller.hostNqn, reached(queue), discoveryWish(lsp)),
+      notice: () => admin.notices.page(),
     })
     if (log === PENDING) return this.#askHistory(slot, controller, bytes, w)
     if (typeof log === 'number') return log
@@ -193,7 +198,7 @@ export class AdminExecutor implements Executor {
     if (at === STALL) return STALL
     const status = cutLog(log, lpo, arena.bytes.subarray(at, at + bytes))
     const retains = takeBits(lspRae, GET_LOG_PAGE_LSP_RAE.rae) === 1
-    if (status === 0 && !retains) events.clear(admin, lid)
+    if (status === 0 && !retains) this.#read(admin, lid, lpo + bytes)
     return status
   }
 
@@ -220,9 +225,21 @@ export class AdminExecutor implements Executor {
     return status
   }
 
+  /** The host has read a log up to this byte, and keeps no event. */
+  #read(admin: AdminState, lid: number, end: number): void {
+    const { events } = this.#parts
+    events.clear(admin, lid)
+    if (lid !== LID.RESERVATION_NOTICES || end < RESERVATION_NOTICE_BYTES) return
+    admin.notices.drop()
+    // Who reads one at each event comes to the next ones too.
+    if (admin.notices.length !== 0) events.raise(admin, 'RESERVATION_LOG')
+  }
+
   #startSetFeature(slot: Slot, controller: Controller, admin: AdminState, w: number): Outcome {
     const { arena } = this.#parts
     const fid = arena.view.getUint8(w * 4 + SET_FEATURES.fid)
+    const ofNamespace = namespaceFeature(controller.subsystem.kind, fid)
+    if (ofNamespace !== undefined) return this.#setNamespaceFeature(slot, controller, ofNamespace, w)
     const bytes = featureBytes(admin.features, fid)
     if (bytes === 0 || slot.bytes === 0) {
       return this.#setFeature(slot, controller, w * 4, new Uint8Array(0), arena.view)
@@ -263,6 +280,29 @@ export class AdminExecutor implements Executor {
     shared.words[row + ROW.GRANTED] = admin.features.ioQueueCount
     events.mask(admin)
     return answer.status
+  }
+
+  /** Its value is with the control plane. */
+  #setNamespaceFeature(slot: Slot, controller: Controller, { verb, bits }: NamespaceFeature, w: number): Outcome {
+    const { arena, reservations } = this.#parts
+    const value = arena.words[w + (SET_FEATURES.cdw11 >> 2)]!
+    if ((arena.view.getUint8(w * 4 + SET_FEATURES.sv) & SET_FEATURES_SV) !== 0) return STATUS.FEATURE_NOT_SAVEABLE
+    if ((value & ~bits) !== 0) return STATUS.INVALID_FIELD
+    return reservations.feature(slot, controller, arena.words[w + (SQE.nsid >> 2)]!, verb, value)
+  }
+
+  #startGetFeature(slot: Slot, controller: Controller, admin: AdminState, w: number): Outcome {
+    const { arena, reservations } = this.#parts
+    const feature = namespaceFeature(controller.subsystem.kind, arena.view.getUint8(w * 4 + GET_FEATURES.fid))
+    if (feature === undefined) return this.#getFeature(slot, admin, w)
+    const select = takeBits(arena.view.getUint8(w * 4 + GET_FEATURES.sel), SELECT_BITS)
+    if (select > FEATURE_SELECT.CAPABILITIES) return STATUS.INVALID_FIELD
+    const { changeable, namespaceSpecific } = FEATURE_CAPABILITY_BITS
+    slot.direction = 0
+    if (select === FEATURE_SELECT.CAPABILITIES) slot.dw0 = putBits(changeable, 1) | putBits(namespaceSpecific, 1)
+    // The default is 0, and what can be saved is none, so that it is the same.
+    if (select !== FEATURE_SELECT.CURRENT) return 0
+    return reservations.feature(slot, controller, arena.words[w + (SQE.nsid >> 2)]!, feature.verb, null)
   }
 
   #getFeature(slot: Slot, admin: AdminState, w: number): Outcome {

@@ -91,6 +91,14 @@ export class Associations {
     }
   }
 
+  /** A reservation notice, one of NOTICE, for a controller whose admin queue is here. */
+  notice(index: number, type: number, nsid: number): void {
+    const admin = this.controllers.get(index)?.admin ?? null
+    if (admin === null || !admin.enabled) return
+    admin.notices.add(type, nsid)
+    this.#events.raise(admin, 'RESERVATION_LOG')
+  }
+
   /** The controller's I/O queues have to go, on all reactors. */
   empty(controller: Controller): void {
     this.#post({ type: 'empty', reactor: this.#reactor, controller: controller.index })
@@ -100,13 +108,14 @@ export class Associations {
     this.controllers.get(index)?.admin?.emptied()
   }
 
-  /** CC.EN went to 0: events and features start over. */
+  /** CC.EN went to 0: events, notices and features start over. */
   reset(controller: Controller): void {
     const admin = controller.admin!
     const row = this.#shared.row(controller.index)
     admin.features = initialFeatures(admin.features.origin, performance.now())
     this.#shared.words[row + ROW.WRITE_THROUGH] = 0
     this.#shared.words[row + ROW.GRANTED] = admin.features.ioQueueCount
+    admin.notices.reset()
     this.#events.reset(admin)
     admin.eventContext = null
   }

@@ -132,6 +132,8 @@ export const NAMESPACE_ROWS: readonly NamespaceRow[] = [
   ['nsfeat', () => putBits(NSFEAT_BITS.atomics, 1)],
   // Shared: every controller of the subsystem has it.
   ['nmic', () => 1],
+  // All six types, through power loss too, and Ignore Existing Key as of NVMe 1.3.
+  ['rescap', () => 0xff],
   ['dlfeat', ({ device }) => discardReadsZero(device)
     ? putBits(DLFEAT_BITS.read, 1) | putBits(DLFEAT_BITS.deac, 1) : 0],
   ['nacwu', ({ blockBytes }, { mdtsBytes }) => fusedBlocksMax(mdtsBytes, blockBytes) - 1],

@@ -7,10 +7,14 @@
 import type { Change } from '../reactor/messages.ts'
 import type { Catalogue } from './catalogue.ts'
 import type { Holds } from './hold.ts'
+import type { Preemptions } from './preemption.ts'
+import type { RightsTable } from './rights.ts'
 
 export type ChangeParts = {
-  readonly catalogue: Pick<Catalogue, 'adopt' | 'retire' | 'tick'>
+  readonly catalogue: Pick<Catalogue, 'adopt' | 'retire' | 'tick' | 'namespaces'>
   readonly holds: () => Pick<Holds, 'begin' | 'end'>
+  readonly rights: Pick<RightsTable, 'adopt'>
+  readonly preemptions: () => Pick<Preemptions, 'begin'>
   /** Accepts no more on a socket. */
   readonly acceptStop: (socket: number) => void
   /** Ends the connections that came by a listener, in order. */
@@ -27,7 +31,7 @@ export class Changes {
   }
 
   apply(change: Change, done: () => void): void {
-    const { catalogue, holds, acceptStop, dismissFrom } = this.#parts
+    const { catalogue, holds, rights, preemptions, acceptStop, dismissFrom } = this.#parts
     switch (change.kind) {
       case 'target':
         catalogue.adopt(change.target)
@@ -45,6 +49,11 @@ export class Changes {
       case 'let-go':
         holds().end(change.id, change.namespace)
         return done()
+      case 'rights':
+        rights.adopt(change, catalogue.namespaces)
+        return done()
+      case 'preempt':
+        return preemptions().begin(change.uuid, change.hostIds, done)
     }
   }
 

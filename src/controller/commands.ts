@@ -37,6 +37,7 @@ function command(opcode: number, name: string, { effects = 0, ...more }: More = 
 }
 
 const BOTH = { discovery: true }
+const RESERVATION = { announced: putBits(ONCS_BITS.reservations, 1) }
 
 export const ADMIN_COMMANDS: readonly Command[] = [
   command(ADMIN_OPCODE.GET_LOG_PAGE, 'Get Log Page', BOTH),
@@ -65,6 +66,10 @@ export const IO_COMMANDS: readonly Command[] = [
   }),
   command(IO_OPCODE.VERIFY, 'Verify', { announced: putBits(ONCS_BITS.verify, 1) }),
   command(IO_OPCODE.COPY, 'Copy', { effects: CHANGES_BLOCKS, announced: putBits(ONCS_BITS.copy, 1) }),
+  command(IO_OPCODE.RESERVATION_REGISTER, 'Reservation Register', RESERVATION),
+  command(IO_OPCODE.RESERVATION_REPORT, 'Reservation Report', RESERVATION),
+  command(IO_OPCODE.RESERVATION_ACQUIRE, 'Reservation Acquire', RESERVATION),
+  command(IO_OPCODE.RESERVATION_RELEASE, 'Reservation Release', RESERVATION),
   command(FABRICS_OPCODE, 'Fabrics'),
 ]
 

@@ -3,7 +3,7 @@
  * admin calls it with decoded commands; io looks at writeCacheEnabled. Pure: no clock, no queues.
  * NVMe Base 2.0, Set Features and Get Features; layouts in wire/feature.ts.
  *
- * One row a feature; all of them hold for a whole controller, none is kept over a reset, except
+ * One row a feature; those that hold for a whole controller are not kept over a reset, except
  * the host identifier, which Connect brought. A host sees its defaults again after it resets.
  *
  * Invariant: what is stored was valid, and a command that is answered with an error stores nothing.
@@ -12,7 +12,8 @@ import {
   EXHID, FEATURE_CAPABILITY_BITS, FEATURE_SELECT, FID, HOST_BEHAVIOUR,
   HOST_BEHAVIOUR_BYTES, HOST_IDENTIFIER_BYTES, QUEUES_BITS, TIMESTAMP, TIMESTAMP_BITS, TIMESTAMP_BYTES,
 } from '../wire/feature.ts'
-import { putBits, takeBits } from '../wire/layout.ts'
+import { type BitPlace, putBits, takeBits } from '../wire/layout.ts'
+import { NOTICE_MASK_BITS, PERSISTENCE_BITS } from '../wire/reservation.ts'
 import { NSID_ALL } from '../wire/sqe.ts'
 import { STATUS } from '../wire/status.ts'
 import { eventsSupported } from './events.ts'
@@ -177,6 +178,26 @@ const ROWS: readonly Row[] = [
   },
 ]
 
+/** A feature of a namespace. The control plane keeps its value: see reservations.ts. */
+export type NamespaceFeature = {
+  readonly fid: number
+  readonly name: string
+  readonly verb: 'mask' | 'persistence'
+  /** Bits of CDW11 that there are. All are 0 by default. */
+  readonly bits: number
+}
+
+const NAMESPACE_ROWS: readonly NamespaceFeature[] = [
+  {
+    fid: FID.RESERVATION_NOTIFICATION, name: 'Reservation Notification Mask', verb: 'mask',
+    bits: maskOf(NOTICE_MASK_BITS),
+  },
+  {
+    fid: FID.RESERVATION_PERSISTENCE, name: 'Reservation Persistence', verb: 'persistence',
+    bits: maskOf(PERSISTENCE_BITS),
+  },
+]
+
 /** Arbitration burst 7: as many commands of a queue at a time as there are. */
 const BURST_UNLIMITED = 7
 const NOTHING = new Uint8Array(0)
@@ -192,7 +213,12 @@ export function initialFeatures(origin: FeatureOrigin, nowMs: number): Features 
 
 /** The FIDs that a controller of this kind has, in ascending order. */
 export function supportedFeatures(kind: FeatureOrigin['kind']): number[] {
-  return ROWS.filter((row) => row.kinds.includes(kind)).map((row) => row.fid)
+  const rows = [...ROWS.filter((row) => row.kinds.includes(kind)), ...kind === 'nvm' ? NAMESPACE_ROWS : []]
+  return rows.map((row) => row.fid).sort((one, other) => one - other)
+}
+
+export function namespaceFeature(kind: FeatureOrigin['kind'], fid: number): NamespaceFeature | undefined {
+  return kind === 'nvm' ? NAMESPACE_ROWS.find((row) => row.fid === fid) : undefined
 }
 
 /** Bytes that Set Features carries to, and Get Features from, the host: 0 for most features. */
@@ -238,6 +264,11 @@ export function getFeature(features: Features, request: GetRequest): FeatureAnsw
 
 function rowOf(features: Features, fid: number): Row | undefined {
   return ROWS.find((row) => row.fid === fid && row.kinds.includes(features.origin.kind))
+}
+
+/** All bits that are fields. */
+function maskOf(fields: Readonly<Record<string, BitPlace>>): number {
+  return Object.values(fields).reduce((mask, place) => mask | putBits(place, 2 ** place[1] - 1), 0)
 }
 
 function answer(status: number, dw0 = 0, payload: Uint8Array = NOTHING): FeatureAnswer {

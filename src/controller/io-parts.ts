@@ -15,6 +15,7 @@ import { GUARD, type Guards } from './guard.ts'
 import { Holds } from './hold.ts'
 import { IoExecutor } from './io.ts'
 import { Pairs } from './pair.ts'
+import type { ReservationCommands } from './reservations.ts'
 import type { Shared } from './shared.ts'
 
 export type IoParts = { readonly io: IoExecutor; readonly holds: Holds; readonly pairs: Pairs }
@@ -26,6 +27,7 @@ export function assembleIo(parts: {
   readonly buffers: Buffers
   readonly namespaces: (Namespace | null)[]
   readonly guards: Guards
+  readonly reservations: ReservationCommands
   readonly transferBytesMax: number
   readonly reactor: number
   readonly post: (message: ToControl) => void

@@ -28,6 +28,8 @@ import type { Holds } from './hold.ts'
 import { whereOfIo } from './location.ts'
 import { isHalf, type Pairs, SECOND_HALF } from './pair.ts'
 import type { Queue } from './queue.ts'
+import type { ReservationCommands } from './reservations.ts'
+import { reservationGuard } from './rights.ts'
 import { CONTROLLER_STATE as CONTROLLER_STATE_, COUNT as COUNT_, type Shared } from './shared.ts'
 
 // V8 folds the constants of a module, but not those that it imports: docs/adr/0005.
@@ -70,12 +72,14 @@ export class IoExecutor implements RepeatableExecutor {
   readonly #guards: Guards
   readonly #holds: Holds
   readonly #pairs: Pairs
+  readonly #reservations: ReservationCommands
   readonly #transferBytesMax: number
 
   /** namespaces: of the whole target on this reactor, by index; slots.namespace points into it. */
   constructor(parts: {
     arena: Arena, shared: Shared, namespaces: (Namespace | null)[], dataset: Dataset,
-    copies: Copies, guards: Guards, holds: Holds, pairs: Pairs, transferBytesMax: number,
+    copies: Copies, guards: Guards, holds: Holds, pairs: Pairs, reservations: ReservationCommands,
+    transferBytesMax: number,
   }) {
     this.#words = parts.arena.words
     this.#shared = parts.shared.words
@@ -87,6 +91,7 @@ export class IoExecutor implements RepeatableExecutor {
     this.#guards = parts.guards
     this.#holds = parts.holds
     this.#pairs = parts.pairs
+    this.#reservations = parts.reservations
     this.#transferBytesMax = parts.transferBytesMax
   }
 
@@ -119,7 +124,7 @@ export class IoExecutor implements RepeatableExecutor {
       case IO_OPCODE.DATASET_MANAGEMENT:
         return this.#dataset.place(slot)
       default:
-        return this.#pairs.place(slot)
+        return slot.opcode > OPCODE_MAX ? this.#pairs.place(slot) : this.#reservations.again(slot)
     }
   }
 
@@ -128,8 +133,9 @@ export class IoExecutor implements RepeatableExecutor {
     const namespace = this.#namespaces[slot.namespace]
     const controller = queue.controller
     if (namespace === null || namespace === undefined || controller === null) return STATUS.INVALID_NAMESPACE
-    if ((namespace.guards & GUARD.HELD) !== 0 && this.#holds.parks(slot)) return PENDING
-    const outcome = this.#run(slot, namespace)
+    const forbidden = this.#forbidden(slot, controller, namespace)
+    if (forbidden === 0 && (namespace.guards & GUARD.HELD) !== 0 && this.#holds.parks(slot)) return PENDING
+    const outcome = forbidden === 0 ? this.#run(slot, namespace) : forbidden
     if (outcome > 0) this.#failed(slot, queue, controller, outcome, namespace.nsid)
     return outcome
   }
@@ -138,9 +144,20 @@ export class IoExecutor implements RepeatableExecutor {
   proceed(slot: Slot, queue: Queue): Outcome {
     const namespace = this.#namespaces[slot.namespace]
     if (slot.opcode !== WRITE || namespace?.device.kind !== 'memory') return this.run(slot, queue)
+    const forbidden = queue.controller === null ? 0 : this.#forbidden(slot, queue.controller, namespace)
+    if (forbidden !== 0) {
+      this.failed(slot, queue, forbidden)
+      return forbidden
+    }
     this.#count(namespace, COUNT.WRITES, 1)
     this.#count(namespace, COUNT.WRITTEN_BYTES, slot.bytes)
     return namespace.device.store(slot, slot.buffer)
+  }
+
+  /** A reservation may have come while the data were on their way. Pairs ask for themselves. */
+  #forbidden(slot: Slot, controller: Controller, namespace: Namespace): number {
+    if (namespace.rights === null || slot.opcode > OPCODE_MAX) return 0
+    return reservationGuard(slot, controller, namespace)
   }
 
   /** As start() looks at a command, but for half of a fused pair, which is not run. */
@@ -268,7 +285,8 @@ export class IoExecutor implements RepeatableExecutor {
       case IO_OPCODE.DATASET_MANAGEMENT:
         return this.#dataset.start(slot, namespace, words[w + 10]! & 0xff, (words[w + 11]! & DSM_AD) !== 0)
       default:
-        return STATUS.INVALID_OPCODE
+        // Of those that there are, the reservation commands are left.
+        return this.#reservations.start(slot, controller, w)
     }
   }
 
@@ -297,7 +315,7 @@ export class IoExecutor implements RepeatableExecutor {
       case IO_OPCODE.DATASET_MANAGEMENT:
         return this.#dataset.next(slot, namespace)
       default:
-        return this.#pairs.arrived(slot)
+        return slot.opcode > OPCODE_MAX ? this.#pairs.arrived(slot) : this.#reservations.run(slot)
     }
   }
 

@@ -21,7 +21,7 @@ import { STATUS } from '../wire/status.ts'
 import { putPadded, putU64 } from '../wire/value.ts'
 import type { AdminState } from './admin-state.ts'
 import { adminCommandsOf, IO_COMMANDS } from './commands.ts'
-import { supportedFeatures } from './features.ts'
+import { namespaceFeature, supportedFeatures } from './features.ts'
 import { ERROR_ENTRIES } from './shared.ts'
 
 const FIRMWARE_BYTES = 8
@@ -29,6 +29,8 @@ const FIRMWARE_BYTES = 8
 const CONTEXT_ACTION_MASK = 3
 /** Of an entry that tells the opcode and the command set. */
 const ERROR_ENTRY_VERSION = 1
+const SCOPE_NAMESPACE = 1
+const SCOPE_CONTROLLER = 2
 const SMART_UNIT_BYTES = 512_000
 
 /** A command that failed. */
@@ -80,6 +82,7 @@ export type LogSources = {
   readonly discovery: () => Uint8Array
   /** The persistent events, by CONTEXT_ACTION, or the status that refuses it. */
   readonly persistentEvents: (action: number) => Uint8Array | number
+  readonly notice: () => Uint8Array
 }
 
 /** What a Get Log Page says besides where its data go. */
@@ -106,6 +109,7 @@ const NVM_LOGS = new Map<number, Builder>([
     csi === CSI.NVM ? effectsLog(sources.subsystem) : STATUS.INVALID_FIELD],
   [LID.PERSISTENT_EVENTS, (sources, { lsp }) => sources.persistentEvents(lsp & CONTEXT_ACTION_MASK)],
   [LID.FEATURE_EFFECTS, () => featureEffectsLog()],
+  [LID.RESERVATION_NOTICES, (sources) => sources.notice()],
   // All zero: there is no NVMe-MI.
   [LID.MI_EFFECTS, () => new Uint8Array(4096)],
 ])
@@ -245,13 +249,14 @@ export function effectsLog(subsystem: SubsystemSnapshot): Uint8Array {
   return bytesOf(view)
 }
 
-/** LID 12h: every feature holds for the controller as a whole. */
+/** LID 12h: a feature holds for the controller as a whole, or for a namespace. */
 export function featureEffectsLog(): Uint8Array {
   const view = blank(1024)
-  const scopeController = 2
-  const effect = putBits(FEATURE_EFFECT_BITS.fsupp, 1)
-    | putBits(FEATURE_EFFECT_BITS.scope, scopeController)
-  for (const fid of supportedFeatures('nvm')) view.setUint32(4 * fid, effect, true)
+  for (const fid of supportedFeatures('nvm')) {
+    const scope = namespaceFeature('nvm', fid) !== undefined ? SCOPE_NAMESPACE : SCOPE_CONTROLLER
+    const { fsupp, scope: place } = FEATURE_EFFECT_BITS
+    view.setUint32(4 * fid, putBits(fsupp, 1) | putBits(place, scope), true)
+  }
   return bytesOf(view)
 }
 

@@ -17,9 +17,10 @@ import { type Outcome, PENDING, STALL, WANTS_DATA } from '../device/device.ts'
 import type { Namespace } from '../namespace/namespace.ts'
 import type { Buffers } from '../reactor/buffers.ts'
 import { lbaOf, SLOT, type Slot } from '../reactor/slots.ts'
-import { IO_OPCODE } from '../wire/sqe.ts'
+import { ACCESS, IO_OPCODE } from '../wire/sqe.ts'
 import { STATUS } from '../wire/status.ts'
 import type { Queue } from './queue.ts'
+import { reservationStatus } from './rights.ts'
 
 /** ORed into the opcode of a half: FUSE 01b and 10b. */
 export const FIRST_HALF = 0x100
@@ -189,6 +190,12 @@ export class Pairs {
       this.#end(pair, granted ? STATUS.INVALID_NAMESPACE : STATUS.COMMAND_INTERRUPTED, STATUS.FAILED_FUSED)
       return
     }
+    // Somebody may have reserved the namespace since the halves came.
+    const forbidden = reservationStatus(namespace, pair.queue.controller?.hostId ?? '', ACCESS.BOTH)
+    if (forbidden !== 0) {
+      this.#end(pair, STATUS.FAILED_FUSED, forbidden)
+      return
+    }
     pair.first.stage = STAGE.RUNNING
     pair.second.stage = STAGE.RUNNING
     first.enter(SLOT.EXECUTING)
@@ -205,6 +212,15 @@ export class Pairs {
     else if (outcome !== 0) this.#end(pair, outcome, STATUS.FAILED_FUSED)
     else this.resumed(second, namespace.device.store(second, second.lo), namespace)
     return PENDING
+  }
+
+  /** The pair of this half, which a device does not have, is not to be run any more. */
+  abort(slot: Slot, status: number): void {
+    const pair = this.#pairs.get(slot.index)
+    if (pair === undefined || pair.first.stage === STAGE.RUNNING) return
+    // Blocks that are granted to it later are released at once.
+    this.#asking.delete(pair.token)
+    this.#doom(pair, status, status)
   }
 
   /** The connection has gone: its slots are freed by others, but those that a device has. */

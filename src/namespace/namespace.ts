@@ -7,6 +7,12 @@
 import type { Device } from '../device/device.ts'
 import type { NamespaceSnapshot } from '../subsystem/subsystem.ts'
 
+export type HostRights = {
+  /** Host identifiers of those who may do everything. */
+  readonly full: ReadonlySet<string>
+  readonly othersRead: boolean
+}
+
 export class Namespace {
   snapshot: NamespaceSnapshot
   readonly nsid: number
@@ -16,6 +22,8 @@ export class Namespace {
   readonly blockCount: number
   readOnly: boolean
   readonly device: Device
+  /** What hosts may do while it is reserved, null: everything. See controller/rights.ts. */
+  rights: HostRights | null = null
   /** Bits of GUARD (controller/guard.ts): who has to be asked before a command runs; 0 = nobody. */
   guards = 0
   /** Index of its first counter on this reactor. */

@@ -169,7 +169,8 @@ export class Admission {
   retry(): void {
     for (let slot = this.#waiters.first(); slot !== null; slot = this.#waiters.first()) {
       slot.keepPages = this.#keepPages
-      const outcome = this.#io.again(slot)
+      const aborted = this.#aborts.take(slot)
+      const outcome = aborted === 0 ? this.#io.again(slot) : aborted
       if (outcome === STALL) return
       const transfersMax = this.#waiters.shift()
       slot.enter(SLOT.EXECUTING)
@@ -198,13 +199,15 @@ export class Admission {
 
   /** What a command waited for behind its data is over: it goes on. */
   proceed(slot: Slot): void {
-    const outcome = this.#io.proceed(slot, this.#queueOf(slot))
+    const aborted = this.#aborts.take(slot)
+    const outcome = aborted === 0 ? this.#io.proceed(slot, this.#queueOf(slot)) : aborted
     if (outcome >= 0) this.#completer.finish(slot, outcome)
   }
 
   /** All data of a command that was asked for have arrived. */
   complete(slot: Slot, queue: Queue): void {
-    if (this.#aborts.take(slot)) this.#refuse(slot, STATUS.ABORT_REQUESTED)
+    const aborted = this.#aborts.take(slot)
+    if (aborted !== 0) this.#refuse(slot, aborted)
     else if (slot.digestFailed === 1) this.#refuse(slot, STATUS.TRANSIENT_TRANSPORT_ERROR)
     else {
       const outcome = this.executor(queue, slot.opcode).run(slot, queue)

@@ -5,6 +5,9 @@
  * Invariant: a message names a connection by index and serial, so that one that has gone is not mistaken
  * for the next with that index.
  */
+import type {
+  NamespaceId, NamespaceRights, ReservationAnswer, ReservationRequest,
+} from '../subsystem/reservations.ts'
 import type { Endpoint, TargetSnapshot } from '../subsystem/subsystem.ts'
 import type { EventName } from '../wire/event.ts'
 import type { BlockRange, ExclusionRequest } from '../subsystem/exclusion.ts'
@@ -25,6 +28,10 @@ export type Change =
   | ({ readonly kind: 'hold'; readonly id: number } & BlockRange)
   /** They are everybody's again. */
   | { readonly kind: 'let-go'; readonly id: number; readonly namespace: number }
+  /** What hosts may do on a namespace while it is reserved. */
+  | ({ readonly kind: 'rights' } & NamespaceRights)
+  /** Acknowledged when no command of these hosts on the namespace can do anything any more. */
+  | { readonly kind: 'preempt'; readonly uuid: string; readonly hostIds: readonly string[] }
 
 /** What a reactor is started with. */
 export type ReactorSetup = {
@@ -35,6 +42,8 @@ export type ReactorSetup = {
   readonly limits: Limits
   readonly sharedRegion: number
   readonly target: TargetSnapshot
+  /** Of the namespaces that are reserved already. */
+  readonly rights: readonly NamespaceRights[]
 }
 
 /** Connect, checked as far as one queue can; the control plane checks the rest. */
@@ -87,6 +96,9 @@ export type ToControl =
   | { readonly type: 'read-history'; readonly reactor: number; readonly slot: number; readonly controller: number }
   /** Something that belongs into the persistent event log. event: PERSISTENT_EVENT_TYPE. */
   | { readonly type: 'record'; readonly controller: number; readonly event: number; readonly data: Uint8Array }
+  /** Answered by 'reserved'. namespaces: those that the command names. */
+  | { readonly type: 'reserve'; readonly reactor: number; readonly slot: number; readonly controller: number;
+      readonly namespaces: readonly NamespaceId[]; readonly request: ReservationRequest }
   /** Change `id` is in force on this reactor. */
   | { readonly type: 'changed'; readonly id: number }
   /** For one controller, or with -1 for all of a subsystem. nsid: of the namespace that changed, else 0. */
@@ -126,6 +138,9 @@ export type ToReactor =
   | { readonly type: 'discovery-managed'; readonly slot: number; readonly status: number }
   /** log: the whole of LID 0Dh. */
   | { readonly type: 'history'; readonly slot: number; readonly log: Uint8Array }
+  | ({ readonly type: 'reserved'; readonly slot: number } & ReservationAnswer)
+  /** For the log of the controller: one of NOTICE. */
+  | { readonly type: 'notice'; readonly controller: number; readonly notice: number; readonly nsid: number }
   | { readonly type: 'change'; readonly id: number; readonly change: Change }
   /** Something happened that the host of this reactor's controller may want to know. */
   | { readonly type: 'event'; readonly controller: number; readonly event: EventName; readonly nsid: number }

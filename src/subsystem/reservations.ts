@@ -68,26 +68,28 @@ export class Reservations {
   readonly #subsystems = new Map<string, Map<string, Entry>>()
   /** By NQN: the last request. */
   readonly #last = new Map<string, Promise<unknown>>()
+  /** The last save failed, and that was told: a host could fill the log otherwise. */
+  #failing = false
 
   constructor(parts: ReservationParts) {
     this.#parts = parts
   }
 
-  /** A subsystem is about to be exported: loads what was kept of it, once. Throws where that cannot be used. */
-  open(nqn: string): void {
-    if (this.#subsystems.has(nqn)) return
-    const entries = new Map<string, Entry>()
-    for (const { uuid, nsid, ...rest } of this.#parts.load(nqn) ?? []) {
-      entries.set(uuid, { nsid, reservation: { ...rest, persistent: true }, mask: 0 })
-    }
-    this.#subsystems.set(nqn, entries)
-  }
-
-  /** What is in force of a subsystem: for reactors that do not know it yet. */
-  rights(nqn: string): NamespaceRights[] {
-    return [...this.#entries(nqn)]
-      .map(([uuid, { reservation }]) => ({ uuid, rights: rightsOf(reservation) }))
-      .filter(({ rights }) => rights !== null)
+  /**
+   * These are about to be exported: loads what was kept of those that are new, and returns what is in force there.
+   * Throws where a file cannot be used.
+   */
+  open(nqns: readonly string[]): NamespaceRights[] {
+    return nqns.filter((nqn) => !this.#subsystems.has(nqn)).flatMap((nqn) => {
+      const entries = new Map<string, Entry>()
+      for (const { uuid, nsid, ...rest } of this.#parts.load(nqn) ?? []) {
+        entries.set(uuid, { nsid, reservation: { ...rest, persistent: true }, mask: 0 })
+      }
+      this.#subsystems.set(nqn, entries)
+      return [...entries]
+        .map(([uuid, { reservation }]) => ({ uuid, rights: rightsOf(reservation) }))
+        .filter(({ rights }) => rights !== null)
+    })
   }
 
   /**
@@ -169,8 +171,10 @@ export class Reservations {
     if (outlives) {
       try {
         await this.#parts.save(nqn, keptOf(next))
+        this.#failing = false
       } catch (error) {
-        this.#parts.unsaved(error as Error)
+        if (!this.#failing) this.#parts.unsaved(error as Error)
+        this.#failing = true
         return false
       }
     }

@@ -22,7 +22,6 @@ export type AsyncEvent = {
 
 const { ERROR, SMART, NOTICE, IO_COMMAND_SET } = EVENT_TYPE
 const { namespaceAttributes, ana, discoveryLog } = ASYNC_EVENT_BITS
-const RESERVATION_LOG = 0x80
 const SANITIZE_LOG = 0x81
 
 /** SMART_…: the mask is the bit of the critical warning. */
@@ -40,7 +39,7 @@ export const EVENT = Object.freeze({
   },
   ANA: { type: NOTICE, info: 0x03, lid: LID.ANA, mask: putBits(ana, 1) },
   DISCOVERY_LOG: { type: NOTICE, info: 0xf0, lid: LID.DISCOVERY, mask: putBits(discoveryLog, 1) },
-  RESERVATION_LOG: { type: IO_COMMAND_SET, info: 0, lid: RESERVATION_LOG, mask: 0 },
+  RESERVATION_LOG: { type: IO_COMMAND_SET, info: 0, lid: LID.RESERVATION_NOTICES, mask: 0 },
   SANITIZE_COMPLETED: { type: IO_COMMAND_SET, info: 1, lid: SANITIZE_LOG, mask: 0 },
 } satisfies Record<string, AsyncEvent>)
 

@@ -10,6 +10,7 @@ import { bits, layout } from './layout.ts'
 export const LID = Object.freeze({
   SUPPORTED_LOGS: 0x00, ERRORS: 0x01, SMART: 0x02, FIRMWARE: 0x03, CHANGED_NAMESPACES: 0x04,
   EFFECTS: 0x05, ANA: 0x0c, PERSISTENT_EVENTS: 0x0d, FEATURE_EFFECTS: 0x12, MI_EFFECTS: 0x13, DISCOVERY: 0x70,
+  RESERVATION_NOTICES: 0x80,
 })
 
 /** LID 00h: 256 words, one a LID; see SUPPORTED_LOG_BITS. */

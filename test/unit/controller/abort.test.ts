@@ -10,6 +10,8 @@ import { controllerOf } from './association.ts'
 import { ownerOf } from '../reactor/owner.ts'
 
 const CONTROLLER = 1
+const ABORT_REQUESTED = 0x0007
+const PREEMPT_ABORT = 0x001b
 
 function rig() {
   const slots = new Slots(8)
@@ -47,9 +49,9 @@ test('a command that waits for its data is aborted when they have come', () => {
   const slot = command(0, 7)
   request()
   expect(posted).toEqual([])
-  expect(aborts.take(slot)).toBe(true)
+  expect(aborts.take(slot)).toBe(ABORT_REQUESTED)
   expect(posted).toEqual([answer(true)])
-  expect(aborts.take(slot), 'once').toBe(false)
+  expect(aborts.take(slot), 'once').toBe(0)
   expect(posted.length).toBe(1)
 })
 
@@ -67,7 +69,7 @@ describe('is told at once that it was not aborted', () => {
     const slot = command(connection, cid, state)
     request()
     expect(posted).toEqual([answer(false)])
-    expect(aborts.take(slot)).toBe(false)
+    expect(aborts.take(slot)).toBe(0)
   })
 
   test('the second Abort of a command; the first stands', () => {
@@ -89,4 +91,15 @@ test('several at a time do not mix', () => {
   aborts.take(second)
   aborts.take(first)
   expect(posted).toEqual([answer(true, 91), answer(true, 90)])
+})
+
+test('a command of a host that was preempted says so, and an Abort of it succeeds too', () => {
+  const { aborts, command, request, posted } = rig()
+  const [first, second] = [command(0, 7), command(0, 8)]
+  aborts.preempt(first)
+  request({ cid: 7 })
+  expect(aborts.take(second)).toBe(0)
+  expect(aborts.take(first)).toBe(PREEMPT_ABORT)
+  expect(posted).toEqual([answer(true)])
+  expect(aborts.take(first), 'once').toBe(0)
 })

@@ -6,6 +6,7 @@ import { AdminExecutor, type AdminParts } from '../../../src/controller/admin.ts
 import { Aborts } from '../../../src/controller/abort.ts'
 import { Events } from '../../../src/controller/events.ts'
 import { Queue } from '../../../src/controller/queue.ts'
+import { ReservationCommands } from '../../../src/controller/reservations.ts'
 import { CONTROLLER_STATE } from '../../../src/controller/shared.ts'
 import type { ToControl } from '../../../src/reactor/messages.ts'
 import { Buffers } from '../../../src/reactor/buffers.ts'
@@ -36,6 +37,10 @@ export function adminRig(
   const executor = new AdminExecutor({
     arena, shared, slots, pages, events, catalogue: { target }, aborts: new Aborts(slots, 0, (message) => posted.push(message)),
     reactor: 3, post: (message) => posted.push(message),
+    reservations: new ReservationCommands({
+      arena, slots, buffers: pages, reactor: 0, post: (message) => posted.push(message),
+      finish: (slot, status) => finished.push([slot.cid, status]), shared, queueOf: () => queue,
+    }),
     reached: () => ({ address: '192.0.2.1', port: 4420 }), ...parts,
   })
   const queue = Object.assign(new Queue(0), { controller, qid: 0 })

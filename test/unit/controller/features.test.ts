@@ -3,7 +3,7 @@
  */
 import { describe, expect, test } from 'vitest'
 import {
-  featureBytes, getFeature, initialFeatures, roundKeepAlive, setFeature, supportedFeatures,
+  featureBytes, getFeature, initialFeatures, roundKeepAlive, setFeature, namespaceFeature, supportedFeatures,
 } from '../../../src/controller/features.ts'
 import type { Features, SetRequest } from '../../../src/controller/features.ts'
 
@@ -27,19 +27,19 @@ const get = (features: Features, fid: number, select = 0, cdw11 = 0, nowMs = 100
 
 describe('the table', () => {
   test('which features there are', () => {
-    const nvm = [0x01, 0x02, 0x05, 0x06, 0x07, 0x0a, 0x0b, 0x0e, 0x0f, 0x16, 0x81]
+    const nvm = [0x01, 0x02, 0x05, 0x06, 0x07, 0x0a, 0x0b, 0x0e, 0x0f, 0x16, 0x81, 0x82, 0x83]
     expect(supportedFeatures('nvm')).toEqual(nvm)
     expect(supportedFeatures('discovery')).toEqual([0x0b, 0x0f])
   })
 
-  test.each([0x00, 0x03, 0x04, 0x08, 0x0c, 0x0d, 0x40, 0x82, 0xff])('not %i', (fid) => {
+  test.each([0x00, 0x03, 0x04, 0x08, 0x0c, 0x0d, 0x40, 0xff])('not %i', (fid) => {
     const features = fresh()
     expect(set(features, fid, 0).status).toBe(INVALID_FIELD)
     expect(get(features, fid).status).toBe(INVALID_FIELD)
     expect(get(features, fid, 3).status).toBe(INVALID_FIELD)
   })
 
-  test.each(supportedFeatures('nvm'))('%i cannot be saved, holds for all namespaces', (fid) => {
+  test.each(supportedFeatures('nvm').filter((fid) => namespaceFeature('nvm', fid) === undefined))('%i cannot be saved, holds for all namespaces', (fid) => {
     const features = fresh()
     expect(set(features, fid, 0, { save: true }).status).toBe(NOT_SAVEABLE)
     expect(set(features, fid, 0, { nsid: 1 }).status).toBe(NOT_NAMESPACE_SPECIFIC)

@@ -98,7 +98,7 @@ describe('controller, CNS 01h', () => {
     expect([data[512], data[513]], 'SQES, CQES').toEqual([0x66, 0x44])
     expect(data.readUInt16LE(514), 'MAXCMD').toBe(128)
     expect(data.readUInt32LE(516), 'NN').toBe(2000)
-    expect(data.readUInt16LE(520), 'ONCS: compare, DSM, write zeroes, select, timestamp, verify, copy').toBe(0x1dd)
+    expect(data.readUInt16LE(520), 'ONCS: compare, DSM, write zeroes, select, reservations, timestamp, verify, copy').toBe(0x1fd)
     expect(data.readUInt16LE(522), 'FUSES').toBe(1)
     expect(data.readUInt8(525), 'VWC: present, broadcast').toBe(0b111)
     expect(data.readUInt16LE(528), 'AWUPF').toBe(0)
@@ -134,7 +134,7 @@ describe('namespace, CNS 00h', () => {
     expect(data.readUInt8(24), 'NSFEAT: thin, atomics, OPTPERF').toBe(0b1_0011)
     expect([data[25], data[26]], 'NLBAF, FLBAS').toEqual([0, 0])
     expect(data.readUInt8(30), 'NMIC').toBe(1)
-    expect(data.readUInt8(31), 'RESCAP').toBe(0)
+    expect(data.readUInt8(31), 'RESCAP: all types, persistence, IEKEY').toBe(0xff)
     expect(data.readUInt8(33), 'DLFEAT: zeroes, DEAC').toBe(0b1001)
     expect(data.readBigUInt64LE(48), 'NVMCAP').toBe(1048576n)
     for (const at of [64, 66, 68, 70, 72]) expect(data.readUInt16LE(at)).toBe(7)
@@ -237,7 +237,7 @@ describe('by command set', () => {
   })
 
   test('CNS 08h', () => {
-    expect(ask(8, 1).data.toString('hex', 0, 16)).toBe('00010000010000000000000000000100')
+    expect(ask(8, 1).data.toString('hex', 0, 16)).toBe('0001ff00010000000000000000000100')
     expect(ask(8, 5).data.readUInt8(8), 'NSATTR').toBe(1)
     expect(isZero(ask(8, 3).data)).toBe(true)
     expect(ask(8, 0).status).toBe(0x400b)

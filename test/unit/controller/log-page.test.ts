@@ -14,6 +14,7 @@ const sources = (more: Partial<LogSources> = {}): LogSources => ({
   subsystem: subsystemSnapshot(), firmware: '0.1.0', errors: () => [ERROR], changedNamespaces: () => [3, 7],
   ana: () => new Uint8Array(16).fill(2),
   discovery: () => new Uint8Array(2048).fill(1), persistentEvents: () => new Uint8Array(512).fill(2),
+  notice: () => new Uint8Array(64).fill(2),
   health: () => ({
     readBytes: 512_001, writtenBytes: 2 ** 52, reads: 5, writes: 6, busyMinutes: 7,
     powerOnHours: 8, mediaErrors: 9, errors: 10, warning: 0x0c, powerCycles: 11, unsafeShutdowns: 12,
@@ -49,7 +50,7 @@ describe('supported logs, 00h', () => {
       const supported = log(0, 0, { subsystem: subsystemSnapshot({ kind }) })
       return Array.from({ length: 256 }, (_, lid) => lid).filter((lid) => supported[4 * lid] === 1)
     }
-    expect(lids('nvm')).toEqual([0, 1, 2, 3, 4, 5, 0x0c, 0x0d, 0x12, 0x13])
+    expect(lids('nvm')).toEqual([0, 1, 2, 3, 4, 5, 0x0c, 0x0d, 0x12, 0x13, 0x80])
     expect(lids('discovery')).toEqual([0, 0x70])
   })
 
@@ -132,13 +133,16 @@ test('effects, 05h', () => {
     Array.from({ length: 256 }, (_, opcode) => [opcode, effects.readUInt32LE(from + 4 * opcode)])
       .filter((pair) => pair[1] !== 0))
   expect(listed(0)).toEqual({ 2: 1, 6: 1, 8: 1, 9: 1, 10: 1, 12: 1, 24: 1, 127: 1 })
-  expect(listed(1024)).toEqual({ 0: 1, 1: 3, 2: 1, 5: 1, 8: 3, 9: 3, 12: 1, 25: 3, 127: 1 })
+  expect(listed(1024)).toEqual({
+    0: 1, 1: 3, 2: 1, 5: 1, 8: 3, 9: 3, 12: 1, 13: 1, 14: 1, 17: 1, 21: 1, 25: 3, 127: 1,
+  })
 })
 
 test('feature effects, 12h, and management, 13h', () => {
   const features = log(0x12)
   expect(features.length).toBe(1024)
   expect(features.readUInt32LE(4 * 0x07)).toBe(0x0020_0001)
+  expect(features.readUInt32LE(4 * 0x82), 'of a namespace').toBe(0x0010_0001)
   expect(features.readUInt32LE(4 * 0x04)).toBe(0)
   expect(log(0x13).equals(Buffer.alloc(4096))).toBe(true)
 })

@@ -111,9 +111,9 @@ describe('persistence', () => {
     expect((await ask(B, register(KEY_B), [TWO])).status).toBe(0)
     const before = (await ask(A, REPORT)).payload
     reservations = made()
-    reservations.open(NQN)
+    expect(reservations.open([NQN])).toEqual([{ uuid: 'uuid-1', rights: { full: [A], othersRead: false } }])
+    expect(reservations.open([NQN]), 'once').toEqual([])
     expect((await ask(A, REPORT)).payload).toEqual(before)
-    expect(reservations.rights(NQN)).toEqual([{ uuid: 'uuid-1', rights: { full: [A], othersRead: false } }])
     expect((await ask(B, REPORT, [TWO])).payload).toHaveLength(64)
   })
 
@@ -151,7 +151,7 @@ describe('persistence', () => {
   test('a namespace that is not exported at the moment keeps what it had', async () => {
     await must(A, register(KEY_A, PERSIST))
     reservations = made()
-    reservations.open(NQN)
+    reservations.open([NQN])
     await ask(B, register(KEY_B, PERSIST), [TWO])
     expect(files.get(NQN)!.map(({ uuid }) => uuid)).toEqual(['uuid-1', 'uuid-2'])
   })

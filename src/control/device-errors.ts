@@ -1,0 +1,35 @@
+/**
+ * What devices fail at, for the log and for the health of their subsystem. control-plane brings what the reactors
+ * report.
+ *
+ * Invariant: each kind of failure of a namespace is logged once: a broken disk fails thousands of commands.
+ */
+import { constants } from 'node:os'
+import type { Lives } from '../controller/lives.ts'
+import type { ToControl } from '../reactor/messages.ts'
+import { errnoName } from '../shim/shim.ts'
+import type { Log } from './log.ts'
+
+const { EROFS } = constants.errno
+
+export class DeviceErrors {
+  readonly #log: Log
+  readonly #lives: Pick<Lives, 'mediumReadOnly'>
+  readonly #told = new Set<string>()
+
+  constructor(log: Log, lives: Pick<Lives, 'mediumReadOnly'>) {
+    this.#log = log
+    this.#lives = lives
+  }
+
+  tell({ subsystem, nsid, path, errno, operation }: Extract<ToControl, { type: 'device-error' }>): void {
+    if (errno === EROFS) this.#lives.mediumReadOnly(subsystem, nsid)
+    const key = `${subsystem} ${nsid} ${operation} ${errno}`
+    if (this.#told.has(key)) return
+    this.#told.add(key)
+    this.#log.deviceError({
+      subsystem, namespace: nsid, device: path,
+      reason: `${operation} failed with ${errnoName(errno)}; further ones are not logged`,
+    })
+  }
+}
