@@ -18,6 +18,7 @@ export class Model {
   readonly #plane: Pick<ControlPlane, 'change' | 'raise'>
   readonly #copies: readonly Copy[]
   readonly #paths: Paths
+  readonly #watchers: ((target: TargetSnapshot) => void)[] = []
   #target: TargetSnapshot
 
   /** copies: in the order in which they are to change. They, and paths, have `target` already. */
@@ -28,6 +29,11 @@ export class Model {
     this.#copies = copies
     this.#paths = paths
     this.#target = target
+  }
+
+  /** Who tells others of what is offered; called when that has changed. */
+  watch(changed: (target: TargetSnapshot) => void): void {
+    this.#watchers.push(changed)
   }
 
   get target(): TargetSnapshot {
@@ -48,6 +54,7 @@ export class Model {
     const news = pathNews(before, target)
     if (news !== null) this.#plane.raise('ANA', news)
     if (target.generation === before.generation) return
+    for (const changed of this.#watchers) changed(target)
     this.#plane.raise('DISCOVERY_LOG', ({ subsystem, hostNqn }) =>
       subsystem.kind === 'discovery' && logDiffers(before, target, hostNqn))
   }

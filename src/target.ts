@@ -22,6 +22,7 @@ import { Keys } from './auth/keys.ts'
 import type { Log } from './control/log.ts'
 import { type Keeper, Lives } from './controller/lives.ts'
 import { CONTROLLER_STATE, ROW, Shared, sharedBytes } from './controller/shared.ts'
+import { Presence } from './discovery/presence.ts'
 import { Access } from './subsystem/access.ts'
 import { ALWAYS_OPTIMIZED } from './subsystem/ana.ts'
 import { Reservations } from './subsystem/reservations.ts'
@@ -202,6 +203,8 @@ async function assemble(
       for (const { endpoint, ana } of serving) paths.configure(endpoint, ana ?? ALWAYS_OPTIMIZED)
     },
   })
+  const presence = await Presence.start(config.discoveryService, model.target, version(), log)
+  model.watch((next) => presence.changed(next))
   return {
     live,
     get listeners() { return endpoints(false) },
@@ -212,6 +215,7 @@ async function assemble(
     stop: async () => {
       process.off(STATISTICS_SIGNAL, tell)
       clearInterval(ticking)
+      await presence.stop()
       listeners.close()
       await plane.stop(DRAIN_MS, STOP_MS)
       for (const { path, reason } of backings.sync()) {

@@ -63,6 +63,8 @@ export type DaemonConfig = {
   discovery?: Endpoint[] | false | {
     nqn?: string; listeners?: Endpoint[] | false; hosts?: HostsConfig; central?: boolean
   }
+  announce?: boolean
+  register?: { address: string; port?: number }[]
   referrals?: { address: string; port?: number; subnqn?: string; hosts?: string[] }[]
   subsystems?: SubsystemConfig[]
   limits?: Record<string, number | string>

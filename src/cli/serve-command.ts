@@ -33,6 +33,8 @@ const FLAGS = [
   ['--discovery <address:port>', 'discovery service, repeatable, or off (port 8009)', 'Network'],
   ['--discovery-nqn <nqn>', 'a name of its own for the discovery service', 'Discovery'],
   ['--referral <address:port>', 'another discovery service, repeatable (port 8009)', 'Discovery'],
+  ['--announce', 'announce the discovery service by mDNS', 'Discovery'],
+  ['--register <address:port>', 'a central one to register with, repeatable (port 8009)', 'Discovery'],
   ['--central', 'others may register what they have with it', 'Discovery'],
   ['--reactors <count>', 'threads that serve (one for each processor but one)', 'Performance'],
   ['--cpus <list>', 'the processors they are pinned to, such as 2,3 or 4-7', 'Performance'],

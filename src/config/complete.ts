@@ -74,6 +74,8 @@ export function complete(written: Written, around: Surroundings, keys: WrittenKe
         endpoint: endpointOf(place, DISCOVERY_PORT), nqn: subnqn ?? DISCOVERY_NQN,
         hosts: hostsOf(hosts),
       })),
+      announce: written.announce ?? false,
+      register: endpoints(written.register ?? [], DISCOVERY_PORT),
     },
     state: resolve(around.folder, written.state ?? around.state),
     subsystems: written.subsystems.map((subsystem, at) =>

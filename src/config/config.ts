@@ -41,6 +41,10 @@ export type DiscoveryServiceConfig = {
   /** Others may register what they have with it. */
   readonly central: boolean
   readonly referrals: readonly Referral[]
+  /** Tell the networks by mDNS. */
+  readonly announce: boolean
+  /** Central discovery controllers to register with. */
+  readonly register: readonly Endpoint[]
 }
 
 /** ana: the states of its paths, where they are not optimized throughout. */

@@ -156,8 +156,10 @@ function limitMistakes(limits: unknown): Mistake[] {
 
 /** The discovery service, and those that it tells of or registers with. */
 function discoveryMistakes(input: Fields): Mistake[] {
-  const { discovery, referrals } = input
-  const mistakes = repeatedEndpoints(['referrals'], referrals)
+  const { discovery, referrals, register } = input
+  const mistakes = [
+    ...repeatedEndpoints(['referrals'], referrals), ...repeatedEndpoints(['register'], register),
+  ]
   if (!isFields(discovery)) return [...mistakes, ...repeatedEndpoints(['discovery'], discovery)]
   mistakes.push(...repeatedEndpoints(['discovery', 'listeners'], discovery.listeners))
   const taken = objectsOf(input.subsystems).some(({ fields }) => fields.nqn === discovery.nqn)

@@ -73,6 +73,8 @@ class FlagReader {
     if (name === '--discovery') return this.#discovery(name, value)
     if (name === '--discovery-nqn') return this.#discoveryKey('nqn', name, value)
     if (name === '--central') return this.#discoveryKey('central', name, true)
+    if (name === '--announce') return this.#set(['announce'], name, true)
+    if (name === '--register') return this.#remote('register', name, value)
     if (name === '--referral') return this.#remote('referrals', name, value)
     const limit = LIMIT_KEYS[name]
     if (limit !== undefined) {

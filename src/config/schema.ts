@@ -140,6 +140,8 @@ export const configSchema = section({
   referrals: list(section({
     ...remote, subnqn: referralNqn.optional(), hosts: nqns.optional(),
   }), LIMITS.endpoints).optional(),
+  announce: flag.optional(),
+  register: list(section(remote), LIMITS.endpoints).optional(),
   state: path.optional(),
   subsystems: list(subsystemSchema, LIMITS.subsystems),
 })

@@ -151,7 +151,7 @@ export class Host {
     return event
   }
 
-  /** Ends the waiting for events, now and later. */
+  /** Ends the waiting for an event: the present one, or the next. */
   interrupt(): void {
     this.#pdus.interrupt()
   }

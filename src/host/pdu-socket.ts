@@ -77,7 +77,11 @@ export class PduSocket {
         throw new HostError(`${this.#name} ended the connection: ${this.#ended}.`)
       }
       const leftMs = deadlineMs - Date.now()
-      if (leftMs <= 0 || (interruptible && this.#interrupted)) return null
+      if (interruptible && this.#interrupted) {
+        this.#interrupted = false
+        return null
+      }
+      if (leftMs <= 0) return null
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, leftMs)
         this.#wake = () => {
@@ -88,7 +92,7 @@ export class PduSocket {
     }
   }
 
-  /** Whoever waits, or will, and may be interrupted gets null at once. */
+  /** Who waits and may be interrupted, or is the next to, gets null at once. */
   interrupt(): void {
     this.#interrupted = true
     this.#wake()

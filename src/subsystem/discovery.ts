@@ -61,7 +61,7 @@ export function discoveryLog(
 ): Uint8Array {
   const { extended, portLocal } = wish
   const entries = discoveryEntries(target, hostNqn, reached, portLocal)
-  const registered = portLocal ? [] : target.discovery.registered.filter(({ kind }) => kind === 'subsystem')
+  const registered = portLocal ? [] : listed(target)
   const tailBytes = extended ? EXTENDED_ENTRY_TAIL_BYTES : 0
   const attributeBytes = extended
     ? registered.reduce((sum, { attributes }) => sum + attributes.length, 0) : 0
@@ -101,7 +101,7 @@ export function discoveryEntries(
     // Configured addresses first: they are the ones that a person chose.
     const inOrder = subsystem.endpoints.toSorted((a, b) => +isWildcard(a) - +isWildcard(b))
     for (const configured of inOrder) {
-      const endpoint = concrete(configured, reached)
+      const endpoint = reachable(configured, reached)
       if (endpoint === null || seen.has(keyOf(endpoint))) continue
       if (portLocal && endpoint.address !== withoutZone(reached).address) continue
       seen.add(keyOf(endpoint))
@@ -127,14 +127,13 @@ export function discoveryEntries(
 export function logDiffers(
   before: TargetSnapshot, after: TargetSnapshot, hostNqn: string,
 ): boolean {
-  return before.discovery.registered !== after.discovery.registered
-    || visibleText(before, hostNqn) !== visibleText(after, hostNqn)
+  return registeredDiffer(before, after) || visibleText(before, hostNqn) !== visibleText(after, hostNqn)
 }
 
 /** `after` with the ports that it adds, and a new generation when any host sees another log. */
 export function nextGeneration(before: TargetSnapshot, after: TargetSnapshot): TargetSnapshot {
   const ports = portsWith(before.discovery.ports, after.subsystems)
-  const changed = before.discovery.registered !== after.discovery.registered
+  const changed = registeredDiffer(before, after)
     || JSON.stringify(tellable(before)) !== JSON.stringify(tellable(after))
   return {
     ...after, generation: before.generation + (changed ? 1 : 0),
@@ -161,6 +160,20 @@ const isIpv6 = (address: string): boolean => address.includes(':')
 const isWildcard = ({ address }: Endpoint): boolean => address === '0.0.0.0' || address === '::'
 const isLoopback = (address: string): boolean => address === '::1' || address.startsWith('127.')
 
+/** Those that others connect to. */
+function listed(target: TargetSnapshot): RegisteredEntry[] {
+  return target.discovery.registered.filter(({ kind }) => kind === 'subsystem')
+}
+
+function registeredDiffer(before: TargetSnapshot, after: TargetSnapshot): boolean {
+  const [old, now] = [listed(before), listed(after)]
+  return old.length !== now.length || now.some((entry, index) => {
+    const other = old[index]!
+    return entry !== other && (Buffer.compare(entry.base, other.base) !== 0
+      || Buffer.compare(entry.attributes, other.attributes) !== 0)
+  })
+}
+
 /** All that the log is made of, but for who may see it and what others registered. */
 function tellable(target: TargetSnapshot): unknown {
   return [
@@ -185,7 +198,7 @@ function withoutZone(endpoint: Endpoint): Endpoint {
 }
 
 /** What a host that reached us at `reached` should use for this endpoint; null: it cannot. */
-function concrete(endpoint: Endpoint, reached: Endpoint): Endpoint | null {
+export function reachable(endpoint: Endpoint, reached: Endpoint): Endpoint | null {
   if (isWildcard(endpoint)) {
     if (isIpv6(endpoint.address) !== isIpv6(reached.address)) return null
     return withoutZone({ address: reached.address, port: endpoint.port })
@@ -203,6 +216,13 @@ function reachedEndpoint(ports: readonly Endpoint[], reached: Endpoint): Endpoin
 /** 0 where there is no such port. */
 function portIdOf(ports: readonly Endpoint[], endpoint: Endpoint): number {
   return ports.findIndex((port) => keyOf(port) === keyOf(endpoint)) + 1
+}
+
+/** The 1024 bytes of an entry. */
+export function entryBytes(entry: DiscoveryEntry): Uint8Array {
+  const bytes = new Uint8Array(DISCOVERY_ENTRY_BYTES)
+  putEntry(new DataView(bytes.buffer), 0, entry)
+  return bytes
 }
 
 function putEntry(view: DataView, at: number, entry: DiscoveryEntry): void {

@@ -455,6 +455,14 @@ export const REQUIREMENTS: readonly Requirement[] = [
     'A change of the log is told once, 2/F0h/70h, to those who asked for it and see it; reading '
       + 'the log without RAE makes the next change news again.'],
   ['DSC-21', 'BASE: Discovery Log Page', 'GENCTR is another one after each change of the log.'],
+  ['DSC-22', 'BASE: Discovery Information Management',
+    'weft registers what any host may use, and its discovery service, with a central discovery '
+      + 'controller, and deregisters it when it stops.'],
+  ['DSC-23', 'BASE: Discovery Information Management',
+    'weft registers again when the central discovery controller comes back.'],
+  ['DSC-24', 'TP 8009: DNS-SD',
+    'The discovery service is announced as _nvme-disc._tcp with p and nqn, on the interfaces where '
+      + 'it can be reached, and withdrawn at stop.'],
   // ---- Disconnect, access
   ['DIS-01', 'FAB: Disconnect',
     'Disconnect on an I/O queue succeeds, and the QID can be connected again.'],

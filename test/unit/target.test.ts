@@ -37,6 +37,7 @@ function config(backing: NamespaceConfig['backing'], more: Partial<Config> = {})
     listeners: [{ address: '127.0.0.1', port: 0 }], discovery: [], discoveryRequired: false,
     discoveryService: {
       nqn: 'nqn.2014-08.org.nvmexpress.discovery', hosts: null, keys: [], central: false, referrals: [],
+      announce: false, register: [],
     },
     state: join(folder, 'state'),
     subsystems: [{

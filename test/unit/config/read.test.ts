@@ -39,7 +39,9 @@ describe('what is left out', () => {
       listeners: [{ address: '127.0.0.1', port: 4420 }],
       discovery: [{ address: '127.0.0.1', port: 8009 }],
       discoveryRequired: false, state: '/state',
-      discoveryService: { nqn: WELL_KNOWN, hosts: null, keys: [], central: false, referrals: [] },
+      discoveryService: {
+        nqn: WELL_KNOWN, hosts: null, keys: [], central: false, referrals: [], announce: false, register: [],
+      },
       subsystems: [],
     })
   })
@@ -162,7 +164,9 @@ test('a whole configuration is taken as it is', () => {
     limits: { connections: 10, queueDepth: 64, ioQueues: 4, inCapsuleBytes: 4096,
       maxTransferBytes: 2097152, bufferBytes: 16777216 },
     listeners: [{ address: '0.0.0.0', port: 1 }], discovery: [], discoveryRequired: false,
-    discoveryService: { nqn: WELL_KNOWN, hosts: null, keys: [], central: false, referrals: [] },
+    discoveryService: {
+      nqn: WELL_KNOWN, hosts: null, keys: [], central: false, referrals: [], announce: false, register: [],
+    },
     state: '/srv/kept',
     subsystems: [{
       nqn: NQN, serial: 'S1', model: 'M 1', hosts: [NQN], keys: [], namespaces: [],
@@ -201,6 +205,9 @@ describe('mistakes', () => {
     [{ discovery: { listeners: [] } }, 'discovery.listeners: found [], allowed: false, or at'],
     [{ discovery: { nqn: NQN }, subsystems: [{ nqn: NQN }] },
       `discovery.nqn: found "${NQN}", allowed: a name that no subsystem has`],
+    [{ announce: 'yes' }, 'announce: found "yes", allowed: true or false'],
+    [{ register: [{ address: 'cdc' }] }, 'register[0].address: found "cdc", allowed: a numeric'],
+    [{ register: [{ address: '::1' }, { address: '::1' }] }, 'each address and port once'],
     [{ referrals: [{ address: '::' }] }, 'referrals[0].address: found "::", allowed: a numeric'],
     [{ referrals: [{ address: '::1', port: 0 }] }, 'referrals[0].port: found 0, allowed: a whole'],
     [{ referrals: [{ address: '::1', subnqn: 'x' }] }, 'referrals[0].subnqn: found "x"'],

@@ -6,7 +6,8 @@ import {
   discoveryLog, logDiffers, nextGeneration, portsWith, type DiscoveryWish,
 } from '../../../src/subsystem/discovery.ts'
 import {
-  ANY_CONTROLLER, type DiscoverySnapshot, type Endpoint, type SubsystemSnapshot, type TargetSnapshot,
+  ANY_CONTROLLER, type DiscoverySnapshot, type Endpoint, type RegisteredEntry, type SubsystemSnapshot,
+  type TargetSnapshot,
 } from '../../../src/subsystem/subsystem.ts'
 
 const DISCOVERY = 'nqn.2014-08.org.nvmexpress.discovery'
@@ -227,6 +228,27 @@ describe('a change', () => {
     expect(after.generation).toBe(before.generation + 1)
     expect(logDiffers(before, after, HOST)).toBe(forHost)
     expect(logDiffers(before, after, 'nqn.someone')).toBe(forOthers)
+  })
+
+  test('of what is registered, but not of hosts, nor of the same once more', () => {
+    const withEntries = (...registered: RegisteredEntry[]): TargetSnapshot =>
+      nextGeneration(before, { ...before, discovery: { ...before.discovery, registered } })
+    const entry: RegisteredEntry = {
+      entity: 'nqn.there', kind: 'subsystem', base: new Uint8Array(1024), attributeCount: 0,
+      attributes: new Uint8Array(0),
+    }
+    const one = withEntries(entry)
+    expect([one.generation, logDiffers(before, one, HOST)]).toEqual([before.generation + 1, true])
+    const host = withEntries({ ...entry, kind: 'host' })
+    expect([host.generation, logDiffers(before, host, HOST)]).toEqual([before.generation, false])
+    const again = nextGeneration(one, {
+      ...one, discovery: { ...one.discovery, registered: [{ ...entry, base: entry.base.slice() }] },
+    })
+    expect(again.generation).toBe(one.generation)
+    const other = nextGeneration(one, {
+      ...one, discovery: { ...one.discovery, registered: [{ ...entry, base: new Uint8Array(1024).fill(1) }] },
+    })
+    expect([other.generation, logDiffers(one, other, HOST)]).toEqual([one.generation + 1, true])
   })
 
   test('keeps port ids: those of endpoints that have gone are not given to others', () => {
