@@ -200,11 +200,13 @@ async function assemble(
     },
     configure: (next, serving) => {
       keys.replace(keysOf(next))
+      void presence.configure(next.discoveryService)
       for (const { endpoint, ana } of serving) paths.configure(endpoint, ana ?? ALWAYS_OPTIMIZED)
     },
   })
-  const presence = await Presence.start(config.discoveryService, model.target, version(), log)
+  const presence = new Presence(model.target, version(), log)
   model.watch((next) => presence.changed(next))
+  await presence.configure(config.discoveryService)
   return {
     live,
     get listeners() { return endpoints(false) },

@@ -3,8 +3,8 @@
  * NVMe Base 2.0, Discovery Information Management.
  */
 import { afterEach, expect, test } from 'vitest'
-import { DISCOVERY_NQN, getLogPage } from '../command-bytes.ts'
-import { NQN, configuration, startDaemon, type Daemon } from '../daemon.ts'
+import { DISCOVERY_NQN, asyncEventRequest, getLogPage, setFeatures } from '../command-bytes.ts'
+import { NQN, configuration, startDaemon, type Daemon, type DaemonConfig } from '../daemon.ts'
 import { openSession } from '../host-session.ts'
 import { closeWires, type Endpoint } from '../host.ts'
 
@@ -28,13 +28,16 @@ const central = (port = 0): Promise<Daemon> => start(configuration({
   listeners: [{ address: HOST, port }], discovery: { central: true, listeners: false }, subsystems: [],
 }))
 
-const registering = (port: number): Promise<Daemon> => start(configuration({
-  register: [{ address: HOST, port }],
+const offering = (register: Endpoint[], privateHosts: 'any' | string[]): DaemonConfig => configuration({
+  register,
   subsystems: [
     { nqn: NQN, hosts: 'any', namespaces: [{ nsid: 1, memory: '8M' }] },
-    { nqn: PRIVATE_NQN, hosts: ['nqn.2026-01.example:host'], namespaces: [{ nsid: 1, null: '1G' }] },
+    { nqn: PRIVATE_NQN, hosts: privateHosts, namespaces: [{ nsid: 1, null: '1G' }] },
   ],
-}))
+})
+
+const registering = (port: number): Promise<Daemon> =>
+  start(offering([{ address: HOST, port }], ['nqn.2026-01.example:host']))
 
 const said = (daemon: Daemon, words: RegExp): Promise<unknown> =>
   daemon.line((line) => words.test(String(line['message'])), `it said ${words}`)
@@ -67,6 +70,31 @@ test('DSC-22: at start, and taken back at stop', async () => {
   await here.stop()
   await said(here, /^Deregistered from the central discovery controller /)
   expect(await listed(there.endpoint)).toEqual([])
+  await there.stop()
+})
+
+test('DSC-22: what changes, and who is told, live', async () => {
+  const there = await central()
+  const place = { address: HOST, port: there.endpoint.port }
+  const here = await registering(place.port)
+  await said(here, /^Registered 2 entries/)
+  const at = await openSession(there.endpoint, { subnqn: DISCOVERY_NQN, kato: 60_000 }, 0)
+  await at.admin.must(setFeatures(0x0b, 0x8000_0000))
+  const changed = async (config: DaemonConfig): Promise<string[]> => {
+    const event = at.admin.must(asyncEventRequest())
+    await here.reload(config)
+    expect((await event).dw0).toBe(0x0070_f002)
+    await at.admin.must(getLogPage(0x70, 256, 0), { receive: 1024 })
+    return listed(there.endpoint)
+  }
+  const { port } = here.endpoint
+  const [service, open, other] = [
+    `1 ${DISCOVERY_NQN} ${HOST} ${port}`, `2 ${NQN} ${HOST} ${port}`, `2 ${PRIVATE_NQN} ${HOST} ${port}`,
+  ]
+  expect(await changed(offering([place], 'any'))).toEqual([service, open, other])
+  expect(await changed(offering([place], ['nqn.2026-01.example:host']))).toEqual([service, open])
+  expect(await changed(offering([], 'any'))).toEqual([])
+  await here.stop()
   await there.stop()
 })
 
