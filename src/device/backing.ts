@@ -36,12 +36,17 @@ export class Backings {
     this.#shim = shim
   }
 
-  /** Throws a StartError that says what is wrong and what would be right. */
+  /** Throws a StartError that says what is wrong and what would be right; nothing is open then. */
   open(namespace: NamespaceConfig): OpenBacking {
     const { backing } = namespace
-    return 'path' in backing
-      ? this.#openFile(namespace, backing)
-      : this.#openMemory(namespace, backing)
+    if (!('path' in backing)) return this.#openMemory(namespace, backing)
+    const before = this.#files.length
+    try {
+      return this.#openFile(namespace, backing)
+    } catch (error) {
+      for (const { file } of this.#files.splice(before)) this.#shim.fileClose(file)
+      throw error
+    }
   }
 
   /** Everything that was acknowledged, onto the medium. Returns the files with which that failed, and why. */

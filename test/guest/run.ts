@@ -17,6 +17,7 @@ import { COMMAND_CHECKS } from './checks/commands.ts'
 import { DISCOVERY_CHECKS } from './checks/discovery.ts'
 import { FIELD_CHECKS } from './checks/fields.ts'
 import { FILESYSTEM_CHECKS } from './checks/filesystem.ts'
+import { LIVE_CHECKS } from './checks/live.ts'
 import { OUTAGE_CHECKS } from './checks/outage.ts'
 import { VERIFY_CHECKS } from './checks/verify.ts'
 import { Host } from './host.ts'
@@ -31,7 +32,7 @@ import { Weft } from './weft.ts'
 
 const CHECKS: readonly Check[] = [
   ...DISCOVERY_CHECKS, ...FIELD_CHECKS, ...COMMAND_CHECKS, ...FILESYSTEM_CHECKS, ...VERIFY_CHECKS,
-  ...OUTAGE_CHECKS, ...AUTHENTICATION_CHECKS,
+  ...OUTAGE_CHECKS, ...LIVE_CHECKS, ...AUTHENTICATION_CHECKS,
 ]
 
 /** A check takes at most this long, whatever its steps allow. */

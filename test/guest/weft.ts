@@ -9,7 +9,7 @@ import { createWriteStream, writeFileSync, type WriteStream } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { GUARDED, type KeyedHost, SUBSYSTEMS, type Subsystem, type Target } from './target.ts'
+import { GUARDED, type KeyedHost, MAIN, SUBSYSTEMS, type Subsystem, type Target } from './target.ts'
 import { MACHINE_ADDRESS } from './vm.ts'
 
 const LOOPBACK = '127.0.0.1'
@@ -30,6 +30,9 @@ export type Settings = {
   readonly discoveryHosts?: readonly KeyedHost[]
 }
 
+/** A namespace that a check adds while hosts are connected. */
+export type ExtraNamespace = { readonly nsid: number; readonly memory: string; readonly block?: 512 | 4096 }
+
 export class Weft {
   readonly port: number
   readonly discoveryPort: number
@@ -38,6 +41,7 @@ export class Weft {
   #child: ChildProcess | null = null
   #lastLines: string[] = []
   #fault: string | null = null
+  #reloaded: (message: string) => void = () => {}
 
   private constructor(directory: string, port: number, discoveryPort: number) {
     this.#directory = directory
@@ -70,9 +74,10 @@ export class Weft {
     return fault
   }
 
-  /** Starts the daemon and resolves when it says that it is ready. */
-  async start({ discoveryHosts, ...settings }: Settings = {}): Promise<void> {
+  /** Writes the configuration; returns its path. extra: namespaces that the main subsystem has besides. */
+  #configure({ discoveryHosts, ...settings }: Settings, extra: readonly ExtraNamespace[] = []): string {
     const config = join(this.#directory, 'weft.json')
+    const served = [...SUBSYSTEMS, GUARDED].map((at) => subsystemConfig(at, this.#directory, at === MAIN ? extra : []))
     writeFileSync(config, JSON.stringify({
       ...settings,
       state: join(this.#directory, 'state'),
@@ -80,8 +85,26 @@ export class Weft {
       discovery: {
         listeners: [{ address: LOOPBACK, port: this.discoveryPort }], hosts: discoveryHosts ?? 'any',
       },
-      subsystems: [...SUBSYSTEMS, GUARDED].map((at) => subsystemConfig(at, this.#directory)),
+      subsystems: served,
     }, null, 2))
+    return config
+  }
+
+  /** Has it read its configuration again, with these namespaces besides; resolves when that is served. */
+  async reload(extra: readonly ExtraNamespace[], settings: Settings = {}): Promise<void> {
+    const child = this.#child
+    if (child === null) throw new Error('weft is not running')
+    this.#configure(settings, extra)
+    const said = new Promise<string>((resolve) => { this.#reloaded = resolve })
+    child.kill('SIGHUP')
+    const late = new Promise<string>((resolve) => setTimeout(resolve, EXIT_TIMEOUT_MS, 'nothing').unref())
+    const message = await Promise.race([said, late])
+    if (!/what it says is served/.test(message)) throw new Error(`weft said about its configuration: ${message}`)
+  }
+
+  /** Starts the daemon and resolves when it says that it is ready. */
+  async start(settings: Settings = {}): Promise<void> {
+    const config = this.#configure(settings)
     const child = spawn(process.execPath, [PROGRAM, 'serve', '--config', config],
       { stdio: ['ignore', 'pipe', 'pipe'] })
     this.#child = child
@@ -144,6 +167,7 @@ export class Weft {
         this.#lastLines.push(message)
         if (this.#lastLines.length > LINES_KEPT) this.#lastLines.shift()
         if (event === 'ready') ready()
+        if (/was read again|nothing was changed/.test(message)) this.#reloaded(message)
       })
     }
   }
@@ -166,18 +190,18 @@ function readLine(line: string): { readonly event: string | null; readonly messa
   }
 }
 
-function subsystemConfig(subsystem: Subsystem, directory: string): unknown {
+function subsystemConfig(subsystem: Subsystem, directory: string, extra: readonly ExtraNamespace[]): unknown {
   const stem = subsystem.nqn.split(':').at(-1)
   return {
     nqn: subsystem.nqn,
     hosts: subsystem.keyedHosts ?? subsystem.hosts,
-    namespaces: subsystem.namespaces.map((at) => {
+    namespaces: [...subsystem.namespaces.map((at) => {
       const size = `${at.bytes / (1024 * 1024)}M`
       const medium = at.kind === 'memory'
         ? { memory: size }
         : { file: join(directory, `${stem}-${at.nsid}.img`), size, create: true }
       return { nsid: at.nsid, ...medium, block: at.blockBytes }
-    }),
+    }), ...extra],
   }
 }
 

@@ -22,7 +22,8 @@ const FACTS: FileFacts = {
   optimalBytes: 0, discardBytes: 4096, boundaryBytes: 0,
 }
 
-function rig(facts: Partial<FileFacts> = {}, errno = 0) {
+function rig(facts: Partial<FileFacts> = {}, errno = 0, resizeErrno = 0) {
+  let size = facts.bytes ?? GIB
   const calls: string[] = []
   let opened = 10
   const shim = {
@@ -37,6 +38,16 @@ function rig(facts: Partial<FileFacts> = {}, errno = 0) {
       return errno !== 0 ? -errno : 5
     },
     regionRelease: (region: number) => calls.push(`release ${region}`),
+    fileFacts: () => errno === 0 ? { ...FACTS, bytes: size } : -errno,
+    fileResize: (file: number, bytes: number) => {
+      calls.push(`resize ${file} ${bytes}`)
+      size = bytes
+      return -resizeErrno
+    },
+    regionResize: (region: number, bytes: number) => {
+      calls.push(`resize region ${region} ${bytes}`)
+      return -resizeErrno
+    },
   }
   return { backings: new Backings(shim as unknown as Shim), calls }
 }
@@ -133,5 +144,74 @@ describe('the end', () => {
     expect(backings.sync()).toEqual([
       { path: join(folder, 'gone'), reason: 'ENOENT' }, { path: join(folder, 'gone too'), reason: 'ENOENT' },
     ])
+  })
+})
+
+describe('another size', () => {
+  test('memory grows at once, and shrinks when it is cut', () => {
+    const { backings, calls } = rig()
+    const open = backings.open(namespace({ kind: 'memory', bytes: 8192 }, { blockBytes: 4096 }))
+    const grown = backings.resize(open, 20_000)
+    expect(grown).toMatchObject({ blockCount: 4, device: { region: 5 } })
+    expect(calls).toEqual(['region 8192', 'resize region 5 16384'])
+    const shrunk = backings.resize(grown, 9000)
+    expect([shrunk.blockCount, calls.length]).toEqual([2, 2])
+    backings.cut(shrunk, 9000)
+    expect(calls[2]).toBe('resize region 5 8192')
+  })
+
+  test('a file likewise; without a size it is as large as it has become', () => {
+    const { backings, calls } = rig()
+    const open = backings.open(namespace(file('/disk', GIB)))
+    expect(backings.resize(open, 2 * GIB).blockCount).toBe(2 * GIB / 512)
+    expect(calls.at(-1)).toBe(`resize 10 ${2 * GIB}`)
+    expect(backings.resize(open, null).blockCount).toBe(2 * GIB / 512)
+    expect(backings.resize(open, GIB / 2).blockCount).toBe(GIB / 2 / 512)
+    expect(calls.length).toBe(2)
+    backings.cut(open, GIB / 2)
+    expect(calls.at(-1)).toBe(`resize 10 ${GIB / 2}`)
+  })
+
+  test('a device and what is read-only are as large as they are', () => {
+    const { backings, calls } = rig({ blockDevice: true, bytes: 3 * GIB })
+    const device = backings.open(namespace({ kind: 'device', path: '/dev/sdx' }, { blockBytes: null }))
+    expect(backings.resize(device, null).blockCount).toBe(3 * GIB / 512)
+    const fixed = backings.open(namespace(file('/disk'), { readOnly: true }))
+    expect(backings.resize(fixed, 9 * GIB).blockCount).toBe(3 * GIB / 512)
+    expect(calls.filter((call) => call.startsWith('resize'))).toEqual([])
+  })
+
+  test('what the storage refuses is told', () => {
+    const { backings } = rig({}, 0, 12)
+    const memory = backings.open(namespace({ kind: 'memory', bytes: 8192 }))
+    expect(() => backings.resize(memory, GIB)).toThrow('cannot be 1073741824 bytes large (ENOMEM)')
+    const full = rig({}, 0, 28)
+    const open = full.backings.open(namespace(file('/disk')))
+    expect(() => full.backings.resize(open, 2 * GIB)).toThrow('no space for /disk')
+    expect(() => full.backings.resize(open, 100)).toThrow('/disk would be empty')
+  })
+})
+
+describe('given back', () => {
+  test('one by one, and then not again', () => {
+    const { backings, calls } = rig()
+    const [one, other] = [backings.open(namespace(file('/one'))), backings.open(namespace(file('/other')))]
+    const memory = backings.open(namespace({ kind: 'memory', bytes: 4096 }))
+    backings.release(one)
+    backings.release(memory)
+    backings.release(backings.open(namespace({ kind: 'null', bytes: 4096 })))
+    calls.length = 0
+    backings.close()
+    expect(calls).toEqual(['close 11'])
+    expect(other.device).toMatchObject({ file: 11 })
+  })
+
+  test('what was opened, but cannot be used', () => {
+    const { backings, calls } = rig({ bytes: 0 })
+    expect(() => backings.open(namespace(file('/empty')))).toThrow('is empty')
+    expect(calls.at(-1)).toBe('close 10')
+    calls.length = 0
+    backings.close()
+    expect(calls).toEqual([])
   })
 })
