@@ -29,6 +29,7 @@ import { C, H, STATE } from '../src/shim/abi.ts'
 import { type Connection, PHASE } from '../src/tcp/connection.ts'
 import { type ConnectionParts, Connections } from '../src/tcp/connections.ts'
 import { Digests } from '../src/tcp/digest.ts'
+import { Holders } from '../src/tcp/holders.ts'
 import { Handshake } from '../src/tcp/handshake.ts'
 import { Receiver } from '../src/tcp/receive.ts'
 import { Sender } from '../src/tcp/send.ts'
@@ -131,6 +132,7 @@ function assemble(all: Connections): Connection {
     arena, slots, work, completer, transfers, fabrics: io, admin: io, io, aborts, pairs,
     queueOf: (slot) => all.all[slot.connection]!.queue,
     inCapsuleBytes: limits.inCapsuleBytes, transferBytesMax: limits.maxTransferBytes, keepPages: 0,
+    adminPages: 0,
   })
   const terminator = new Terminator(arena, pages, sender, 1)
   const receiver = new Receiver({
@@ -140,6 +142,7 @@ function assemble(all: Connections): Connection {
   })
   all.assemble({
     slots, sender, receiver, terminator, completer, transfers, admission, aborts, gone: () => {},
+    holders: new Holders(arena, slots, []), exhausted: () => {},
     // Nothing ends here, so nobody leaves an association.
     associations: {} as ConnectionParts['associations'],
   })

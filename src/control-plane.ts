@@ -9,6 +9,7 @@ import type { Worker } from 'node:worker_threads'
 import { Authenticator, type Party } from './auth/authenticator.ts'
 import type { Keys } from './auth/keys.ts'
 import { DeviceErrors } from './control/device-errors.ts'
+import { Complaints } from './control/complaints.ts'
 import type { Log } from './control/log.ts'
 import type { Lives } from './controller/lives.ts'
 import { CONTROLLER_STATE, ROW, type Shared } from './controller/shared.ts'
@@ -20,6 +21,7 @@ import { Changes } from './reactor/change.ts'
 import type { ReservationAnswer } from './subsystem/reservations.ts'
 import type { Change, ToControl, ToReactor } from './reactor/messages.ts'
 import type { Registrations } from './subsystem/registration.ts'
+import { STATUS } from './wire/status.ts'
 import type { Shim } from './shim/shim.ts'
 import type { EventName } from './wire/event.ts'
 
@@ -50,6 +52,7 @@ export class ControlPlane {
   /** By controller: the reactor that waits for its I/O queues to go. */
   readonly #emptying = new Map<number, number>()
   readonly #deviceErrors: DeviceErrors
+  readonly #complaints: Complaints
   readonly #changes: Changes
   readonly #exclusions = exclusionsOver(
     (change) => this.change(change), (reactor, message) => this.#post(reactor, message),
@@ -62,6 +65,7 @@ export class ControlPlane {
 
   constructor(parts: ControlPlaneParts) {
     this.#parts = parts
+    this.#complaints = new Complaints(parts.log)
     this.#changes = new Changes(parts.reactors.length, (message) => this.#broadcast(message))
     this.#authenticator = new Authenticator({
       keys: parts.keys,
@@ -188,6 +192,8 @@ export class ControlPlane {
         })
       case 'record':
         return lives.record(access.get(message.controller), message.event, message.data)
+      case 'exhausted':
+        return this.#complaints.noSlots(message.reactor)
       case 'changed':
         return this.#changes.acknowledged(message.id)
       case 'raise':
@@ -234,7 +240,9 @@ export class ControlPlane {
     const { outcome, reason } = access.join(request, message)
     const facts = { hostNqn: request.hostNqn, address: remote, subsystem: request.subsystemNqn }
     let authenticate = false
-    if (!outcome.admitted) log.refused({ ...facts, reason })
+    const busy = !outcome.admitted && outcome.status === STATUS.CONTROLLER_BUSY
+    if (busy) this.#complaints.noController(facts, reason)
+    else if (!outcome.admitted) log.refused({ ...facts, reason })
     else {
       const { controller, cntlid, subsystem } = outcome
       if (request.qid === 0) {
@@ -276,11 +284,11 @@ export class ControlPlane {
   }
 
   #gone({ reactor, connection, serial, remote, reason }: Message<'gone'>): void {
-    const { access, log } = this.#parts
+    const { access } = this.#parts
     this.#load[reactor]!--
     const queue = access.leave(reactor, connection, serial)
     if (queue === null) {
-      if (reason !== '' && !this.#stopping) log.connectionError({ address: remote, reason })
+      if (reason !== '' && !this.#stopping) this.#complaints.lost(reactor, connection, remote, reason)
       return
     }
     const { controller, qid } = queue

@@ -50,6 +50,7 @@ const CONTROL_BYTES = 72
 export const TX_ENTRIES_A_SLOT = 2
 /** With 65535 tags of R2Ts, 8 Ki commands may have two open at a time. */
 const SLOTS_MAX = 56 * 1024
+const SLOTS_MIN = 4096
 const TAGS_MAX = 65535
 /** The whole arena, and so every offset in it, is an int32: native/arena.c. */
 const ARENA_BYTES_MAX = 0x7ffff000
@@ -66,7 +67,8 @@ const TRANSFERS_MIN = 8
 export function limitsOf(sizing: Sizing): Limits {
   // Hosts send the next command as soon as they see an answer, before we know that it has left.
   const connectionSlots = powerOfTwo(2 * Math.max(128, sizing.queueDepth))
-  const slots = Math.min(SLOTS_MAX, sizing.connections * connectionSlots)
+  // An eighth more than connections take, which is left when one of them holds all that it gets.
+  const slots = Math.min(SLOTS_MAX, Math.max(SLOTS_MIN, Math.ceil(sizing.connections * connectionSlots * 8 / 7)))
   const limits = {
     ...sizing,
     rxBytes: RX_BYTES,

@@ -7,6 +7,7 @@
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
 import { Connections, HANDSHAKE_MS } from './tcp/connections.ts'
 import { Digests } from './tcp/digest.ts'
+import { Holders } from './tcp/holders.ts'
 import { Handshake } from './tcp/handshake.ts'
 import { Receiver } from './tcp/receive.ts'
 import { Reception } from './tcp/reception.ts'
@@ -17,7 +18,7 @@ import { Completer } from './queue/complete.ts'
 import { Transfers } from './queue/transfer.ts'
 import { AdminExecutor } from './controller/admin.ts'
 import { Aborts } from './controller/abort.ts'
-import { anaGuard, markPaths } from './controller/ana.ts'
+import { anaGuard } from './controller/ana.ts'
 import { Associations } from './controller/associations.ts'
 import { Authentications } from './controller/authentication.ts'
 import { Catalogue } from './controller/catalogue.ts'
@@ -114,10 +115,7 @@ class ReactorThread {
         snapshot, openDevice(deviceParts, snapshot, this.#failureOf(subsystem, snapshot)),
         shared.counterAt(reactor, snapshot.counter),
       )),
-      renewed: (subsystem, table) => {
-        markPaths(subsystem, table)
-        this.#associations.renew(subsystem, table)
-      },
+      renewed: (subsystem, table) => this.#associations.renew(subsystem, table),
       refersTo: (region) => connections.refersTo(region),
     })
     this.#changes = new Changes({
@@ -173,7 +171,7 @@ class ReactorThread {
       arena, slots, work, completer, transfers, fabrics, admin, io, aborts: this.#aborts,
       pairs, queueOf: (slot) => connections.all[slot.connection]!.queue,
       inCapsuleBytes: limits.inCapsuleBytes, transferBytesMax: limits.maxTransferBytes,
-      keepPages: buffers.pages >> 3,
+      keepPages: buffers.pages >> 3, adminPages: pages.pages,
     })
     const terminator = new Terminator(arena, pages, sender, limits.connections)
     const receiver = new Receiver({
@@ -184,6 +182,8 @@ class ReactorThread {
       alignedAt: pages.reserve(PAGE_BYTES),
     })
     connections.assemble({
+      holders: new Holders(arena, slots, [buffers, pages]),
+      exhausted: () => this.#post({ type: 'exhausted', reactor }),
       slots, sender, receiver, terminator, completer, transfers, admission, associations, gone: reception.gone,
       aborts: this.#aborts,
     })

@@ -251,7 +251,7 @@ export class AdminExecutor implements Executor {
   #wantData(slot: Slot, w: number, bytes: number): Outcome {
     const { arena, slots, pages } = this.#parts
     if (slot.bytes !== bytes || slot.direction !== FROM_HOST) return STATUS.DATA_SGL_LENGTH_INVALID
-    const at = pages.take(bytes)
+    const at = pages.take(bytes, slot.keepPages)
     if (at === -1) return STALL
     slots.sqe.set(arena.words.subarray(w, w + SQE_WORDS), slot.index * SQE_WORDS)
     slot.own(at)
@@ -345,7 +345,7 @@ export class AdminExecutor implements Executor {
   #answerAt(slot: Slot, bytes: number): number {
     const { arena, pages } = this.#parts
     if (slot.direction !== TO_HOST) slot.direction = TO_HOST
-    const at = pages.take(bytes)
+    const at = pages.take(bytes, slot.keepPages)
     if (at === -1) return STALL
     arena.bytes.fill(0, at, at + bytes)
     slot.own(at)

@@ -51,6 +51,7 @@ export class Associations {
       this.controllers.set(outcome.controller, controller)
     }
     controller.queueCount++
+    queue.share = controller.share
     if (unproven) queue.unproven = controller
     else queue.controller = controller
     queue.qid = request.qid

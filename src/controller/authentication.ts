@@ -53,7 +53,7 @@ export class Authentications {
     const length = view.getUint32(sqe + AUTHENTICATION_SEND.tl, true)
     if (length === 0 || length > AUTH_BYTES_MAX) return STATUS.INVALID_FIELD
     if (length !== slot.bytes) return STATUS.DATA_SGL_LENGTH_INVALID
-    const at = this.#pages.take(length)
+    const at = this.#pages.take(length, slot.keepPages)
     if (at === -1) return STALL
     this.#shared.words[queue.holder!.stampWord] = words[H.NOW_MS]!
     slot.own(at)

@@ -13,6 +13,7 @@ import { GUARD } from './guard.ts'
 import type { Namespace, NamespaceTable } from '../namespace/namespace.ts'
 import { SLOT, type Slots } from '../reactor/slots.ts'
 import type { NamespaceSnapshot, SubsystemSnapshot, TargetSnapshot } from '../subsystem/subsystem.ts'
+import { markPaths } from './ana.ts'
 
 export type CatalogueParts = {
   /** Indices that there are. */
@@ -106,6 +107,7 @@ export class Catalogue {
     const table = tableOf(subsystem, this.namespaces)
     this.subsystems.set(subsystem.nqn, subsystem)
     this.tables.set(subsystem.nqn, table)
+    markPaths(subsystem, table)
     this.#parts.renewed(subsystem, table)
   }
 

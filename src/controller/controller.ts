@@ -6,6 +6,7 @@
  * Invariant: only the reactor of the admin queue has `admin` set, and only it writes the row's STATE.
  */
 import type { NamespaceTable } from '../namespace/namespace.ts'
+import { Share } from '../reactor/share.ts'
 import type { SubsystemSnapshot } from '../subsystem/subsystem.ts'
 import type { AdminState } from './admin-state.ts'
 import { ROW, ROW_WORDS } from './shared.ts'
@@ -27,6 +28,8 @@ export class Controller {
   readonly writeThroughWord: number
   /** What only the admin queue's reactor knows. */
   admin: AdminState | null = null
+  /** What its queues hold of this reactor's buffers. */
+  readonly share = new Share()
   /** Queues of it on this reactor. */
   queueCount = 0
 

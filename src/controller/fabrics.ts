@@ -91,7 +91,7 @@ export class FabricsExecutor implements Executor {
     if (slot.bytes !== CONNECT_DATA_BYTES || slot.direction !== FROM_HOST) {
       return STATUS.DATA_SGL_LENGTH_INVALID
     }
-    const at = this.#pages.take(CONNECT_DATA_BYTES + SQE_WORDS * 4)
+    const at = this.#pages.take(CONNECT_DATA_BYTES + SQE_WORDS * 4, slot.keepPages)
     if (at === -1) return STALL
     slot.own(at)
     slot.readable = 1

@@ -4,6 +4,7 @@
  * NVMe Base 2.0, 3.3.2.
  */
 import { STATUS } from '../wire/status.ts'
+import { Share } from '../reactor/share.ts'
 import type { Controller } from './controller.ts'
 
 const CONNECT_SQHD = 0xffff
@@ -26,6 +27,9 @@ export class Queue {
   fusing = false
   /** The host asked for the end of this queue: close when its answer has left. */
   leaving = false
+  /** What it holds of the buffers, together with the other queues of its controller on this reactor. */
+  share = new Share()
+  readonly #own = this.share
   #offHead = CONNECT_SQHD
 
   constructor(connection: number) {
@@ -41,6 +45,7 @@ export class Queue {
     this.head = 0
     this.leaving = false
     this.fusing = false
+    this.share = this.#own
     this.#offHead = CONNECT_SQHD
   }
 

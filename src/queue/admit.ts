@@ -5,7 +5,7 @@
  *   opcode bits 1:0  00 none │ 01 host → controller │ 10 controller → host │ 11 never     (7Fh: of FCTYPE)
  *   SGL1 id          01h in the capsule, offset 0 │ 5Ah by the transport │ anything else is refused
  *
- * A command without a buffer waits outside of the ring (wait.ts), since the data that would free one may be
+ * Who gets a buffer, and when: reactor/share.ts. A command without one waits outside of the ring (wait.ts), since the data that would free one may be
  * behind it in the same stream. Only in-capsule data wait in the ring, for buffers kept for them.
  * Invariant: a STALL has changed nothing; the same capsule is admitted again later.
  */
@@ -14,6 +14,7 @@ import type { Executor, RepeatableExecutor } from '../controller/executor.ts'
 import { FIRST_HALF, type Pairs, SECOND_HALF } from '../controller/pair.ts'
 import { type Outcome, STALL as STALL_, WANTS_DATA as WANTS_DATA_ } from '../device/device.ts'
 import type { Arena } from '../reactor/arena.ts'
+import type { Share } from '../reactor/share.ts'
 import type { Work } from '../reactor/work.ts'
 import { ADMIN_IN_CAPSULE_BYTES as ADMIN_IN_CAPSULE_BYTES_ } from '../wire/pdu.ts'
 import { SGL_ID as SGL_ID_ } from '../wire/sqe.ts'
@@ -52,6 +53,8 @@ export const TOO_LONG = -6
 
 /** While commands wait for a buffer, those that come later wait behind them: small ones starve no large one. */
 const ALL_PAGES = 0x7fffffff
+/** Identify, and most logs. */
+const SHORT_ANSWER_BYTES = 16 * 1024
 const FABRICS_OPCODE = 0x7f
 const SGL_ADDRESS_WORD = 6
 const SGL_LENGTH_WORD = 8
@@ -74,13 +77,18 @@ export class Admission {
   readonly #fabrics: Executor
   readonly #admin: Executor
   readonly #io: RepeatableExecutor
-  readonly #waiters: Waiters
+  readonly #waiters = new Waiters()
   readonly #aborts: Aborts
   readonly #pairs: Pairs
   readonly #queueOf: (slot: Slot) => Queue
   readonly #inCapsuleBytes: number
   readonly #transferBytesMax: number
   readonly #keepPages: number
+  readonly #adminPages: number
+  /** Commands that found no slot, and ended with Command Interrupted. */
+  exhaustedCount = 0
+  /** Commands wait for buffers that nobody's share denies them: there are too few. */
+  #scarce = false
 
   constructor(parts: {
     arena: Arena, slots: Slots, work: Work, completer: Completer, transfers: Transfers,
@@ -90,6 +98,8 @@ export class Admission {
     inCapsuleBytes: number, transferBytesMax: number,
     /** Buffer pages that only in-capsule data may take. */
     keepPages: number,
+    /** Pages for admin commands. */
+    adminPages: number,
   }) {
     this.#arena = parts.arena
     this.#slots = parts.slots
@@ -99,13 +109,13 @@ export class Admission {
     this.#fabrics = parts.fabrics
     this.#admin = parts.admin
     this.#io = parts.io
-    this.#waiters = new Waiters(parts.slots.count)
     this.#aborts = parts.aborts
     this.#pairs = parts.pairs
     this.#queueOf = parts.queueOf
     this.#inCapsuleBytes = parts.inCapsuleBytes
     this.#transferBytesMax = parts.transferBytesMax
     this.#keepPages = parts.keepPages
+    this.#adminPages = parts.adminPages
   }
 
   /**
@@ -125,13 +135,14 @@ export class Admission {
     if (dataBytes > this.#inCapsuleBytes && dataBytes > this.#capsuleLimit(queue, opcode)) return TOO_LONG
     // Two call sites, so that the one of I/O commands only ever sees one executor: ADR 5.
     const isIo = queue.qid !== 0 && opcode !== FABRICS_OPCODE
-    const exhausted = slots.exhausted
+    const exhausted = slots.exhaustedFor(client)
+    if (exhausted) this.exhaustedCount++
     const slot = slots.take(client)
     slot.cid = words[w]! >>> 16
     slot.opcode = opcode
     slot.bytes = sglLength
     slot.direction = sglLength === 0 ? 0 : opcode & 3
-    slot.keepPages = inCapsule ? 0 : this.#waiters.first() === null ? this.#keepPages : ALL_PAGES
+    slot.keepPages = inCapsule ? 0 : isIo ? this.#keepFor(queue.share) : this.#keepForAdmin(queue.share, sglLength)
     if (queue.fusing && ((words[w]! >>> FUSE_SHIFT) & FUSE_MASK) !== FUSE_SECOND) this.#pairs.orphan(queue)
     let outcome: Outcome = this.#check(slot, w, opcode, dataBytes)
     if (outcome === 0) {
@@ -145,13 +156,15 @@ export class Admission {
     }
     if (outcome === STALL) {
       if (dataBytes === 0 && isIo) {
-        this.#waiters.push(slot, transfersMax)
+        if (queue.share.pages <= this.#keepPages) this.#scarce = true
+        this.#waiters.push(slot, queue.share, transfersMax)
         return ADMITTED
       }
       if (slot.opcode > OPCODE_MAX) this.#pairs.withdraw(slot)
       slots.free(slot)
       return STALL
     }
+    if (slot.buffer !== -1) this.#completer.charge(slot, queue.share)
     if (outcome === WANTS_DATA) {
       if (!inCapsule) {
         this.#transfers.begin(slot, transfersMax)
@@ -165,16 +178,35 @@ export class Admission {
     return ADMITTED
   }
 
-  /** Buffers were given back: goes on with the commands that wait for one, in their order. */
+  /**
+   * Buffers were given back: goes on with the commands that wait for one, those of each controller in their
+   * order. One that waits for its own commands is passed over; where there is too little for anybody, the one
+   * whose turn it is gets what comes first.
+   */
   retry(): void {
-    for (let slot = this.#waiters.first(); slot !== null; slot = this.#waiters.first()) {
-      slot.keepPages = this.#keepPages
+    const waiters = this.#waiters
+    this.#scarce = false
+    for (let passed = 0; passed < waiters.count; ) {
+      const share = waiters.turn!
+      const slot = share.first!
+      const bound = share.pages > this.#keepPages
+      slot.keepPages = bound ? share.pages : this.#keepPages
       const aborted = this.#aborts.take(slot)
       const outcome = aborted === 0 ? this.#io.again(slot) : aborted
-      if (outcome === STALL) return
-      const transfersMax = this.#waiters.shift()
+      if (outcome === STALL) {
+        if (!bound) {
+          this.#scarce = true
+          return
+        }
+        waiters.pass()
+        passed++
+        continue
+      }
+      passed = 0
+      waiters.shift()
       slot.enter(SLOT.EXECUTING)
-      if (outcome === WANTS_DATA && this.#completer.answers(slot)) this.#transfers.begin(slot, transfersMax)
+      if (slot.buffer !== -1) this.#completer.charge(slot, share)
+      if (outcome === WANTS_DATA && this.#completer.answers(slot)) this.#transfers.begin(slot, slot.transfersMax)
       else if (outcome === WANTS_DATA) this.#completer.free(slot)
       else if (outcome >= 0) this.#completer.finish(slot, outcome)
     }
@@ -235,6 +267,18 @@ export class Admission {
   executor(queue: Queue, opcode: number): Executor {
     if (opcode === FABRICS_OPCODE) return this.#fabrics
     return queue.qid === 0 ? this.#admin : this.#io
+  }
+
+  /** Pages that an I/O command leaves free. Those that come while others wait, wait behind them. */
+  #keepFor(share: Share): number {
+    if (this.#waiters.count !== 0 && (this.#scarce || share.next !== null)) return ALL_PAGES
+    return share.pages > this.#keepPages ? share.pages : this.#keepPages
+  }
+
+  /** The same of admin commands: long answers leave room for short ones, and both for Connects. */
+  #keepForAdmin(share: Share, bytes: number): number {
+    const keep = bytes > SHORT_ANSWER_BYTES ? this.#adminPages >> 2 : this.#adminPages >> 3
+    return Math.max(keep, share.adminPages)
   }
 
   /** 0, or the status of what is wrong with the entry before anybody looks at the command. */

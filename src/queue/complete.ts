@@ -6,6 +6,7 @@
  */
 import { assert } from '../assert.ts'
 import type { Buffers } from '../reactor/buffers.ts'
+import type { Share } from '../reactor/share.ts'
 import { SLOT as SLOT_, type Slot, type Slots } from '../reactor/slots.ts'
 import type { Transport } from './transport.ts'
 
@@ -68,10 +69,28 @@ export class Completer {
     this.#slots.free(slot)
   }
 
+  /** The slot has got a buffer, which counts against a share until it goes back. */
+  charge(slot: Slot, share: Share): void {
+    const at = slot.buffer
+    slot.share = share
+    if (at >= this.#adminAt) {
+      slot.heldPages = this.#adminBuffers.pagesAt(at)
+      share.adminPages += slot.heldPages
+    } else {
+      slot.heldPages = this.#buffers.pagesAt(at)
+      share.pages += slot.heldPages
+    }
+  }
+
   giveBuffer(slot: Slot): void {
     const at = slot.buffer
     if (at === -1) return
     slot.buffer = -1
+    if (slot.share !== null) {
+      if (at >= this.#adminAt) slot.share.adminPages -= slot.heldPages
+      else slot.share.pages -= slot.heldPages
+      slot.share = null
+    }
     if (at >= this.#adminAt) this.#adminBuffers.give(at)
     else this.#buffers.give(at)
   }

@@ -77,6 +77,11 @@ export class Buffers {
     return at
   }
 
+  /** Pages of a buffer that was taken. */
+  pagesAt(at: number): number {
+    return 1 << (this.#state[(at - this.#at) >> PAGE_SHIFT]! & 0x3f)
+  }
+
   /** Gives back what take() returned. */
   give(at: number): void {
     let page = (at - this.#at) >> PAGE_SHIFT

@@ -99,6 +99,8 @@ export type ToControl =
   /** Answered by 'reserved'. namespaces: those that the command names. */
   | { readonly type: 'reserve'; readonly reactor: number; readonly slot: number; readonly controller: number;
       readonly namespaces: readonly NamespaceId[]; readonly request: ReservationRequest }
+  /** Commands found no slot; said once a second at most. */
+  | { readonly type: 'exhausted'; readonly reactor: number }
   /** Change `id` is in force on this reactor. */
   | { readonly type: 'changed'; readonly id: number }
   /** For one controller, or with -1 for all of a subsystem. nsid: of the namespace that changed, else 0. */

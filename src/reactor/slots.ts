@@ -13,6 +13,7 @@
  * Invariant: a slot holds at most one buffer, and gives it back exactly when it becomes FREE.
  */
 import { assert } from '../assert.ts'
+import type { Share } from './share.ts'
 
 export const SLOT = { FREE: 0, EXECUTING: 1, RECEIVING: 2, HELD: 3, SENDING: 4 } as const
 // An exported constant is not folded either: docs/adr/0005.
@@ -28,6 +29,7 @@ const EDGES = Int32Array.of(
 )
 export const SQE_WORDS = 16
 const COUNT_MAX = 65535
+const SCARCE_SHIFT = 3
 
 /** The connection that a command came by, as far as queue and reactor need it. */
 export interface Owner {
@@ -80,6 +82,12 @@ export class Slot {
   /** Bytes asked for by R2T so far, and R2Ts that are open: see queue/transfer.ts. */
   asked = 0
   open = 0
+  /** Who is charged for its buffer, and how many pages. */
+  share: Share | null = null
+  heldPages = 0
+  /** While it waits for a buffer: the one behind it, and R2Ts that its host allows at a time. */
+  next: Slot | null = null
+  transfersMax = 0
 
   constructor(index: number) {
     this.index = index
@@ -120,19 +128,25 @@ export class Slots {
   /** The submission queue entries of commands that need them later: 16 words a slot. */
   readonly sqe: Int32Array
   readonly #free: Int32Array
+  readonly #scarceCount: number
 
   constructor(count: number) {
     assert(count > 0 && count <= COUNT_MAX, 'slot indices fit 16 bits')
     this.count = count
     this.freeCount = count
+    this.#scarceCount = count >> SCARCE_SHIFT
     this.all = Array.from({ length: count }, (_, index) => new Slot(index))
     this.sqe = new Int32Array(count * SQE_WORDS)
     this.#free = Int32Array.from({ length: count }, (_, index) => count - 1 - index)
   }
 
-  /** True when the next slot is the last: it is kept for saying so. */
-  get exhausted(): boolean {
-    return this.freeCount === 1
+  /**
+   * True when the owner's next slot may only say that there is none for it: the last one, or one of the last
+   * eighth while the owner has more than are left, so that one that holds all it gets leaves some to others.
+   */
+  exhaustedFor(owner: Owner): boolean {
+    const free = this.freeCount
+    return free === 1 || (free <= owner.slotCount && free <= this.#scarceCount)
   }
 
   /** A slot in state EXECUTING with everything but its place reset. */

@@ -64,6 +64,9 @@ export class Connection implements Owner {
   heldCount = 0
   /** Slots that it holds. */
   slotCount = 0
+  /** For Holders: when it was seen to move last, and where it stood. */
+  movedMs = 0
+  mark = 0
   /** 1 while it waits for a slot or a buffer, and is in the list of those. */
   stalled = 0
 

@@ -17,6 +17,7 @@ import { C as C_, H as H_, STATE as STATE_, T as T_ } from '../shim/abi.ts'
 import { errnoName, type Shim } from '../shim/shim.ts'
 import type { Endpoint } from '../subsystem/subsystem.ts'
 import { Connection, PHASE as PHASE_ } from './connection.ts'
+import { type Holders, HOLDING } from './holders.ts'
 import type { Receiver } from './receive.ts'
 import type { Sender } from './send.ts'
 import type { Terminator } from './terminate.ts'
@@ -33,6 +34,8 @@ const PHASE = PHASE_
 export const HANDSHAKE_MS = 10000
 /** The same when the host itself asked for the end of its queues, and waits for it. */
 const DROP_MS = 20
+/** How often connections are looked at for whether anything moves. */
+const LOOK_MS = 1000
 const GREETING_LATE = 'no ICReq came in time after the connection was opened'
 const JOINING_LATE = 'no Connect came in time after the handshake'
 /** ECONNRESET, EPIPE: the host went without saying goodbye. */
@@ -44,11 +47,14 @@ export type ConnectionParts = {
   readonly sender: Sender
   readonly receiver: Receiver
   readonly terminator: Terminator
+  readonly holders: Holders
   readonly completer: Completer
   readonly transfers: Transfers
   readonly admission: Admission
   readonly associations: Associations
   readonly aborts: Aborts
+  /** Commands found no slot since this was called last. */
+  readonly exhausted: () => void
   /** The connection has gone: reason '' = the host closed it. */
   readonly gone: (connection: Connection, reason: string) => void
 }
@@ -63,6 +69,8 @@ export class Connections {
   #stalled: Connection[] = []
   #retrying: Connection[] = []
   openCount = 0
+  #lookedMs = 0
+  #exhaustedCount = 0
 
   constructor(arena: Arena, shim: Pick<Shim, 'adopt' | 'release'>, txEntries: number, rxBytes: number) {
     this.#arena = arena
@@ -169,9 +177,18 @@ export class Connections {
     return false
   }
 
-  /** Ends overdue handshakes and lingering connections. */
+  /** Ends overdue handshakes, lingering connections, and those that hold what others wait for. */
   tick(nowMs: number): void {
     const parts = this.#parts!
+    if (((nowMs - this.#lookedMs) | 0) >= LOOK_MS) {
+      this.#lookedMs = nowMs
+      for (const connection of parts.holders.find(this.all, nowMs)) {
+        parts.terminator.dismiss(connection, HOLDING, DROP_MS)
+      }
+      const { exhaustedCount } = parts.admission
+      if (exhaustedCount !== this.#exhaustedCount) parts.exhausted()
+      this.#exhaustedCount = exhaustedCount
+    }
     for (const connection of this.all) {
       const phase = connection.phase
       if (phase === PHASE.FREE || phase === PHASE.LIVE || phase === PHASE.CLOSING) continue

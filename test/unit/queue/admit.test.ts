@@ -8,6 +8,7 @@ import { ADMITTED, MISMATCH, TOO_LONG } from '../../../src/queue/admit.ts'
 import { SLOT } from '../../../src/reactor/slots.ts'
 import { sqe, stampSgl } from '../../command-bytes.ts'
 import { cqeOf } from '../../wire-bytes.ts'
+import { ownerOf } from '../reactor/owner.ts'
 import { WireRig } from '../tcp/wire-rig.ts'
 
 const [IN_CAPSULE, TRANSPORT] = [0x01, 0x5a]
@@ -149,7 +150,7 @@ describe('outcomes', () => {
 
   test('without a slot to spare a command is told to come again', () => {
     const { wires, connection, admit, status } = rig()
-    while (!wires.slots.exhausted) wires.slots.take(connection)
+    while (!wires.slots.exhaustedFor(ownerOf())) wires.slots.take(connection)
     admit(entry(0, TRANSPORT, 0))
     expect([status(), wires.asked, wires.slots.freeCount]).toEqual(['0/21h', [], 1])
   })

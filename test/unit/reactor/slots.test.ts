@@ -35,11 +35,21 @@ describe('the pool', () => {
     const slots = new Slots(5)
     const taken = new Set<number>()
     for (let left = 5; left > 0; left--) {
-      expect([slots.freeCount, slots.exhausted]).toEqual([left, left === 1])
+      expect([slots.freeCount, slots.exhaustedFor(ownerOf())]).toEqual([left, left === 1])
       taken.add(slots.take(ownerOf()).index)
     }
     expect(taken).toEqual(new Set([0, 1, 2, 3, 4]))
     expect(() => slots.take(ownerOf())).toThrow('a slot left')
+  })
+
+  test('keeps the last eighth from those who have more than is left', () => {
+    const slots = new Slots(80)
+    const [greedy, modest] = [ownerOf(1), ownerOf(2)]
+    while (!slots.exhaustedFor(greedy)) slots.take(greedy)
+    expect([slots.freeCount, slots.exhaustedFor(modest)]).toEqual([10, false])
+    while (!slots.exhaustedFor(modest)) slots.take(modest)
+    expect([slots.freeCount, modest.slotCount]).toEqual([5, 5])
+    expect(slots.exhaustedFor(ownerOf(3))).toBe(false)
   })
 
   test('takes back a slot once, and without a buffer', () => {

@@ -23,6 +23,7 @@ import { Work } from '../../../src/reactor/work.ts'
 import { type Connection, PHASE } from '../../../src/tcp/connection.ts'
 import { Connections } from '../../../src/tcp/connections.ts'
 import { Digests } from '../../../src/tcp/digest.ts'
+import { Holders } from '../../../src/tcp/holders.ts'
 import { Handshake } from '../../../src/tcp/handshake.ts'
 import { Receiver } from '../../../src/tcp/receive.ts'
 import { Sender } from '../../../src/tcp/send.ts'
@@ -69,6 +70,8 @@ export class WireRig {
   readonly admission: Admission
   readonly aborts: Aborts
   readonly pairs: Pairs
+  /** What holders look at: change freePages to make it scarce. */
+  readonly pool = { freePages: 100, pages: 100 }
   readonly posted: ToControl[] = []
   /** Connections that have gone, with the reason, and queues that have left, in order. */
   readonly gone: string[] = []
@@ -131,7 +134,7 @@ export class WireRig {
       pairs: this.pairs, queueOf: (slot) => this.connections.all[slot.connection]!.queue,
       arena, slots: this.slots, work: this.work, completer: this.completer, transfers: this.transfers,
       fabrics: executor(), admin: executor(), io: executor(), aborts: this.aborts, inCapsuleBytes: 8192,
-      transferBytesMax: 1 << 20, keepPages: limits.keepPages ?? 0,
+      transferBytesMax: 1 << 20, keepPages: limits.keepPages ?? 0, adminPages: 0,
     })
     const terminator = new Terminator(arena, this.pages, this.sender, connections)
     const receiver = new Receiver({
@@ -152,7 +155,8 @@ export class WireRig {
     })
     const associations = { leave: (queue: Queue) => this.gone.push(`queue ${queue.connection} left`) }
     this.connections.assemble({
-      slots: this.slots, sender: this.sender, receiver, terminator, completer: this.completer,
+      slots: this.slots, sender: this.sender, receiver, terminator,
+      holders: new Holders(arena, this.slots, [this.pool]), exhausted: () => this.gone.push('no slot'), completer: this.completer,
       transfers: this.transfers, admission: this.admission, aborts: this.aborts,
       associations: associations as unknown as Associations,
       gone: (connection, reason) => this.gone.push(`${connection.index}: ${reason}`),
