@@ -153,6 +153,8 @@ class ReactorThread {
     this.#preemptions = new Preemptions({
       slots, pairs, aborts: this.#aborts, namespaces: catalogue.namespaces,
       hostOf: (slot) => this.#queueOf(slot)?.controller?.hostId ?? null,
+      dismiss: (slot, reason) => connections.dismiss(connections.all[slot.connection]!, reason),
+      wake: () => shim.wake(this.#id), nowMs: () => arena.words[H.NOW_MS]!,
     })
     const properties = new Properties(
       shared, (each) => associations.empty(each), (each) => associations.reset(each),
@@ -202,6 +204,7 @@ class ReactorThread {
       retry: () => {
         connections.retry()
         if (holds.draining) holds.poll()
+        if (this.#preemptions.waiting) this.#preemptions.poll()
       },
       hasStalled: () => connections.hasStalled,
       tick: (nowMs) => this.#tick(nowMs),
@@ -226,9 +229,7 @@ class ReactorThread {
   /** A device's op completed: the command goes on, or is answered. */
   #completed(slot: Slot, result: number): void {
     const outcome = this.#commands.io.resume(slot, result, this.#queueOf(slot))
-    if (outcome < 0) return
-    this.#completer.finish(slot, outcome)
-    this.#preemptions.finished(slot)
+    if (outcome >= 0) this.#completer.finish(slot, outcome)
   }
 
   /** null when its connection has gone. */
@@ -252,7 +253,6 @@ class ReactorThread {
     this.#connections.tick(nowMs)
     this.#keepAlive.tick(nowMs)
     this.#changes.tick()
-    this.#preemptions.tick()
   }
 
   /** Everything that was posted to this reactor. False when it has stopped. */

@@ -14,7 +14,7 @@ export type ChangeParts = {
   readonly catalogue: Pick<Catalogue, 'adopt' | 'retire' | 'tick' | 'namespaces'>
   readonly holds: () => Pick<Holds, 'begin' | 'end'>
   readonly rights: Pick<RightsTable, 'adopt'>
-  readonly preemptions: () => Pick<Preemptions, 'begin'>
+  readonly preemptions: () => Pick<Preemptions, 'reserve' | 'abort'>
   /** Accepts no more on a socket. */
   readonly acceptStop: (socket: number) => void
   /** Ends the connections that came by a listener, in order. */
@@ -51,9 +51,9 @@ export class Changes {
         return done()
       case 'rights':
         rights.adopt(change, catalogue.namespaces)
-        return done()
+        return change.rights === null ? done() : preemptions().reserve(change.uuid, change.rights.full, done)
       case 'preempt':
-        return preemptions().begin(change.uuid, change.hostIds, done)
+        return preemptions().abort(change.uuid, change.hostIds, done)
     }
   }
 

@@ -27,6 +27,7 @@ import { GUARD as GUARD_, type Guards } from './guard.ts'
 import type { Holds } from './hold.ts'
 import { whereOfIo } from './location.ts'
 import { isHalf, type Pairs, SECOND_HALF } from './pair.ts'
+import { isDirect } from './preemption.ts'
 import type { Queue } from './queue.ts'
 import type { ReservationCommands } from './reservations.ts'
 import { reservationGuard } from './rights.ts'
@@ -154,9 +155,9 @@ export class IoExecutor implements RepeatableExecutor {
     return namespace.device.store(slot, slot.buffer)
   }
 
-  /** A reservation may have come while the data were on their way. Pairs ask for themselves. */
+  /** A reservation may have come while the data were on their way; preemption.ts. Pairs ask for themselves. */
   #forbidden(slot: Slot, controller: Controller, namespace: Namespace): number {
-    if (namespace.rights === null || slot.opcode > OPCODE_MAX) return 0
+    if (namespace.rights === null || slot.opcode > OPCODE_MAX || isDirect(slot)) return 0
     return reservationGuard(slot, controller, namespace)
   }
 
