@@ -3,8 +3,12 @@
  * main.ts → here → discover.ts, identify.ts.
  */
 import { Command, InvalidArgumentError, Option } from 'commander'
+import type { Secret } from '../auth/secret.ts'
 import { DISCOVERY_PORT, IO_PORT } from '../config/complete.ts'
 import { parseEndpoint } from '../config/endpoint.ts'
+import { readSecretFile } from '../config/keys.ts'
+import type { HostSecrets } from '../host/authentication.ts'
+import { HostError } from '../host/error.ts'
 import { DISCOVERY_NQN } from '../subsystem/subsystem.ts'
 import {
   changeText, discover, discoveryText, follow, followText, watch, type Watch,
@@ -23,6 +27,8 @@ export function discoverCommand(): Command {
     .option('--persistent', 'stay connected, and tell what changes until Ctrl-C')
     .option('--extended', 'ask for extended entries, with their attributes')
     .option('--port-local', 'only what is at the address that is asked')
+    .addOption(keyOption())
+    .addOption(controllerKeyOption())
     .option('--json', 'print JSON')
     .addHelpText('after', `
 Examples:
@@ -42,10 +48,13 @@ type DiscoverOptions = {
   readonly extended?: true
   readonly portLocal?: true
   readonly json?: true
-}
+} & KeyOptions
 
 async function runDiscover({ address, port }: Address, options: DiscoverOptions): Promise<void> {
-  const service = { address, port: port ?? DISCOVERY_PORT, nqn: options.nqn ?? DISCOVERY_NQN }
+  const secrets = secretsOf(options)
+  const service = {
+    address, port: port ?? DISCOVERY_PORT, nqn: options.nqn ?? DISCOVERY_NQN, secrets,
+  }
   const { extended = false, portLocal = false } = options
   const wish = { extended, portLocal }
   const write = (found: unknown, text: string): void => {
@@ -63,7 +72,7 @@ async function runDiscover({ address, port }: Address, options: DiscoverOptions)
     const found = await follow(service, wish)
     return write(found, followText(found))
   }
-  const log = await discover(service.address, service.port, wish, service.nqn)
+  const log = await discover(service.address, service.port, wish, service.nqn, secrets)
   write(log, discoveryText(log))
 }
 
@@ -73,6 +82,8 @@ export function identifyCommand(): Command {
     .argument('<address[:port]>', `where it listens, port ${IO_PORT} if none`, parseAddress)
     .argument('<nqn>', 'the subsystem, as discover shows it')
     .option('-n, --namespace <nsid>', 'this namespace instead of the controller', parseNsid)
+    .addOption(keyOption())
+    .addOption(controllerKeyOption())
     .option('--json', 'print JSON')
     .addHelpText('after', `
 Examples:
@@ -81,11 +92,39 @@ Examples:
   $ weft identify [::1]:4420 nqn.2026-01.com.example:disks --json
 `)
     .action(async (
-      { address, port }: Address, nqn: string, options: { namespace?: number; json?: true },
+      { address, port }: Address, nqn: string,
+      options: { namespace?: number; json?: true } & KeyOptions,
     ) => {
       const { namespace: nsid = null, json = false } = options
-      process.stdout.write(await identify({ address, port: port ?? IO_PORT, nqn, nsid, json }))
+      const secrets = secretsOf(options)
+      const request = { address, port: port ?? IO_PORT, nqn, nsid, json, secrets }
+      process.stdout.write(await identify(request))
     })
+}
+
+/** Both as they were read by parseSecret. */
+type KeyOptions = { readonly key?: Secret; readonly controllerKey?: Secret }
+
+function keyOption(): Option {
+  return new Option('--key <file>', 'a file with the secret of this host, where it has to authenticate')
+    .argParser(parseSecret)
+}
+
+function controllerKeyOption(): Option {
+  return new Option('--controller-key <file>', 'the same of the controller, to be sure who it is')
+    .argParser(parseSecret)
+}
+
+function secretsOf({ key, controllerKey }: KeyOptions): HostSecrets | null {
+  if (key !== undefined) return { key, controllerKey: controllerKey ?? null }
+  if (controllerKey === undefined) return null
+  throw new HostError('--controller-key goes with --key: who asks has to answer first.')
+}
+
+function parseSecret(path: string): Secret {
+  const secret = readSecretFile(path)
+  if (typeof secret === 'string') throw new InvalidArgumentError(`${secret}.`)
+  return secret
 }
 
 function parseAddress(text: string): Address {

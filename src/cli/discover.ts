@@ -7,6 +7,7 @@
  */
 import { isIP } from 'node:net'
 import { endpointText } from '../control/log.ts'
+import type { HostSecrets } from '../host/authentication.ts'
 import { HostError } from '../host/error.ts'
 import { Host } from '../host/host.ts'
 import { DISCOVERY_NQN } from '../subsystem/subsystem.ts'
@@ -19,7 +20,13 @@ import type { DiscoveryLog, DiscoveryRecord, Wish } from './discovery-log.ts'
 const SERVICES_MAX = 64
 const KEEP_ALIVE_MS = 30_000
 
-export type Service = { readonly address: string; readonly port: number; readonly nqn: string }
+export type Service = {
+  readonly address: string
+  readonly port: number
+  readonly nqn: string
+  /** Left out or null: it asks for none. */
+  readonly secrets?: HostSecrets | null
+}
 
 /** A service that was asked, and what it said, or why it did not. */
 export type Discovery = Service & {
@@ -40,8 +47,9 @@ const PLAIN: Wish = { extended: false, portLocal: false }
 /** Throws a HostError. */
 export async function discover(
   address: string, port: number, wish: Wish = PLAIN, nqn = DISCOVERY_NQN,
+  secrets: HostSecrets | null = null,
 ): Promise<DiscoveryLog> {
-  const host = await Host.open({ address, port, nqn })
+  const host = await Host.open({ address, port, nqn, secrets })
   try {
     return await readDiscoveryLog(host, wish)
   } finally {
@@ -52,7 +60,8 @@ export async function discover(
 /** The service, and those that it and they refer to. Throws only when the first one fails. */
 export async function follow(first: Service, wish: Wish = PLAIN): Promise<Discovery[]> {
   const found: Discovery[] = []
-  const queue = [first]
+  const { secrets = null, ...start } = first
+  const queue: Service[] = [start]
   const asked = new Set<string>()
   for (let service = queue.shift(); service !== undefined; service = queue.shift()) {
     const { address, port, nqn } = service
@@ -60,7 +69,7 @@ export async function follow(first: Service, wish: Wish = PLAIN): Promise<Discov
     if (asked.has(name) || found.length === SERVICES_MAX) continue
     asked.add(name)
     try {
-      const log = await discover(address, port, wish, nqn)
+      const log = await discover(address, port, wish, nqn, secrets)
       found.push({ ...service, log, failure: '' })
       queue.push(...log.records.flatMap(referralsOf))
     } catch (error) {

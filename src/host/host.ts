@@ -8,9 +8,10 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { hostIdentity, machineId } from '../config/identity.ts'
+import { SECP_NVME, SPSP } from '../wire/authentication.ts'
 import { CQE, CQE_CONNECT_INVALID } from '../wire/cqe.ts'
 import {
-  CNTLID_DYNAMIC, CONNECT, CONNECT_DATA, CONNECT_DATA_BYTES, CSTS_MASK, FABRICS, FABRICS_TYPE,
+  AUTHENTICATION_SEND, AUTHREQ_ATR, CNTLID_DYNAMIC, CONNECT, CONNECT_DATA, CONNECT_DATA_BYTES, CSTS_MASK, FABRICS, FABRICS_TYPE,
   NQN_BYTES, PROPERTY, PROPERTY_GET, PROPERTY_SET,
 } from '../wire/fabrics.ts'
 import { FID } from '../wire/feature.ts'
@@ -25,6 +26,7 @@ import {
 } from '../wire/sqe.ts'
 import { DO_NOT_RETRY, STATUS, describeStatus } from '../wire/status.ts'
 import { putHex, putNqn } from '../wire/value.ts'
+import { type HostSecrets, authenticate } from './authentication.ts'
 import { HostError } from './error.ts'
 import { PduSocket } from './pdu-socket.ts'
 
@@ -47,6 +49,8 @@ export type HostTarget = {
   readonly nqn: string
   /** 0 or left out: the target does not expect to hear of us. */
   readonly keepAliveMs?: number
+  /** What this host authenticates with, where it has to. */
+  readonly secrets?: HostSecrets | null
 }
 
 /** What a reading of a log may say besides offset and length. */
@@ -66,11 +70,12 @@ export class Host {
   /** DW0 of an event that was told and not yet taken. */
   #event: number | null = null
 
-  static async open({ address, port, nqn, keepAliveMs = 0 }: HostTarget): Promise<Host> {
+  static async open(target: HostTarget): Promise<Host> {
+    const { address, port, nqn, keepAliveMs = 0, secrets = null } = target
     const host = new Host(await PduSocket.open(address, port, TIMEOUT_MS), nqn)
     try {
       await host.#initialize()
-      await host.#connect(keepAliveMs)
+      if (await host.#connect(keepAliveMs)) await host.#authenticate(secrets)
       await host.#enable()
       return host
     } catch (error) {
@@ -178,7 +183,8 @@ export class Host {
     this.#maxDataBytes = response.getUint32(ICRESP.maxh2cdata, true)
   }
 
-  async #connect(keepAliveMs: number): Promise<void> {
+  /** True when the target wants this host to authenticate. */
+  async #connect(keepAliveMs: number): Promise<boolean> {
     const host = hostIdentity(machineId())
     const data = new DataView(new ArrayBuffer(CONNECT_DATA_BYTES))
     putHex(data, CONNECT_DATA.hostid, host.id)
@@ -188,7 +194,27 @@ export class Host {
     const sqe = fabrics(FABRICS_TYPE.CONNECT)
     sqe.setUint16(CONNECT.sqsize, ADMIN_SQSIZE, true)
     sqe.setUint32(CONNECT.kato, keepAliveMs, true)
-    await this.#execute(`Connect to ${this.#nqn}`, sqe, 0, bytesOf(data))
+    const { cqe } = await this.#execute(`Connect to ${this.#nqn}`, sqe, 0, bytesOf(data))
+    return (cqe.getUint32(CQE.dw0, true) & AUTHREQ_ATR) !== 0
+  }
+
+  async #authenticate(secrets: HostSecrets | null): Promise<void> {
+    const names = { host: hostIdentity(machineId()).nqn, subsystem: this.#nqn }
+    if (secrets === null) {
+      throw new HostError(`${this.#nqn} wants ${names.host} to authenticate: name a file with its `
+        + 'key by --key.')
+    }
+    await authenticate({
+      send: async (message) => {
+        const sqe = authentication(FABRICS_TYPE.AUTHENTICATION_SEND, message.length)
+        await this.#execute('Authentication Send', sqe, 0, message)
+      },
+      receive: async (bytes) => {
+        const sqe = authentication(FABRICS_TYPE.AUTHENTICATION_RECEIVE, bytes)
+        const { data } = await this.#execute('Authentication Receive', sqe, bytes)
+        return Buffer.from(bytesOf(data))
+      },
+    }, names, secrets)
   }
 
   async #enable(): Promise<void> {
@@ -322,6 +348,16 @@ function command(opcode: number): DataView {
 function fabrics(type: number): DataView {
   const sqe = command(FABRICS_OPCODE)
   sqe.setUint8(FABRICS.fctype, type)
+  return sqe
+}
+
+/** Authentication Send or Receive: TL and AL are at the same place. */
+function authentication(type: number, bytes: number): DataView {
+  const sqe = fabrics(type)
+  sqe.setUint8(AUTHENTICATION_SEND.spsp0, SPSP)
+  sqe.setUint8(AUTHENTICATION_SEND.spsp1, SPSP)
+  sqe.setUint8(AUTHENTICATION_SEND.secp, SECP_NVME)
+  sqe.setUint32(AUTHENTICATION_SEND.tl, bytes, true)
   return sqe
 }
 

@@ -29,6 +29,9 @@ const REFUSAL: readonly RegExp[] = [
   /nvme nvme\d+: qid \d+ (?:failed|auth_send|auth_receive)/,
 ]
 
+/** Said by a host that is not even on the list. */
+const STRANGER: readonly RegExp[] = [...REFUSAL, /Connect for subsystem .* is not allowed/]
+
 type Combination = readonly [name: string, host: number, key: string, hash: string, group: string]
 
 const COMBINATIONS: readonly Combination[] = [
@@ -90,7 +93,7 @@ export const AUTHENTICATION_CHECKS: readonly Check[] = [
         })
       })
     }),
-  authentication('authentication to the discovery service', REFUSAL, async (bench) => {
+  authentication('authentication to the discovery service', STRANGER, async (bench) => {
     const weft = daemonOf(bench)
     await weft.stop('SIGTERM')
     const { hostNqn, hostId } = keyedHost(2)
