@@ -5,6 +5,7 @@
  *
  * Invariant: updates are done one after the other, each from what the one before has left.
  */
+import type { HostKeys } from './auth/keys.ts'
 import type { Config, NamespaceConfig, SubsystemConfig } from './config/config.ts'
 import { changeable, fixedDifferences } from './config/difference.ts'
 import { StartError } from './config/start-error.ts'
@@ -82,6 +83,14 @@ export class Live {
   /** null: any host may connect. Controllers of hosts that may not are ended. */
   allowHosts(nqn: string, hosts: readonly string[] | null): Promise<void> {
     return this.#editSubsystem(nqn, (subsystem) => ({ ...subsystem, hosts }))
+  }
+
+  /**
+   * From now on these hosts authenticate, with these keys, and no other: at their next Connect, and when they
+   * authenticate again. Who may connect stays as it is.
+   */
+  setKeys(nqn: string, keys: readonly HostKeys[]): Promise<void> {
+    return this.#editSubsystem(nqn, (subsystem) => ({ ...subsystem, keys }))
   }
 
   addListener(endpoint: Endpoint, discoveryOnly = false): Promise<void> {

@@ -547,6 +547,8 @@ export const REQUIREMENTS: readonly Requirement[] = [
       + 'IPO 42.'],
   ['ANA-12', 'NVM: Flush',
     'A Flush of all namespaces is refused when one of them cannot be reached through its path.'],
+  ['AUT-23', 'BASE: In-band authentication',
+    'A key that is changed counts from the next authentication on; queues that are open go on.'],
   // ---- reservations
   ['RES-01', 'BASE: Identify Namespace',
     'ONCS bit 5, and in RESCAP all six types, persistence through power loss, and IEKEY as of 1.3.'],
