@@ -34,6 +34,7 @@ const GROUPS: Record<string, string> = {
   RES: 'Reservations',
   ACC: 'Access and association',
   AUT: 'Authentication',
+  LIM: 'Limits',
   ANA: 'Asymmetric namespace access',
   LIV: 'Live changes',
   NYI: 'Not implemented',

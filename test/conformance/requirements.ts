@@ -516,6 +516,14 @@ export const REQUIREMENTS: readonly Requirement[] = [
   ['AUT-21', 'BASE: AUTH_Failure2', 'After AUTH_Failure2 the connection ends.'],
   ['AUT-22', 'BASE: In-band authentication',
     'A failure is one line of the log, with host, address and reason.'],
+  // ---- Limits
+  ['LIM-01', 'BASE: Queues',
+    'A controller has 128 I/O queues of 1024 entries, and more than 65,535 commands at a time.'],
+  ['LIM-02', 'BASE: Queues',
+    'CAP.MQES, Number of Queues and Connect agree on how many queues there are, and how deep.'],
+  ['LIM-03', 'BASE: Namespaces', 'A subsystem has 1024 namespaces.'],
+  ['LIM-04', 'FAB: Connect command',
+    'Where all controllers are in use, Connect fails with 1/81h Controller Busy, without DNR.'],
   // ---- Asymmetric namespace access
   ['ANA-01', 'BASE: Identify',
     'CMIC bit 3, OAES bit 11, ANATT, ANACAP with all five states, ANAGRPMAX and NANAGRPID are '
