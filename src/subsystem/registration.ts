@@ -26,17 +26,14 @@ export type Registrant = Pick<ControllerRecord, 'hostNqn' | 'address' | 'keepAli
 export type RegistrationLog = (sentence: string, facts: Record<string, unknown>) => void
 
 type Registration = {
-  readonly entity: string
-  readonly kind: RegisteredEntry['kind']
-  /** By key. */
-  readonly entries: Map<string, RegisteredEntry>
+  readonly entry: RegisteredEntry
   /** With it the registration ends; null: only by being deregistered. */
-  association: Registrant | null
+  readonly association: Registrant | null
 }
 
 export class Registrations {
-  /** By host NQN and entity. */
-  readonly #all = new Map<string, Registration>()
+  /** By registrant: host NQN, entity and kind. Then by the key of an entry. */
+  readonly #all = new Map<string, ReadonlyMap<string, Registration>>()
   readonly #apply: (next: (target: TargetSnapshot) => TargetSnapshot) => Promise<void>
   readonly #log: RegistrationLog
 
@@ -56,24 +53,24 @@ export class Registrations {
     const { entity, entityType, name, entries } = told
     const isHost = entityType === ETYPE.HOST
     if (isHost && entity !== from.hostNqn) return STATUS.INVALID_DISCOVERY_INFORMATION
-    const key = `${from.hostNqn}\0${entity}`
-    const before = this.#all.get(key)
-    const kind = isHost ? 'host' : 'subsystem'
-    const next = new Map(before?.kind === kind ? before.entries : [])
+    const key = `${from.hostNqn}\0${entity}\0${isHost}`
+    const before = this.#all.get(key) ?? new Map<string, Registration>()
+    const next = new Map(before)
+    const association = from.keepAliveMs === 0 ? null : from
     if (task === DIM_TASK.DEREGISTER) {
       for (const each of entries.length === 0 ? next.keys() : entries.map(([each]) => each)) next.delete(each)
     } else {
       if (entries.length === 0) return STATUS.INVALID_FIELD
       const known = entries.every(([each]) => next.has(each))
       if (task === DIM_TASK.UPDATE && !known) return STATUS.INVALID_DISCOVERY_INFORMATION
-      for (const [each, entry] of entries) next.set(each, entry)
-      const others = this.#count() - (before?.entries.size ?? 0)
+      for (const [each, entry] of entries) next.set(each, { entry, association })
+      const others = this.#count() - before.size
       if (next.size > ENTRIES_MAX || others + next.size > ENTRIES_IN_ALL_MAX) {
         return STATUS.INSUFFICIENT_DISCOVERY_RESOURCES
       }
     }
     if (next.size === 0) this.#all.delete(key)
-    else this.#all.set(key, { entity, kind, entries: next, association: from.keepAliveMs === 0 ? null : from })
+    else this.#all.set(key, next)
     this.#tell(task, entity, name, from, next.size)
     await this.#publish()
     return STATUS.SUCCESS
@@ -82,13 +79,14 @@ export class Registrations {
   /** The association has ended: what it keeps goes with it. */
   async forget(association: Registrant): Promise<void> {
     let found = false
-    for (const [key, registration] of this.#all) {
-      if (registration.association !== association) continue
-      this.#all.delete(key)
+    for (const [key, before] of this.#all) {
+      const next = new Map([...before].filter(([, registration]) => registration.association !== association))
+      if (next.size === before.size) continue
       found = true
-      this.#log(`${registration.entity} is not connected any more: what it registered is not told.`, {
-        entity: registration.entity,
-      })
+      if (next.size === 0) this.#all.delete(key)
+      else this.#all.set(key, next)
+      const { entity } = [...before.values()][0]!.entry
+      this.#log(`${entity} is not connected any more: what it registered is not told.`, { entity })
     }
     if (found) await this.#publish()
   }
@@ -103,11 +101,12 @@ export class Registrations {
   }
 
   #count(): number {
-    return [...this.#all.values()].reduce((sum, { entries }) => sum + entries.size, 0)
+    return [...this.#all.values()].reduce((sum, { size }) => sum + size, 0)
   }
 
   #publish(): Promise<void> {
-    const registered = [...this.#all.values()].flatMap(({ entries }) => [...entries.values()])
+    const registered = [...this.#all.values()].flatMap((each) =>
+      [...each.values()].map(({ entry }) => entry))
     return this.#apply((target) => ({ ...target, discovery: { ...target.discovery, registered } }))
   }
 }

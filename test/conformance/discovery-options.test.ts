@@ -134,6 +134,13 @@ describe('a name of its own', () => {
   })
 })
 
+test('DSC-15: an I/O queue of a controller that came in by another port', async () => {
+  const io = await openSession(daemon.listening[0]!, { subnqn: NQN }, 1)
+  const wire = await Wire.initialized(discovery(), {})
+  const { completion } = await tryConnect(wire, io.ioWish(2))
+  expect(completion.status).toBe('1/82h')
+})
+
 test('DSC-15: an I/O queue, of the discovery controller and of a subsystem', async () => {
   const at = await open(discovery())
   for (const [subnqn, status] of [[DISCOVERY_NQN, '1/82h'], [NQN, '1/82h']] as const) {

@@ -123,6 +123,22 @@ describe('what belongs to whom', () => {
     expect(names()).toEqual(['a'])
   })
 
+  test('what two of one name registered goes with each of them', async () => {
+    const { manage, names, registrations, association } = rig()
+    await manage(REGISTER, told(named('a')))
+    await manage(REGISTER, told(named('b')), {})
+    await registrations.forget(association)
+    expect(names()).toEqual(['b'])
+  })
+
+  test('a host that is a target too registers both', async () => {
+    const { manage, registered } = rig()
+    await manage(REGISTER, information({ eid: HOST }, named('a')))
+    const host = entry({ subtype: 0, trsvcid: '', subnqn: HOST })
+    await manage(REGISTER, information({ etype: 1, eid: HOST }, host))
+    expect(registered().map(({ kind }) => kind)).toEqual(['subsystem', 'host'])
+  })
+
   test('who comes back and registers again keeps it when the old connection goes', async () => {
     const { manage, names, registrations, association } = rig()
     await manage(REGISTER, told(named('a')))
