@@ -17,7 +17,7 @@ import { discoveryLog, discoveryWish } from '../subsystem/discovery.ts'
 import type { Endpoint, TargetSnapshot } from '../subsystem/subsystem.ts'
 import { CNS, IDENTIFY_NAMESPACE } from '../wire/identify.ts'
 import { DISCOVERY_INFORMATION_BYTES } from '../wire/discovery-information.ts'
-import { FEATURE_CAPABILITY_BITS, FEATURE_SELECT } from '../wire/feature.ts'
+import { FEATURE_CAPABILITY_BITS, FEATURE_SELECT, FID } from '../wire/feature.ts'
 import { putBits, takeBits } from '../wire/layout.ts'
 import { ANA_RGO, LID } from '../wire/log-page.ts'
 import { RESERVATION_NOTICE_BYTES } from '../wire/reservation.ts'
@@ -25,6 +25,7 @@ import {
   ABORT, ADMIN_OPCODE, DISCOVERY_INFORMATION_MANAGEMENT, GET_FEATURES, GET_LOG_PAGE, GET_LOG_PAGE_LSP_RAE,
   GET_LOG_PAGE_OT, IDENTIFY, IDENTIFY_BYTES, SET_FEATURES, SET_FEATURES_SV, SQE,
 } from '../wire/sqe.ts'
+import { PERSISTENT_EVENT_TYPE } from '../wire/persistent-event.ts'
 import { STATUS } from '../wire/status.ts'
 import { putU64, takeU64 } from '../wire/value.ts'
 import type { Aborts } from './abort.ts'
@@ -32,6 +33,7 @@ import type { AdminState } from './admin-state.ts'
 import { adminRefusal, hidesUse } from './ana.ts'
 import { hasAdminCommand } from './commands.ts'
 import type { Controller } from './controller.ts'
+import { timestampChanged } from './event-data.ts'
 import type { Events } from './events.ts'
 import type { Executor } from './executor.ts'
 import { type NamespaceFeature, featureBytes, getFeature, namespaceFeature, setFeature } from './features.ts'
@@ -102,9 +104,24 @@ export class AdminExecutor implements Executor {
       })
       return PENDING
     }
+    const clock = view.getUint8(sqe + SET_FEATURES.fid) === FID.TIMESTAMP ? this.#clockOf(queue.controller!) : null
     const outcome = this.#setFeature(slot, queue.controller!, sqe, payload)
+    if (outcome === 0 && clock !== null) this.#recordClock(queue.controller!, clock)
     if (outcome > 0) this.#failed(slot, queue.controller!, outcome, view, sqe)
     return outcome
+  }
+
+  /** The Timestamp feature as a host would get it. */
+  #clockOf({ admin }: Controller): Uint8Array {
+    return getFeature(admin!.features, {
+      fid: FID.TIMESTAMP, select: FEATURE_SELECT.CURRENT, cdw11: 0, nowMs: performance.now(),
+    }).payload
+  }
+
+  /** The host has set the clock, which was `before`. */
+  #recordClock({ index, admin }: Controller, before: Uint8Array): void {
+    const data = timestampChanged(before, Math.max(0, Math.floor(performance.now() - admin!.features.startedMs)))
+    this.#parts.post({ type: 'record', controller: index, event: PERSISTENT_EVENT_TYPE.TIMESTAMP, data })
   }
 
   /** A command that fails is entered in the controller's error log. sqe: byte offset of its entry in view. */

@@ -10,7 +10,7 @@
  */
 import {
   EXHID, FEATURE_CAPABILITY_BITS, FEATURE_SELECT, FID, HOST_BEHAVIOUR,
-  HOST_BEHAVIOUR_BYTES, HOST_IDENTIFIER_BYTES, QUEUES_BITS, TIMESTAMP, TIMESTAMP_BITS, TIMESTAMP_BYTES,
+  HOST_BEHAVIOUR_BYTES, HOST_IDENTIFIER_BYTES, QUEUES_BITS, TEMPERATURE_BITS, TIMESTAMP, TIMESTAMP_BITS, TIMESTAMP_BYTES,
 } from '../wire/feature.ts'
 import { type BitPlace, putBits, takeBits } from '../wire/layout.ts'
 import { NOTICE_MASK_BITS, PERSISTENCE_BITS } from '../wire/reservation.ts'
@@ -47,6 +47,10 @@ export type Features = {
   timestamp: { readonly valueMs: number; readonly atMs: number; readonly set: boolean }
   /** HOST_BEHAVIOUR_BYTES. */
   readonly hostBehaviour: Uint8Array
+  /** Kelvin, by THSEL: too hot, too cold. */
+  readonly temperatures: [over: number, under: number]
+  /** When they began: at Connect or a reset. */
+  readonly startedMs: number
 }
 
 export type SetRequest = {
@@ -85,7 +89,7 @@ type Row = {
   readonly bytes: number
   /** Returns a status and stores when it is 0. */
   readonly set: (features: Features, request: SetRequest) => number
-  readonly get: (features: Features) => number
+  readonly get: (features: Features, cdw11: number) => number
   readonly payload?: (features: Features, nowMs: number) => Uint8Array
 }
 
@@ -113,6 +117,12 @@ const ROWS: readonly Row[] = [
     // NPSS 0: power state 0 is the only one.
     fid: FID.POWER_MANAGEMENT, name: 'Power Management', kinds: NVM, changeable: true, bytes: 0,
     ...fixed(0),
+  },
+  {
+    // There is no sensor, so that no threshold is ever crossed.
+    fid: FID.TEMPERATURE_THRESHOLD, name: 'Temperature Threshold', kinds: NVM, changeable: true,
+    bytes: 0, set: setTemperature,
+    get: ({ temperatures }, cdw11) => temperatures[takeBits(cdw11, TEMPERATURE_BITS.thsel)] ?? 0,
   },
   {
     // No time limit for recovery, no errors for deallocated blocks.
@@ -198,6 +208,10 @@ const NAMESPACE_ROWS: readonly NamespaceFeature[] = [
   },
 ]
 
+/** TMPSEL. */
+const COMPOSITE = 0
+const ALL_SENSORS = 15
+const HOTTEST = 0xffff
 /** Arbitration burst 7: as many commands of a queue at a time as there are. */
 const BURST_UNLIMITED = 7
 const NOTHING = new Uint8Array(0)
@@ -208,6 +222,7 @@ export function initialFeatures(origin: FeatureOrigin, nowMs: number): Features 
     origin, arbitration: BURST_UNLIMITED, writeCacheEnabled: true, ioQueueCount: origin.ioQueuesMax,
     writeAtomicity: 0, asyncEvents: 0, keepAliveMs: origin.keepAliveMs,
     hostBehaviour: new Uint8Array(HOST_BEHAVIOUR_BYTES), timestamp: { valueMs: 0, atMs: nowMs, set: false },
+    temperatures: [HOTTEST, 0], startedMs: nowMs,
   }
 }
 
@@ -242,7 +257,7 @@ export function setFeature(features: Features, request: SetRequest): FeatureAnsw
   const status = row.set(features, { ...request, cdw11: request.cdw11 >>> 0 })
   if (status !== STATUS.SUCCESS) return answer(status)
   // Number of Queues is the one feature whose Set answers what became of the request.
-  return answer(status, row.fid === FID.NUMBER_OF_QUEUES ? row.get(features) : 0)
+  return answer(status, row.fid === FID.NUMBER_OF_QUEUES ? row.get(features, 0) : 0)
 }
 
 export function getFeature(features: Features, request: GetRequest): FeatureAnswer {
@@ -253,13 +268,16 @@ export function getFeature(features: Features, request: GetRequest): FeatureAnsw
     return answer(STATUS.SUCCESS, putBits(FEATURE_CAPABILITY_BITS.changeable, +row.changeable))
   }
   if (select > FEATURE_SELECT.CAPABILITIES) return answer(STATUS.INVALID_FIELD)
+  if (row.fid === FID.TEMPERATURE_THRESHOLD && !isThreshold(request.cdw11, COMPOSITE)) {
+    return answer(STATUS.INVALID_FIELD)
+  }
   // The 64-bit identifier does not exist on a fabric.
   if (row.fid === FID.HOST_IDENTIFIER && (request.cdw11 & EXHID) === 0) {
     return answer(STATUS.INVALID_FIELD)
   }
   // Nothing can be saved, and then SAVED means DEFAULT.
   const from = select === FEATURE_SELECT.CURRENT ? features : initialFeatures(features.origin, request.nowMs)
-  return answer(STATUS.SUCCESS, row.get(from), row.payload?.(from, request.nowMs))
+  return answer(STATUS.SUCCESS, row.get(from, request.cdw11), row.payload?.(from, request.nowMs))
 }
 
 function rowOf(features: Features, fid: number): Row | undefined {
@@ -307,6 +325,18 @@ function timestampOf({ timestamp }: Features, nowMs: number): Uint8Array {
   view.setUint16(TIMESTAMP.timestamp + 4, Math.floor(value / 2 ** 32), true)
   view.setUint8(TIMESTAMP.attributes, putBits(TIMESTAMP_BITS.origin, +timestamp.set))
   return new Uint8Array(view.buffer)
+}
+
+/** The sensor of the whole controller is the only one. */
+function setTemperature(features: Features, { cdw11 }: SetRequest): number {
+  if (!isThreshold(cdw11, COMPOSITE) && !isThreshold(cdw11, ALL_SENSORS)) return STATUS.INVALID_FIELD
+  features.temperatures[takeBits(cdw11, TEMPERATURE_BITS.thsel)] = takeBits(cdw11, TEMPERATURE_BITS.tmpth)
+  return STATUS.SUCCESS
+}
+
+/** CDW11 names this sensor, and a threshold that there is. */
+function isThreshold(cdw11: number, sensor: number): boolean {
+  return takeBits(cdw11, TEMPERATURE_BITS.tmpsel) === sensor && takeBits(cdw11, TEMPERATURE_BITS.thsel) <= 1
 }
 
 /** ETDAS and LBAFEE need what Identify says this controller does not have. */

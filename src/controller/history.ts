@@ -4,16 +4,16 @@
  *
  *   record ─▶ events, oldest first, at most EVENTS_MAX ─▶ every second that brought one ─▶ file
  *
- * Invariant: the log is never larger than Identify's PELS says; the oldest events make room.
+ * Invariant: the log is never larger than Identify's PELS says; old events make room.
  */
 import type { NamespaceSnapshot, SubsystemSnapshot } from '../subsystem/subsystem.ts'
 import { ADMIN_OPCODE } from '../wire/sqe.ts'
-import { FID } from '../wire/feature.ts'
+import { FID, TIMESTAMP, TIMESTAMP_BITS } from '../wire/feature.ts'
 import { LID } from '../wire/log-page.ts'
 import { putBits } from '../wire/layout.ts'
 import {
   HARDWARE_ERROR, PERSISTENT_EVENT, PERSISTENT_EVENT_BYTES, PERSISTENT_EVENT_EHL, PERSISTENT_EVENT_TYPE,
-  PERSISTENT_LOG, PERSISTENT_LOG_BYTES, PERSISTENT_LOG_LHL, PERSISTENT_LOG_REVISION, RCI_BITS, TIMESTAMP_BITS,
+  PERSISTENT_LOG, PERSISTENT_LOG_BYTES, PERSISTENT_LOG_LHL, PERSISTENT_LOG_REVISION, RCI_BITS,
 } from '../wire/persistent-event.ts'
 import { putNqn, putPadded, putU64 } from '../wire/value.ts'
 import { hasAdminCommand } from './commands.ts'
@@ -104,7 +104,7 @@ export class History {
     if (story === undefined) return
     const timeMs = Math.min(TIME_MAX, Math.max(0, Math.floor(this.#parts.nowMs())))
     story.events.push({ type, cntlid, timeMs, data: Buffer.from(data).toString('hex') })
-    if (story.events.length > EVENTS_MAX) story.events.shift()
+    if (story.events.length > EVENTS_MAX) makeRoom(story.events)
     story.recorded++
     story.changed = true
   }
@@ -203,6 +203,14 @@ export class History {
   }
 }
 
+/** The oldest of the most frequent type goes: a host that sets its clock all day does not push out the rest. */
+function makeRoom(events: HistoryEvent[]): void {
+  const counts = new Map<number, number>()
+  for (const { type } of events) counts.set(type, (counts.get(type) ?? 0) + 1)
+  const most = Math.max(...counts.values())
+  events.splice(events.findIndex(({ type }) => counts.get(type) === most), 1)
+}
+
 /** Types of events that a subsystem may have: those whose commands and features are there. */
 export function eventsOf(subsystem: SubsystemSnapshot): number[] {
   const type = PERSISTENT_EVENT_TYPE
@@ -226,5 +234,5 @@ function putEvent(view: DataView, at: number, event: HistoryEvent, dataBytes: nu
 /** Milliseconds since 1970 as a Timestamp: the system's clock was set, as a host would set it. */
 function putTime(view: DataView, at: number, timeMs: number): void {
   putU64(view, at, Math.min(TIME_MAX, Math.max(0, Math.floor(timeMs))))
-  view.setUint8(at + 6, putBits(TIMESTAMP_BITS.origin, 1))
+  view.setUint8(at + TIMESTAMP.attributes, putBits(TIMESTAMP_BITS.origin, 1))
 }

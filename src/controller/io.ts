@@ -78,9 +78,8 @@ export class IoExecutor implements RepeatableExecutor {
 
   /** namespaces: of the whole target on this reactor, by index; slots.namespace points into it. */
   constructor(parts: {
-    arena: Arena, shared: Shared, namespaces: (Namespace | null)[], dataset: Dataset,
-    copies: Copies, guards: Guards, holds: Holds, pairs: Pairs, reservations: ReservationCommands,
-    transferBytesMax: number,
+    arena: Arena, shared: Shared, namespaces: (Namespace | null)[], dataset: Dataset, copies: Copies,
+    guards: Guards, holds: Holds, pairs: Pairs, reservations: ReservationCommands, transferBytesMax: number,
   }) {
     this.#words = parts.arena.words
     this.#shared = parts.shared.words
@@ -308,6 +307,8 @@ export class IoExecutor implements RepeatableExecutor {
         this.#count(namespace, COUNT.WRITTEN_BYTES, slot.bytes)
         return namespace.device.write(slot)
       case IO_OPCODE.COMPARE:
+        this.#count(namespace, COUNT.READS, 1)
+        this.#count(namespace, COUNT.READ_BYTES, slot.bytes)
         return namespace.device.compare(slot)
       case IO_OPCODE.COPY: {
         const status = this.#copies.check(slot, namespace)

@@ -23,6 +23,11 @@ export const FEATURE_CAPABILITY_BITS = bits('feature capabilities', 32, {
   saveable: [0, 1], namespaceSpecific: [1, 1], changeable: [2, 1],
 })
 
+/** FID 04h. tmpth: kelvin; tmpsel: 0 composite, 15 all sensors; thsel: 0 over, 1 under. */
+export const TEMPERATURE_BITS = bits('TEMPERATURE_THRESHOLD', 32, {
+  tmpth: [0, 16], tmpsel: [16, 4], thsel: [20, 2],
+})
+
 /** FID 06h. */
 export const WRITE_CACHE_BITS = bits('VOLATILE_WRITE_CACHE', 32, { wce: [0, 1] })
 

@@ -38,12 +38,6 @@ export const PERSISTENT_EVENT_TYPE = Object.freeze({
 /** LSP of Get Log Page. */
 export const CONTEXT_ACTION = Object.freeze({ READ: 0, ESTABLISH: 1, RELEASE: 2 })
 
-/** FID 0Eh, and times in logs. timestamp: ms since 1970; origin 1: a host has set the clock. */
-export const TIMESTAMP = layout('TIMESTAMP', 8, {
-  timestamp: [0, 6], attributes: [6, 1], rsvd7: [7, 1],
-})
-export const TIMESTAMP_BITS = bits('TIMESTAMP attributes', 8, { synch: [0, 1], origin: [1, 3] })
-
 /** POWER_ON: the firmware, then one RESET_OF a controller. */
 export const POWER_ON_EVENT = layout('POWER_ON_EVENT', 8, { fr: [0, 8] })
 export const RESET_OF = layout('RESET_OF', 36, {

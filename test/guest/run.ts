@@ -18,6 +18,7 @@ import { DISCOVERY_CHECKS } from './checks/discovery.ts'
 import { FIELD_CHECKS } from './checks/fields.ts'
 import { FILESYSTEM_CHECKS } from './checks/filesystem.ts'
 import { LIVE_CHECKS } from './checks/live.ts'
+import { LOG_CHECKS } from './checks/logs.ts'
 import { OUTAGE_CHECKS } from './checks/outage.ts'
 import { VERIFY_CHECKS } from './checks/verify.ts'
 import { Host } from './host.ts'
@@ -32,7 +33,7 @@ import { Weft } from './weft.ts'
 
 const CHECKS: readonly Check[] = [
   ...DISCOVERY_CHECKS, ...FIELD_CHECKS, ...COMMAND_CHECKS, ...FILESYSTEM_CHECKS, ...VERIFY_CHECKS,
-  ...OUTAGE_CHECKS, ...LIVE_CHECKS, ...AUTHENTICATION_CHECKS,
+  ...LOG_CHECKS, ...OUTAGE_CHECKS, ...LIVE_CHECKS, ...AUTHENTICATION_CHECKS,
 ]
 
 /** A check takes at most this long, whatever its steps allow. */

@@ -150,6 +150,17 @@ describe('features', () => {
     expect(errorsOf(shared, controller)[0]).toMatchObject({ cid: wrong.cid, opcode: 9, location: 44 })
   })
 
+  test('a clock that is set is recorded, with what it showed before', () => {
+    const { start, run, posted } = adminRig()
+    const setTo = (data: number[]): number => run(start(setFeatures(0x0e), 8, 1).slot, Uint8Array.from(data))
+    expect([setTo([0, 0, 0, 0, 0, 1, 0, 0]), setTo([9, 0, 0, 0, 0, 2, 0, 0])]).toEqual([0, 0])
+    const records = posted.filter((message) => message.type === 'record')
+    expect(records).toMatchObject([{ controller: 1, event: 3 }, { controller: 1, event: 3 }])
+    // Milliseconds may have passed between the two.
+    expect([...records[1]!.data.subarray(4, 8)]).toEqual([0, 1, 2, 0])
+    expect(records.map(({ data }) => data.length)).toEqual([16, 16])
+  })
+
   test('data of the wrong length or direction', () => {
     const { start } = adminRig()
     expect([start(setFeatures(0x16), 508, 1).outcome, start(setFeatures(0x16), 512, 2).outcome]).toEqual(

@@ -27,12 +27,12 @@ const get = (features: Features, fid: number, select = 0, cdw11 = 0, nowMs = 100
 
 describe('the table', () => {
   test('which features there are', () => {
-    const nvm = [0x01, 0x02, 0x05, 0x06, 0x07, 0x0a, 0x0b, 0x0e, 0x0f, 0x16, 0x81, 0x82, 0x83]
+    const nvm = [0x01, 0x02, 0x04, 0x05, 0x06, 0x07, 0x0a, 0x0b, 0x0e, 0x0f, 0x16, 0x81, 0x82, 0x83]
     expect(supportedFeatures('nvm')).toEqual(nvm)
     expect(supportedFeatures('discovery')).toEqual([0x0b, 0x0f])
   })
 
-  test.each([0x00, 0x03, 0x04, 0x08, 0x0c, 0x0d, 0x40, 0xff])('not %i', (fid) => {
+  test.each([0x00, 0x03, 0x08, 0x0c, 0x0d, 0x40, 0xff])('not %i', (fid) => {
     const features = fresh()
     expect(set(features, fid, 0).status).toBe(INVALID_FIELD)
     expect(get(features, fid).status).toBe(INVALID_FIELD)
@@ -214,4 +214,23 @@ test('fixed: power state 0, no recovery limit', () => {
     expect(set(fresh(), fid, 1).status).toBe(INVALID_FIELD)
     expect(get(fresh(), fid).dw0).toBe(0)
   }
+})
+
+describe('temperature threshold', () => {
+  const [OVER, UNDER] = [0, 1 << 20]
+
+  test('two of them, by THSEL', () => {
+    const features = fresh()
+    expect([get(features, 0x04, 0, OVER).dw0, get(features, 0x04, 0, UNDER).dw0]).toEqual([0xffff, 0])
+    expect(set(features, 0x04, 0x015e | OVER).status).toBe(0)
+    expect(set(features, 0x04, 0x0111 | UNDER | 0xf0000).status).toBe(0)
+    expect([get(features, 0x04, 0, OVER).dw0, get(features, 0x04, 0, UNDER).dw0]).toEqual([0x015e, 0x0111])
+    expect(get(features, 0x04, 1, OVER).dw0, 'the default').toBe(0xffff)
+  })
+
+  test.each([0x1_0000, 0xe_0000, 0x20_0000, 0x30_0000])('CDW11 %i names a sensor that is not there', (cdw11) => {
+    const features = fresh()
+    expect([set(features, 0x04, cdw11).status, get(features, 0x04, 0, cdw11).status]).toEqual(
+      [INVALID_FIELD, INVALID_FIELD])
+  })
 })

@@ -397,3 +397,11 @@ describe('a guard', () => {
     expect(start(READ, 1).outcome).toBe(0x20)
   })
 })
+
+test('what Compare reads counts as read', () => {
+  const { start, io, queue, count } = rig()
+  const { slot } = start(COMPARE, 1)
+  expect(count(COUNT.READS)).toBe(0)
+  io.run(slot, queue)
+  expect([count(COUNT.READS), count(COUNT.READ_BYTES), count(COUNT.WRITES)]).toEqual([1, 512, 0])
+})
