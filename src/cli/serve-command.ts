@@ -29,6 +29,8 @@ const FLAGS = [
   ['--hosts <list>', 'the same in one: any, or NQNs with commas between', 'Subsystem'],
   ['--serial <text>', 'serial number of the controllers (derived)', 'Subsystem'],
   ['--model <text>', 'model of the controllers (weft)', 'Subsystem'],
+  ['--host-key <file>', 'the secret that the host before it authenticates with', 'Subsystem'],
+  ['--controller-key <file>', 'what the controller authenticates with to that host', 'Subsystem'],
   ['--listen <address:port>', 'where hosts connect, repeatable (127.0.0.1:4420)', 'Network'],
   ['--discovery <address:port>', 'discovery service, repeatable, or off (port 8009)', 'Network'],
   ['--discovery-nqn <nqn>', 'a name of its own for the discovery service', 'Discovery'],

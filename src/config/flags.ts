@@ -28,6 +28,11 @@ const LIMIT_KEYS: Record<string, string> = {
   '--in-capsule': 'inCapsule',
 }
 
+/** What the flags of the host before them are called. */
+const KEY_FILES: Record<string, string> = {
+  '--host-key': 'keyFile', '--controller-key': 'controllerKeyFile',
+}
+
 /**
  * What to serve. Without a flag that says so: 1 GiB of memory. --config names a file, and the other
  * flags then change what is in it, but cannot add namespaces. Throws ConfigError or StartError.
@@ -69,6 +74,8 @@ class FlagReader {
     if (['--nqn', '--serial', '--model', '--host', '--hosts'].includes(name)) {
       return this.#subsystemFlag(name, value)
     }
+    const keyFile = KEY_FILES[name]
+    if (keyFile !== undefined) return this.#hostKey(keyFile, name, value)
     if (name === '--listen') return this.#endpoint('listeners', name, value)
     if (name === '--discovery') return this.#discovery(name, value)
     if (name === '--discovery-nqn') return this.#discoveryKey('nqn', name, value)
@@ -140,6 +147,21 @@ class FlagReader {
   #before(name: string, value: string): Mistake {
     const place = name === '--size' ? '--file' : 'a namespace: --file, --device, --memory or --null'
     return mistake([`${name} ${value}`.trim()], 'no namespace before it', `after ${place}`)
+  }
+
+  /** Secrets come from files: whoever lists the processes sees a command line. */
+  #hostKey(key: string, name: string, value: string): void {
+    if (this.#file !== undefined) return this.#notWithFile(name, value)
+    const { hosts } = this.#subsystem
+    if (!Array.isArray(hosts)) {
+      this.mistakes.push(mistake([`${name} ${value}`], 'no host before it', 'after --host'))
+      return
+    }
+    const last: unknown = hosts.at(-1)
+    const fields = typeof last === 'object' ? (last as Fields) : { nqn: last }
+    this.#subsystem.hosts = [...hosts.slice(0, -1), { ...fields, [key]: value }]
+    const path = ['subsystems', 0, 'hosts', hosts.length - 1, key]
+    this.#names.set(pathText(path), `${name} ${value}`)
   }
 
   #subsystemFlag(name: string, value: string): void {

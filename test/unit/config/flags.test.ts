@@ -7,6 +7,7 @@ import { configFromFlags } from '../../../src/config/flags.ts'
 import type { Flag } from '../../../src/config/flags.ts'
 import { ConfigError } from '../../../src/config/mistake.ts'
 import { parseEndpoint } from '../../../src/config/endpoint.ts'
+import { HOST_SECRET } from '../../authentication-bytes.ts'
 
 const AROUND = { machineId: 'm', cpuCount: 4, folder: '/srv', state: '/state' }
 const NQN = 'nqn.2026-01.com.example:disks'
@@ -74,6 +75,17 @@ describe('namespaces', () => {
     const line = '--block 4096 --memory 1M --memory 2M --block 512 --memory 3M'
     expect(namespacesOf(line).map(({ blockBytes }) => blockBytes)).toEqual([4096, 512, 4096])
   })
+})
+
+test('keys belong to the host before them', () => {
+  const [one, other] = [join(folder, 'one'), join(folder, 'other')]
+  for (const path of [one, other]) writeFileSync(path, HOST_SECRET, { mode: 0o600 })
+  const line = `--host ${NQN}1 --hosts ${NQN}2,${NQN}3 --controller-key ${other} --host-key ${one}`
+  const [subsystem] = read(line).subsystems
+  expect(subsystem!.hosts).toEqual([`${NQN}1`, `${NQN}2`, `${NQN}3`])
+  expect(subsystem!.keys).toHaveLength(1)
+  expect(subsystem!.keys[0]!.nqn).toBe(`${NQN}3`)
+  expect(subsystem!.keys[0]!.controllerKey!.reveal()).toBe(HOST_SECRET)
 })
 
 test('the rest', () => {
@@ -146,6 +158,9 @@ describe('mistakes name their flag', () => {
     ['--listen 1 --listen 99999', '--listen 99999: found 99999, allowed: a whole number'],
     ['--nqn disks', '--nqn: found "disks", allowed: a name'],
     ['--host disks', '--host: found "disks", allowed: a name'],
+    ['--host-key a', '--host-key a: found "no host before it", allowed: after --host'],
+    [`--host ${NQN}1 --host-key /nonexistent`, '--host-key /nonexistent: there is no file /nonexistent'],
+    [`--host ${NQN}1 --controller-key /nonexistent`, '--controller-key /nonexistent: there is no file'],
     ['--max-transfer 3M', '--max-transfer: found "3M", allowed: a size'],
   ])('%s', (line, sentence) => {
     expect(mistakesOf(line).join('\n')).toContain(sentence)
