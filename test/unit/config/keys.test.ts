@@ -125,6 +125,11 @@ test('a secret is not shown by what stands around it either', () => {
   expect(found).not.toMatch(/AAEC/)
 })
 
+test('what should be a secret is not shown either', () => {
+  expect(mistakesOf({ nqn: HOST, key: 'a word of mine' })).toContain('"key":"(not shown)"')
+  expect(mistakesOf([{ nqn: HOST, key: 'a word of mine' }])).not.toContain('of mine')
+})
+
 test('a referral has names alone', () => {
   const referrals = [{ address: '192.0.2.1', hosts: [{ nqn: HOST, key: SECRET }] }]
   const found = mistakesOf('any', { referrals })
