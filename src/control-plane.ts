@@ -11,6 +11,7 @@ import type { Keys } from './auth/keys.ts'
 import { DeviceErrors } from './control/device-errors.ts'
 import { Complaints } from './control/complaints.ts'
 import type { Log } from './control/log.ts'
+import { Statistics } from './control/statistics.ts'
 import type { Lives } from './controller/lives.ts'
 import { CONTROLLER_STATE, ROW, type Shared } from './controller/shared.ts'
 import { endpointOf, type Listener, type Listeners } from './tcp/listener.ts'
@@ -23,6 +24,7 @@ import type { Change, ToControl, ToReactor } from './reactor/messages.ts'
 import type { Registrations } from './subsystem/registration.ts'
 import { STATUS } from './wire/status.ts'
 import type { Shim } from './shim/shim.ts'
+import type { Upkeep } from './subsystem/upkeep.ts'
 import type { EventName } from './wire/event.ts'
 
 export type ReactorHandle = { readonly worker: Worker; readonly shim: number; readonly engine: number }
@@ -40,6 +42,7 @@ export type ControlPlaneParts = {
   readonly reactors: readonly ReactorHandle[]
   readonly listeners: Listeners
   readonly keys: Keys
+  readonly upkeep: Pick<Upkeep, 'perform'>
   readonly registrations: Pick<Registrations, 'manage' | 'forget'>
 }
 
@@ -54,11 +57,12 @@ export class ControlPlane {
   readonly #deviceErrors: DeviceErrors
   readonly #complaints: Complaints
   readonly #changes: Changes
-  readonly #exclusions = exclusionsOver(
+  /** Who may have blocks for himself. */
+  readonly exclusions = exclusionsOver(
     (change) => this.change(change), (reactor, message) => this.#post(reactor, message),
   )
   #endings: { readonly left: Set<ControllerRecord>; readonly done: () => void }[] = []
-  #statistics: Message<'statistics'>[] = []
+  readonly #statistics: Statistics
   #endedCount = 0
   #allEnded: () => void = () => {}
   #stopping = false
@@ -66,6 +70,7 @@ export class ControlPlane {
   constructor(parts: ControlPlaneParts) {
     this.#parts = parts
     this.#complaints = new Complaints(parts.log)
+    this.#statistics = new Statistics(parts.reactors.length, parts.log)
     this.#changes = new Changes(parts.reactors.length, (message) => this.#broadcast(message))
     this.#authenticator = new Authenticator({
       keys: parts.keys,
@@ -147,7 +152,7 @@ export class ControlPlane {
   }
 
   logStatistics(): void {
-    this.#statistics = []
+    this.#statistics.begin()
     for (const index of this.#parts.reactors.keys()) this.#post(index, { type: 'statistics' })
   }
 
@@ -183,7 +188,8 @@ export class ControlPlane {
       case 'aborted':
         return this.#post(message.replyTo, { type: 'aborted', slot: message.slot, done: message.done })
       case 'manage-discovery':
-        return void this.#manageDiscovery(message)
+        return this.#answer(message, this.#parts.registrations.manage(
+          message.task, message.information, access.get(message.controller)))
       case 'device-error':
         return this.#deviceErrors.tell(message)
       case 'read-history':
@@ -199,16 +205,19 @@ export class ControlPlane {
       case 'raise':
         return this.raise(message.event, ({ index, subsystem }) =>
           message.controller === -1 ? subsystem.nqn === message.subsystem : index === message.controller, message.nsid)
+      case 'perform':
+        return this.#answer(message, this.#parts.upkeep.perform(
+          access.get(message.controller)?.subsystem.nqn ?? '', message.task))
       case 'exclude':
-        return this.#exclusions.ask(message)
+        return this.exclusions.ask(message)
       case 'release':
-        return this.#exclusions.release(message.id, message.namespace)
+        return this.exclusions.release(message.id, message.namespace)
       case 'reserve':
         void this.#parts.reserve(message).then((answer) =>
           this.#post(message.reactor, { type: 'reserved', slot: message.slot, ...answer }))
         return
       case 'statistics':
-        return this.#gather(message)
+        return this.#statistics.gather(message)
       case 'stopped':
         if (message.slotsInUse !== 0) {
           this.#parts.log.failure(`reactor ${message.reactor} leaked ${message.slotsInUse} command slots`)
@@ -369,20 +378,9 @@ export class ControlPlane {
     else this.#post(queue.reactor, { type: 'abort', replyTo: reactor, slot, controller, qid, cid })
   }
 
-  /** What a host registers with a central discovery controller; answered when all reactors tell it. */
-  async #manageDiscovery({ reactor, slot, controller, task, information }: Message<'manage-discovery'>): Promise<void> {
-    const { access, registrations } = this.#parts
-    const status = await registrations.manage(task, information, access.get(controller))
-    this.#post(reactor, { type: 'discovery-managed', slot, status })
-  }
-
-  #gather(message: Message<'statistics'>): void {
-    this.#statistics.push(message)
-    if (this.#statistics.length !== this.#parts.reactors.length) return
-    const reactors = this.#statistics
-      .toSorted((left, right) => left.reactor - right.reactor)
-      .map(({ type: _type, ...facts }) => facts)
-    this.#parts.log.statistics({ reactors })
+  /** Answers a command with the status that comes of it. */
+  #answer({ reactor, slot }: Message<'perform' | 'manage-discovery'>, outcome: Promise<number>): void {
+    void outcome.then((status) => this.#post(reactor, { type: 'performed', slot, status }))
   }
 
   #ended(): void {

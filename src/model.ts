@@ -9,6 +9,7 @@
 import type { ControlPlane } from './control-plane.ts'
 import { logDiffers, nextGeneration } from './subsystem/discovery.ts'
 import { type AnaWish, checkWish, pathNews, type Paths } from './subsystem/paths.ts'
+import type { Protections } from './subsystem/protection.ts'
 import type { TargetSnapshot } from './subsystem/subsystem.ts'
 
 /** Who on the main thread has a copy, or parts of one. It may not fail. */
@@ -19,15 +20,18 @@ export class Model {
   readonly #copies: readonly Copy[]
   readonly #paths: Paths
   readonly #watchers: ((target: TargetSnapshot) => void)[] = []
+  readonly #protections: Pick<Protections, 'complete'>
   #target: TargetSnapshot
 
-  /** copies: in the order in which they are to change. They, and paths, have `target` already. */
+  /** copies: in the order in which they are to change. They, paths and protections have `target` already. */
   constructor(
-    plane: Pick<ControlPlane, 'change' | 'raise'>, copies: readonly Copy[], paths: Paths, target: TargetSnapshot,
+    plane: Pick<ControlPlane, 'change' | 'raise'>, copies: readonly Copy[], paths: Paths,
+    protections: Pick<Protections, 'complete'>, target: TargetSnapshot,
   ) {
     this.#plane = plane
     this.#copies = copies
     this.#paths = paths
+    this.#protections = protections
     this.#target = target
   }
 
@@ -47,7 +51,7 @@ export class Model {
    */
   async apply(next: (target: TargetSnapshot) => TargetSnapshot): Promise<void> {
     const before = this.#target
-    const target = this.#paths.complete(nextGeneration(before, next(before)))
+    const target = this.#protections.complete(this.#paths.complete(nextGeneration(before, next(before))))
     this.#target = target
     for (const copy of this.#copies) copy.adopt(target)
     await this.#plane.change({ kind: 'target', target })

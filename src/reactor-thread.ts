@@ -300,7 +300,7 @@ class ReactorThread {
         const queue = this.#connections.all[slot.connection]?.queue ?? null
         return this.#completer.finish(slot, this.#admin.establish(slot, queue, message.log))
       }
-      case 'discovery-managed':
+      case 'performed':
         return this.#completer.finish(this.#slots.all[message.slot]!, message.status)
       case 'change':
         return this.#changes.apply(message.change, () => this.#post({ type: 'changed', id: message.id }))

@@ -13,6 +13,7 @@ import { setFlagsFromString } from 'node:v8'
 import { Worker } from 'node:worker_threads'
 import type { Config } from './config/config.ts'
 import { HEALTH_RECORD } from './config/kept-health.ts'
+import { PROTECTION_RECORD } from './config/kept-protection.ts'
 import { PERSISTENT_EVENTS } from './config/kept-history.ts'
 import { RESERVATIONS } from './config/kept-reservations.ts'
 import { keysOf } from './config/keys.ts'
@@ -27,6 +28,8 @@ import { Access } from './subsystem/access.ts'
 import { ALWAYS_OPTIMIZED } from './subsystem/ana.ts'
 import { Reservations } from './subsystem/reservations.ts'
 import { type AnaWish, Paths } from './subsystem/paths.ts'
+import { Protections } from './subsystem/protection.ts'
+import { Upkeep } from './subsystem/upkeep.ts'
 import { Registrations } from './subsystem/registration.ts'
 import type { Endpoint, TargetSnapshot } from './subsystem/subsystem.ts'
 import { Backings } from './device/backing.ts'
@@ -137,8 +140,12 @@ async function assemble(
     paths.configure(endpoint, config.listeners[index]!.ana ?? ALWAYS_OPTIMIZED)
   }
   const firmware = version().slice(0, 8)
-  const target = paths.complete(
-    snapshotOf({ config, limits, firmware, items: stock.items, listeners: listeners.all }, null))
+  const store = new StateStore(config.state)
+  const protections = new Protections({
+    load: (nqn) => store.load(nqn, PROTECTION_RECORD), save: (nqn, kept) => store.save(nqn, PROTECTION_RECORD, kept),
+  })
+  const target = protections.complete(paths.complete(
+    snapshotOf({ config, limits, firmware, items: stock.items, listeners: listeners.all }, null)))
   const sharedRegion = shim.regionCreate(sharedBytes(limits, config.reactors), false)
   if (sharedRegion < 0) throw new StartError(`There is no memory for the controllers (${errnoName(sharedRegion)}).`)
   const shared = new Shared(
@@ -148,7 +155,6 @@ async function assemble(
     enabled: (controller) => shared.words[shared.row(controller) + ROW.STATE] === CONTROLLER_STATE.READY,
     granted: (controller) => shared.words[shared.row(controller) + ROW.GRANTED]!,
   })
-  const store = new StateStore(config.state)
   const lives = new Lives({
     shared, subsystemsMax: limits.subsystems, firmware: target.firmware,
     health: keeperOf(store, HEALTH_RECORD, log), events: keeperOf(store, PERSISTENT_EVENTS, log),
@@ -166,8 +172,13 @@ async function assemble(
   for (const { backing } of stock.items) if (backing.note !== '') log.warning(`${backing.note}.`)
   const registrations = new Registrations((next) => model.apply(next), (sentence, told) => log.notice(sentence, told))
   const keys = new Keys(keysOf(config))
+  const upkeep = new Upkeep({
+    target: () => model.target, apply: () => model.apply((present) => present), protections,
+    changed: (nqn, nsid) => plane.raise('NAMESPACE_ATTRIBUTES', ({ subsystem }) => subsystem.nqn === nqn, nsid),
+    take: (range) => plane.exclusions.take(range), told: (sentence, facts) => log.notice(sentence, facts),
+  })
   const plane = new ControlPlane({
-    shim, access, shared, lives, log, reactors, listeners, registrations, keys,
+    shim, access, shared, lives, log, reactors, listeners, registrations, keys, upkeep,
     reserve: ({ controller, namespaces, request }) => {
       const { subsystem, hostId } = access.get(controller) ?? { subsystem: { nqn: '' }, hostId: '' }
       return reservations.execute(subsystem.nqn, namespaces, hostId, request)
@@ -185,7 +196,7 @@ async function assemble(
       void plane.change({ kind: 'rights', ...each })
     }
   }
-  const model = new Model(plane, [{ adopt }, access], paths, target)
+  const model = new Model(plane, [{ adopt }, access], paths, protections, target)
   plane.listen(listeners.all)
   for (const { endpoint, discoveryOnly } of listeners.all) {
     log.listening({ ...endpoint, service: discoveryOnly ? 'discovery' : 'nvm' })
@@ -197,6 +208,7 @@ async function assemble(
     check: (nqn) => {
       lives.check(nqn)
       store.load(nqn, RESERVATIONS)
+      protections.check(nqn)
     },
     configure: (next, serving) => {
       keys.replace(keysOf(next))

@@ -14,6 +14,8 @@ import { type Slot, SQE_WORDS, type Slots } from '../reactor/slots.ts'
 import { H } from '../shim/abi.ts'
 import { anaLog, pathAt } from '../subsystem/ana.ts'
 import { discoveryLog, discoveryWish } from '../subsystem/discovery.ts'
+import { protectionOf } from '../subsystem/protection.ts'
+import type { UpkeepTask } from '../subsystem/upkeep.ts'
 import type { Endpoint, TargetSnapshot } from '../subsystem/subsystem.ts'
 import { CNS, IDENTIFY_NAMESPACE } from '../wire/identify.ts'
 import { DISCOVERY_INFORMATION_BYTES } from '../wire/discovery-information.ts'
@@ -305,7 +307,16 @@ export class AdminExecutor implements Executor {
     const value = arena.words[w + (SET_FEATURES.cdw11 >> 2)]!
     if ((arena.view.getUint8(w * 4 + SET_FEATURES.sv) & SET_FEATURES_SV) !== 0) return STATUS.FEATURE_NOT_SAVEABLE
     if ((value & ~bits) !== 0) return STATUS.INVALID_FIELD
-    return reservations.feature(slot, controller, arena.words[w + (SQE.nsid >> 2)]!, verb, value)
+    const nsid = arena.words[w + (SQE.nsid >> 2)]!
+    if (verb !== 'protection') return reservations.feature(slot, controller, nsid, verb, value)
+    this.#perform(slot, controller, { kind: 'protect', nsid, state: value })
+    return PENDING
+  }
+
+  /** The control plane does it, and the slot is finished then. */
+  #perform(slot: Slot, controller: Controller, task: UpkeepTask): void {
+    const { reactor, post } = this.#parts
+    post({ type: 'perform', reactor, slot: slot.index, controller: controller.index, task })
   }
 
   #startGetFeature(slot: Slot, controller: Controller, admin: AdminState, w: number): Outcome {
@@ -319,7 +330,12 @@ export class AdminExecutor implements Executor {
     if (select === FEATURE_SELECT.CAPABILITIES) slot.dw0 = putBits(changeable, 1) | putBits(namespaceSpecific, 1)
     // The default is 0, and what can be saved is none, so that it is the same.
     if (select !== FEATURE_SELECT.CURRENT) return 0
-    return reservations.feature(slot, controller, arena.words[w + (SQE.nsid >> 2)]!, feature.verb, null)
+    const nsid = arena.words[w + (SQE.nsid >> 2)]!
+    if (feature.verb !== 'protection') return reservations.feature(slot, controller, nsid, feature.verb, null)
+    const namespace = controller.subsystem.namespaces.find((each) => each.nsid === nsid)
+    if (namespace === undefined) return STATUS.INVALID_NAMESPACE
+    slot.dw0 = protectionOf(namespace)
+    return 0
   }
 
   #getFeature(slot: Slot, admin: AdminState, w: number): Outcome {

@@ -12,6 +12,7 @@
  */
 import { ANA_GROUPS_MAX, ANA_TRANSITION_S } from '../subsystem/ana.ts'
 import type { DeviceSnapshot, NamespaceSnapshot, SubsystemSnapshot } from '../subsystem/subsystem.ts'
+import { isReadOnly } from '../namespace/namespace.ts'
 import { CQE } from '../wire/cqe.ts'
 import { NVME_VERSION } from '../wire/fabrics.ts'
 import { FID } from '../wire/feature.ts'
@@ -117,6 +118,8 @@ export const IO_ROWS: readonly ControllerRow[] = [
   ['fuses', () => putBits(FUSES_BITS.compareAndWrite, 1)],
   // In blocks of any format: the namespaces tell their own.
   ['acwu', ({ subsystem }) => fusedBlocksMax(subsystem.mdtsBytes, BLOCK_BYTES_MAX) - 1],
+  // No write protection and write protection; until a power cycle; permanent.
+  ['nwpc', () => 0b111],
   ['ocfs', () => (1 << COPY_FORMATS.length) - 1],
   // 3: Flush with NSID FFFFFFFFh flushes all namespaces.
   ['vwc', () => putBits(VWC_BITS.present, 1) | putBits(VWC_BITS.broadcast, 3)],
@@ -153,7 +156,7 @@ export const NAMESPACE_ROWS: readonly NamespaceRow[] = [
   ['nabsn', (namespace) => hintsOf(namespace).atomicBlocks - 1],
   ['nabspf', (namespace) => hintsOf(namespace).atomicBlocks - 1],
   ['anagrpid', ({ anaGroup }) => anaGroup],
-  ['nsattr', ({ readOnly }) => +readOnly],
+  ['nsattr', (namespace) => +isReadOnly(namespace)],
 ]
 
 /** The largest NSID that is valid, active or not. */

@@ -11,6 +11,7 @@
 import {
   EXHID, FEATURE_CAPABILITY_BITS, FEATURE_SELECT, FID, HOST_BEHAVIOUR,
   HOST_BEHAVIOUR_BYTES, HOST_IDENTIFIER_BYTES, QUEUES_BITS, TEMPERATURE_BITS, TIMESTAMP, TIMESTAMP_BITS, TIMESTAMP_BYTES,
+  WRITE_PROTECTION_BITS,
 } from '../wire/feature.ts'
 import { type BitPlace, putBits, takeBits } from '../wire/layout.ts'
 import { NOTICE_MASK_BITS, PERSISTENCE_BITS } from '../wire/reservation.ts'
@@ -188,11 +189,11 @@ const ROWS: readonly Row[] = [
   },
 ]
 
-/** A feature of a namespace. The control plane keeps its value: see reservations.ts. */
+/** A feature of a namespace. The control plane keeps its value: see reservations.ts, and subsystem/protection.ts. */
 export type NamespaceFeature = {
   readonly fid: number
   readonly name: string
-  readonly verb: 'mask' | 'persistence'
+  readonly verb: 'mask' | 'persistence' | 'protection'
   /** Bits of CDW11 that there are. All are 0 by default. */
   readonly bits: number
 }
@@ -205,6 +206,10 @@ const NAMESPACE_ROWS: readonly NamespaceFeature[] = [
   {
     fid: FID.RESERVATION_PERSISTENCE, name: 'Reservation Persistence', verb: 'persistence',
     bits: maskOf(PERSISTENCE_BITS),
+  },
+  {
+    fid: FID.WRITE_PROTECTION, name: 'Namespace Write Protection Config', verb: 'protection',
+    bits: maskOf(WRITE_PROTECTION_BITS),
   },
 ]
 

@@ -163,16 +163,14 @@ export class IoExecutor implements RepeatableExecutor {
   /** As start() looks at a command, but for half of a fused pair, which is not run. */
   check(slot: Slot, queue: Queue, w: number): number {
     const status = this.#checkHalf(slot, queue, w)
-    if (status !== 0 && queue.controller !== null) {
-      this.#failed(slot, queue, queue.controller, status, this.#words[w + 1]!)
-    }
+    if (status !== 0) this.failed(slot, queue, status)
     return status
   }
 
   /** A command that was accepted fails elsewhere. */
   failed(slot: Slot, queue: Queue, status: number): void {
-    const nsid = this.#namespaces[slot.namespace]?.nsid ?? 0
-    if (queue.controller !== null) this.#failed(slot, queue, queue.controller, status, nsid)
+    if (queue.controller === null) return
+    this.#failed(slot, queue, queue.controller, status, this.#namespaces[slot.namespace]?.nsid ?? 0)
   }
 
   forget(connection: number): void {

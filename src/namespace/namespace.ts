@@ -35,7 +35,7 @@ export class Namespace {
     this.index = snapshot.index
     this.blockShift = 31 - Math.clz32(snapshot.blockBytes)
     this.blockCount = snapshot.blockCount
-    this.readOnly = snapshot.readOnly
+    this.readOnly = isReadOnly(snapshot)
     this.device = device
     this.counterAt = counterAt
   }
@@ -43,8 +43,13 @@ export class Namespace {
   /** Its facts are others now, but those about its blocks: a namespace with another size is a new object. */
   update(snapshot: NamespaceSnapshot): void {
     this.snapshot = snapshot
-    this.readOnly = snapshot.readOnly
+    this.readOnly = isReadOnly(snapshot)
   }
+}
+
+/** Nothing may be written: for good, or since a host said so. */
+export function isReadOnly({ readOnly, protection = 0 }: NamespaceSnapshot): boolean {
+  return readOnly || protection !== 0
 }
 
 /** The namespaces of one subsystem by NSID: index 0 is never used, holes are null. */

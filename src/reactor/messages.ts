@@ -11,6 +11,7 @@ import type {
 import type { Endpoint, TargetSnapshot } from '../subsystem/subsystem.ts'
 import type { EventName } from '../wire/event.ts'
 import type { BlockRange, ExclusionRequest } from '../subsystem/exclusion.ts'
+import type { UpkeepTask } from '../subsystem/upkeep.ts'
 import type { Limits } from '../limits.ts'
 
 /**
@@ -87,9 +88,12 @@ export type ToControl =
   | { readonly type: 'abort'; readonly reactor: number; readonly slot: number; readonly controller: number;
       readonly qid: number; readonly cid: number }
   | { readonly type: 'aborted'; readonly replyTo: number; readonly slot: number; readonly done: boolean }
-  /** Discovery Information Management, to be answered by 'discovery-managed'. */
+  /** Discovery Information Management, to be answered by 'performed'. */
   | { readonly type: 'manage-discovery'; readonly reactor: number; readonly slot: number;
       readonly controller: number; readonly task: number; readonly information: Uint8Array }
+  /** What a command asks to change for all hosts, to be answered by 'performed'. */
+  | { readonly type: 'perform'; readonly reactor: number; readonly slot: number;
+      readonly controller: number; readonly task: UpkeepTask }
   | { readonly type: 'device-error'; readonly subsystem: string; readonly nsid: number; readonly path: string;
       readonly errno: number; readonly operation: string }
   /** A host wants to read the persistent event log. Answered by 'history'. */
@@ -137,7 +141,7 @@ export type ToReactor =
   | { readonly type: 'abort'; readonly replyTo: number; readonly slot: number; readonly controller: number;
       readonly qid: number; readonly cid: number }
   | { readonly type: 'aborted'; readonly slot: number; readonly done: boolean }
-  | { readonly type: 'discovery-managed'; readonly slot: number; readonly status: number }
+  | { readonly type: 'performed'; readonly slot: number; readonly status: number }
   /** log: the whole of LID 0Dh. */
   | { readonly type: 'history'; readonly slot: number; readonly log: Uint8Array }
   | ({ readonly type: 'reserved'; readonly slot: number } & ReservationAnswer)

@@ -16,6 +16,9 @@ import type { Change, ToReactor } from '../reactor/messages.ts'
 /** How long the reactors may need to have nothing under way on blocks that somebody wants for himself. */
 const HOLD_MS = 1000
 
+/** In place of a reactor. */
+const CONTROL_PLANE = -1
+
 /** Blocks of a namespace of the target. */
 export type BlockRange = { readonly namespace: number; readonly lba: number; readonly blockCount: number }
 
@@ -44,10 +47,23 @@ export class Exclusions {
   /** By namespace: whose turn it is, and those behind. */
   readonly #present = new Map<number, Present>()
   readonly #waiting = new Map<number, ExclusionRequest[]>()
+  /** By token: requests of the control plane itself. */
+  readonly #taking = new Map<number, (id: number | null) => void>()
   #lastId = 0
+  #lastToken = 0
 
   constructor(parts: ExclusionParts) {
     this.#parts = parts
+  }
+
+  /** For the control plane itself. Resolves with what lets the range go again, or with null: it was refused. */
+  take(range: BlockRange): Promise<(() => void) | null> {
+    const { namespace, lba, blockCount } = range
+    return new Promise((resolve) => {
+      const token = ++this.#lastToken
+      this.#taking.set(token, (id) => resolve(id === null ? null : () => this.release(id, namespace)))
+      this.ask({ namespace, lba, blockCount, reactor: CONTROL_PLANE, token })
+    })
   }
 
   ask(request: ExclusionRequest): void {
@@ -65,6 +81,12 @@ export class Exclusions {
     if (this.#present.get(namespace)?.id === id) this.#end(namespace)
   }
 
+  #answer(request: ExclusionRequest, id: number, granted: boolean): void {
+    if (request.reactor !== CONTROL_PLANE) return this.#parts.answer(request, id, granted)
+    this.#taking.get(request.token)!(granted ? id : null)
+    this.#taking.delete(request.token)
+  }
+
   #begin(request: ExclusionRequest): void {
     const id = ++this.#lastId
     const cancel = this.#parts.later(() => this.#giveUp(id, request.namespace))
@@ -77,13 +99,13 @@ export class Exclusions {
     // One that was given up meanwhile.
     if (present?.id !== id) return
     present.cancel()
-    this.#parts.answer(present.request, id, true)
+    this.#answer(present.request, id, true)
   }
 
   #giveUp(id: number, namespace: number): void {
     const present = this.#present.get(namespace)
     if (present?.id !== id) return
-    this.#parts.answer(present.request, id, false)
+    this.#answer(present.request, id, false)
     this.#end(namespace)
   }
 

@@ -44,7 +44,10 @@ export type NamespaceSnapshot = {
   readonly uuid: string
   /** 32 hexadecimal digits. */
   readonly nguid: string
+  /** By configuration, or because its storage is. */
   readonly readOnly: boolean
+  /** What hosts made of it: one of WRITE_PROTECTION; see protection.ts. */
+  readonly protection?: number
   /** Its group in asymmetric access, from 1: see ana.ts. */
   readonly anaGroup: number
   readonly device: DeviceSnapshot

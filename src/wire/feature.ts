@@ -56,3 +56,9 @@ export const HOST_BEHAVIOUR_BYTES = 512
 export const HOST_IDENTIFIER = layout('HOST_IDENTIFIER', 16, { hostid: [0, 16] })
 export const HOST_IDENTIFIER_BYTES = 16
 export const EXHID = 1
+
+/** FID 84h, of a namespace: what it is now, and in CDW11 what it shall be. */
+export const WRITE_PROTECTION = Object.freeze({
+  NONE: 0, PROTECTED: 1, UNTIL_POWER_CYCLE: 2, PERMANENT: 3,
+})
+export const WRITE_PROTECTION_BITS = bits('WRITE_PROTECTION', 32, { wps: [0, 3] })

@@ -299,6 +299,11 @@ export const REQUIREMENTS: readonly Requirement[] = [
   ['FEA-09', 'BASE: Set Features', 'Saving a feature that is not saveable fails with 1/0Dh.'],
   ['FEA-11', 'BASE: Timestamp',
     'Feature 0Eh counts milliseconds on from what a host set, or from 0 since the reset.'],
+  ['FEA-12', 'BASE: Namespace Write Protection',
+    'Feature 84h forbids all writing to a namespace with 0/20h; NSATTR says so, and hosts are told.'],
+  ['FEA-13', 'BASE: Namespace Write Protection',
+    'Write Protect and Permanent outlive the target, Until Power Cycle does not; the latter two '
+      + 'cannot be changed (1/0Eh).'],
   // ---- keep alive, events, abort
   ['KAL-01', 'BASE: Keep Alive', 'Keep Alive succeeds on the admin queue.'],
   ['KAL-02', 'BASE: Keep Alive',

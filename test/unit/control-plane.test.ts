@@ -320,7 +320,7 @@ test('what is registered is managed for its host, answered, and forgotten with t
     2, information, record,
   ] } })
   await Promise.resolve()
-  expect(takeAll()[0]).toEqual([{ type: 'discovery-managed', slot: 9, status: 0x412f }])
+  expect(takeAll()[0]).toEqual([{ type: 'performed', slot: 9, status: 0x412f }])
   gone(0, 0)
   expect(forgotten).toEqual([record])
 })

@@ -30,7 +30,7 @@ function rig() {
       happened.push(event)
       told.push(concerned)
     },
-  }, [{ adopt: () => happened.push('adopt') }], new Paths(), target(DISCOVERY, DISKS))
+  }, [{ adopt: () => happened.push('adopt') }], new Paths(), { complete: (each) => each }, target(DISCOVERY, DISKS))
   const isTold = (subsystem: SubsystemSnapshot, hostNqn: string): boolean =>
     told[0]!({ subsystem, hostNqn } as ControllerRecord)
   return { model, happened, isTold, acknowledge: () => acknowledge() }

@@ -1,0 +1,68 @@
+/**
+ * Upkeep: what an admin command changes in a namespace for all of its hosts. A reactor sends it, the control
+ * plane has it done here, one after the other for each namespace, and answers.
+ *
+ * Invariant: when a task is answered, every reactor acts by what it has changed, and nothing that began before
+ * is still under way in the namespace.
+ */
+import { STATUS } from '../wire/status.ts'
+import type { BlockRange } from './exclusion.ts'
+import type { Protections } from './protection.ts'
+import type { NamespaceSnapshot, TargetSnapshot } from './subsystem.ts'
+
+/** Feature 84h: state is one of WRITE_PROTECTION. */
+export type UpkeepTask = { readonly kind: 'protect'; readonly nsid: number; readonly state: number }
+
+export type UpkeepParts = {
+  readonly target: () => TargetSnapshot
+  /** Brings what has changed to all reactors. */
+  readonly apply: () => Promise<void>
+  readonly protections: Protections
+  /** Tells the hosts of a subsystem that a namespace has changed. */
+  readonly changed: (nqn: string, nsid: number) => void
+  /** Waits until nothing is under way in these blocks; resolves with how to let them go, null = too late. */
+  readonly take: (range: BlockRange) => Promise<(() => void) | null>
+  readonly told: (sentence: string, facts: { readonly subsystem: string; readonly namespace: number }) => void
+}
+
+export class Upkeep {
+  readonly #parts: UpkeepParts
+  #last: Promise<unknown> = Promise.resolve()
+
+  constructor(parts: UpkeepParts) {
+    this.#parts = parts
+  }
+
+  /** Resolves with a status. */
+  perform(nqn: string, task: UpkeepTask): Promise<number> {
+    const done = this.#last.then(() => this.#perform(nqn, task))
+    this.#last = done.catch(() => {})
+    return done
+  }
+
+  async #perform(nqn: string, task: UpkeepTask): Promise<number> {
+    const subsystem = this.#parts.target().subsystems.find((each) => each.nqn === nqn)
+    const namespace = subsystem?.namespaces.find((each) => each.nsid === task.nsid)
+    if (namespace === undefined) return STATUS.INVALID_NAMESPACE
+    return this.#protect(nqn, namespace, task.state)
+  }
+
+  async #protect(nqn: string, namespace: NamespaceSnapshot, state: number): Promise<number> {
+    const { protections, apply, changed, take, told } = this.#parts
+    const { nsid, index, blockCount } = namespace
+    const status = await protections.set(nqn, namespace, state)
+    if (status !== 0) return status
+    await apply()
+    // Writes that began before are over when the host hears that there will be no more.
+    const letGo = await take({ namespace: index, lba: 0, blockCount })
+    letGo?.()
+    changed(nqn, nsid)
+    told(WORDS[state]!, { subsystem: nqn, namespace: nsid })
+    return 0
+  }
+}
+
+const WORDS = [
+  'A host made a namespace writable.', 'A host made a namespace read-only.',
+  'A host made a namespace read-only until the target is started again.', 'A host made a namespace read-only for good.',
+]

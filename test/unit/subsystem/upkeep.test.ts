@@ -1,0 +1,65 @@
+/**
+ * Upkeep: what is done in which order, one task after the other.
+ */
+import { expect, test } from 'vitest'
+import type { Protections } from '../../../src/subsystem/protection.ts'
+import type { TargetSnapshot } from '../../../src/subsystem/subsystem.ts'
+import { Upkeep } from '../../../src/subsystem/upkeep.ts'
+import { namespaceSnapshot, subsystemSnapshot } from '../controller/association.ts'
+
+const NQN = 'nqn.2026-01.com.example:disks'
+const INVALID_NAMESPACE = 0x400b
+
+function rig(says = 0) {
+  const done: string[] = []
+  const target = {
+    subsystems: [subsystemSnapshot({ nqn: NQN, namespaces: [namespaceSnapshot(3, { index: 8, blockCount: 77 })] })],
+  } as unknown as TargetSnapshot
+  const note = async (what: string): Promise<void> => {
+    done.push(`${what} …`)
+    await Promise.resolve()
+    done.push(what)
+  }
+  const upkeep = new Upkeep({
+    target: () => target, apply: () => note('apply'),
+    protections: {
+      set: async (nqn: string, { nsid }: { nsid: number }, state: number) => {
+        await note(`set ${nqn} ${nsid} ${state}`)
+        return says
+      },
+    } as unknown as Protections,
+    changed: (nqn, nsid) => done.push(`changed ${nqn} ${nsid}`),
+    take: async ({ namespace, lba, blockCount }) => {
+      await note(`take ${namespace} ${lba}+${blockCount}`)
+      return () => done.push('let go')
+    },
+    told: (sentence) => done.push(sentence),
+  })
+  return { upkeep, done }
+}
+
+test('protected: kept, everywhere, writes over, then hosts are told', async () => {
+  const { upkeep, done } = rig()
+  expect(await upkeep.perform(NQN, { kind: 'protect', nsid: 3, state: 1 })).toBe(0)
+  expect(done.filter((each) => !each.endsWith('…'))).toEqual([
+    `set ${NQN} 3 1`, 'apply', 'take 8 0+77', 'let go', `changed ${NQN} 3`, 'A host made a namespace read-only.',
+  ])
+})
+
+test('refused: nothing else happens', async () => {
+  const { upkeep, done } = rig(0x410e)
+  expect(await upkeep.perform(NQN, { kind: 'protect', nsid: 3, state: 1 })).toBe(0x410e)
+  expect(done.length).toBe(2)
+})
+
+test.each([[NQN, 4], [NQN, 0], [NQN, 0xffff_ffff], ['', 3]])('no namespace: %s %i', async (nqn, nsid) => {
+  const { upkeep, done } = rig()
+  expect([await upkeep.perform(nqn, { kind: 'protect', nsid, state: 1 }), done]).toEqual([INVALID_NAMESPACE, []])
+})
+
+test('one after the other', async () => {
+  const { upkeep, done } = rig()
+  await Promise.all([1, 0].map((state) => upkeep.perform(NQN, { kind: 'protect', nsid: 3, state })))
+  const order = done.filter((each) => /^(set|changed)/.test(each) && !each.endsWith('…'))
+  expect(order).toEqual([`set ${NQN} 3 1`, `changed ${NQN} 3`, `set ${NQN} 3 0`, `changed ${NQN} 3`])
+})
