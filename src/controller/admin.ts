@@ -33,6 +33,7 @@ import { putU64, takeU64 } from '../wire/value.ts'
 import type { Aborts } from './abort.ts'
 import type { AdminState } from './admin-state.ts'
 import { adminRefusal, hidesUse } from './ana.ts'
+import { nsidMax } from './capabilities.ts'
 import { hasAdminCommand } from './commands.ts'
 import type { Controller } from './controller.ts'
 import { timestampChanged } from './event-data.ts'
@@ -206,7 +207,7 @@ export class AdminExecutor implements Executor {
       ),
       persistentEvents: (action) => persistentEvents(admin, action),
       changedNamespaces: () => [...admin.changedNamespaces].sort((one, other) => one - other),
-      ana: () => anaLog(pathAt(controller.subsystem.paths, controller.listener), (lsp & ANA_RGO) !== 0),
+      ana: () => this.#anaLog(controller, lsp),
       discovery: () => discoveryLog(target, controller.hostNqn, reached(queue), discoveryWish(lsp)),
       notice: () => admin.notices.page(),
     })
@@ -252,6 +253,10 @@ export class AdminExecutor implements Executor {
     admin.notices.drop()
     // Who reads one at each event comes to the next ones too.
     if (admin.notices.length !== 0) events.raise(admin, 'RESERVATION_LOG')
+  }
+
+  #anaLog({ subsystem, listener }: Controller, lsp: number): Uint8Array {
+    return anaLog(pathAt(subsystem.paths, listener), (lsp & ANA_RGO) !== 0, nsidMax(subsystem))
   }
 
   #startSetFeature(slot: Slot, controller: Controller, admin: AdminState, w: number): Outcome {

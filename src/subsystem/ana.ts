@@ -134,11 +134,13 @@ export function pathState(paths: readonly AnaPath[], listener: string, group: nu
   return pathAt(paths, listener)?.groups.find((each) => each.group === group)?.state ?? 'inaccessible'
 }
 
-/** LID 0Ch as the controllers of a path return it. groupsOnly: without NSIDs. */
-export function anaLog(path: AnaPath | undefined, groupsOnly: boolean): Uint8Array {
+/**
+ * LID 0Ch as the controllers of a path return it. groupsOnly: without NSIDs. It is as long as it can become with
+ * namespacesMax namespaces, the rest zero: nvme-cli reads all of that in pieces.
+ */
+export function anaLog(path: AnaPath | undefined, groupsOnly: boolean, namespacesMax: number): Uint8Array {
   const groups = path?.groups ?? []
-  const nsidCount = groupsOnly ? 0 : groups.reduce((sum, { nsids }) => sum + nsids.length, 0)
-  const log = new Uint8Array(ANA_LOG_BYTES + groups.length * ANA_GROUP_BYTES + nsidCount * 4)
+  const log = new Uint8Array(ANA_LOG_BYTES + ANA_GROUPS_MAX * ANA_GROUP_BYTES + namespacesMax * 4)
   const view = new DataView(log.buffer)
   putU64(view, ANA_LOG.chgcnt, path?.changeCount ?? 0)
   view.setUint16(ANA_LOG.ngrps, groups.length, true)

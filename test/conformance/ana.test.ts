@@ -118,6 +118,20 @@ test('ANA-03: each controller reads the states of its listener', async () => {
   ])
 })
 
+test('ANA-03: read in pieces, as long as it can become', async () => {
+  const { admin } = await open(0)
+  const { data } = await admin.must(identify(1), { receive: 4096 })
+  const bytes = 16 + data.readUInt32LE(348) * 32 + data.readUInt32LE(540) * 4
+  const whole = (await admin.must(getLogPage(0x0c, bytes / 4), { receive: bytes })).data
+  const pieces: Buffer[] = []
+  for (let at = 0; at < bytes; at += 4096) {
+    const piece = Math.min(4096, bytes - at)
+    pieces.push((await admin.must(getLogPage(0x0c, piece / 4, at), { receive: piece })).data)
+  }
+  expect(Buffer.concat(pieces).equals(whole)).toBe(true)
+  expect((await admin.submit(getLogPage(0x0c, 1, bytes + 4), { receive: 4 })).status).toBe('0/02h')
+})
+
 test('ANA-04: groups only', async () => {
   const { admin } = await open(0)
   expect((await log(admin, 1)).groups).toMatchObject([

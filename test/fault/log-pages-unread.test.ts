@@ -1,6 +1,6 @@
 /**
- * Hosts ask for logs of 1 MiB, one after another, and read none of them. Others connect, identify and read
- * logs meanwhile.
+ * Hosts ask for logs, one after another, and read none of them: long ones and short ones, more than sockets
+ * and the memory for admin answers hold. Others connect, identify and read logs meanwhile.
  */
 import { afterEach, beforeEach, test } from 'vitest'
 import { getLogPage, identify, read } from '../command-bytes.ts'
@@ -9,7 +9,9 @@ import { openSession } from '../host-session.ts'
 import { closeWires } from '../host.ts'
 
 const MIB = 1 << 20
-const LOGS = 24
+const SIZES = [MIB, MIB / 4, MIB / 16, MIB / 64, 4096]
+/** Of each host. */
+const ASKED_BYTES = 24 * MIB
 
 let daemon: Daemon
 
@@ -21,16 +23,18 @@ afterEach(async () => {
   await daemon.stop()
 })
 
-async function hoarder(): Promise<void> {
+async function hoarder(bytes: number): Promise<void> {
   const { admin } = await openSession(daemon.endpoint, { subnqn: NQN }, 0)
   admin.wire.pause()
-  const capsules = Array.from({ length: LOGS }, () =>
-    admin.capsule(getLogPage(0x02, MIB / 4), { receive: MIB }))
+  const capsules = Array.from({ length: ASKED_BYTES / bytes }, () =>
+    admin.capsule(getLogPage(0x02, bytes / 4), { receive: bytes }))
   await admin.wire.send(...capsules)
 }
 
-test.each([[1], [8], [24]])('%i hosts', async (count) => {
-  for (let index = 0; index < count; index += 1) await hoarder()
+test.each([[1], [4]])('%i hosts for each size', async (count) => {
+  for (let index = 0; index < count; index += 1) {
+    for (const bytes of SIZES) await hoarder(bytes)
+  }
   for (let round = 0; round < 5; round += 1) {
     const session = await openSession(daemon.endpoint, { subnqn: NQN })
     await session.admin.must(identify(1), { receive: 4096 })
