@@ -1,6 +1,6 @@
 /**
- * The file of a subsystem's persistent events: what may be in it. target gives it to the state store.
- * controller/history.ts says what is in it, and when it is written.
+ * The file of a subsystem's persistent events: what may be in it. target gives it to the state
+ * store. controller/history.ts says what is in it, and when it is written.
  */
 import { z } from 'zod'
 import type { KeptHistory } from '../controller/history.ts'
@@ -20,7 +20,8 @@ export const PERSISTENT_EVENTS: Subject<KeptHistory> = {
     recorded: whole(Number.MAX_SAFE_INTEGER),
     events: z.array(z.strictObject({
       type: whole(255), cntlid: whole(0xffff), timeMs: whole(2 ** 48 - 1),
-      data: z.string({ error: DATA }).regex(/^([0-9a-f]{2})*$/, { error: DATA }).max(DATA_DIGITS_MAX, { error: DATA }),
+      data: z.string({ error: DATA }).regex(/^([0-9a-f]{2})*$/, { error: DATA })
+        .max(DATA_DIGITS_MAX, { error: DATA }),
     }), { error: 'a list of events: type, cntlid, timeMs, data' }),
   }, { error: 'the events of a subsystem' }),
 }

@@ -1,5 +1,5 @@
 /**
- * The data of persistent events, one function a type. Whoever records an event in history.ts makes them here.
+ * The data of persistent events, one function a type, for whoever records an event in history.ts.
  * NVMe Base 2.0, Persistent Event Log; layouts in wire/persistent-event.ts.
  *
  * Invariant: what is returned has the length of the event's layout.
@@ -7,8 +7,8 @@
 import type { NamespaceSnapshot } from '../subsystem/subsystem.ts'
 import { layoutOf } from '../wire/layout.ts'
 import {
-  FORMAT_END_EVENT, FORMAT_START_EVENT, HARDWARE_ERROR_EVENT, NAMESPACE_EVENT, POWER_ON_EVENT, RESET_OF,
-  SANITIZE_END_EVENT, SANITIZE_START_EVENT, TIMESTAMP_EVENT,
+  FORMAT_END_EVENT, FORMAT_START_EVENT, HARDWARE_ERROR_EVENT, NAMESPACE_EVENT, POWER_ON_EVENT,
+  RESET_OF, SANITIZE_END_EVENT, SANITIZE_START_EVENT, TIMESTAMP_EVENT,
 } from '../wire/persistent-event.ts'
 import { putPadded, putU64 } from '../wire/value.ts'
 

@@ -1,13 +1,14 @@
 /**
- * Hints: which writes and deallocations the storage of a namespace does best, in blocks. capabilities makes fields
- * of Identify Namespace of them.        NVM Command Set 1.0, Improving performance through I/O size and alignment
+ * Hints: which writes and deallocations the storage of a namespace does best, in blocks.
+ * capabilities makes fields of Identify Namespace of them.
+ * NVM Command Set 1.0, Improving performance through I/O size and alignment
  *
- *   storage            granule              optimal            boundary          whole after a loss of power
- *   memory             a page               the granule        none              a block
- *   file               file system block    the granule        none              a block
- *   block device       physical block       optimal_io_size    chunk_sectors     physical block
+ *   storage        granule             optimal           boundary        atomic
+ *   memory         a page              the granule       none            a block
+ *   file           file system block   the granule       none            a block
+ *   block device   physical block      optimal_io_size   chunk_sectors   physical block
  *
- * Invariant: every number fits its field; 1 block is what is always right, and 0 means that nothing is known.
+ * Invariant: every number fits its field; 1 block is always right, 0 says that nothing is known.
  */
 import type { NamespaceSnapshot } from '../subsystem/subsystem.ts'
 
@@ -29,12 +30,14 @@ export type Hints = {
 }
 
 export function hintsOf({ device, blockBytes }: NamespaceSnapshot): Hints {
-  const blocks = (bytes: number): number => Math.min(BLOCKS_MAX, Math.max(1, Math.floor(bytes / blockBytes)))
+  const blocks = (bytes: number): number =>
+    Math.min(BLOCKS_MAX, Math.max(1, Math.floor(bytes / blockBytes)))
   if (device.kind === 'null' || device.kind === 'memory') {
     // A page is what deallocation can give back.
     const granule = blocks(device.kind === 'null' ? 0 : PAGE_BYTES)
     return {
-      writeBlocks: granule, deallocateBlocks: granule, optimalBlocks: granule, boundaryBlocks: 0, atomicBlocks: 1,
+      writeBlocks: granule, deallocateBlocks: granule, optimalBlocks: granule, boundaryBlocks: 0,
+      atomicBlocks: 1,
     }
   }
   const writeBlocks = blocks(device.physicalBytes)
@@ -42,11 +45,11 @@ export function hintsOf({ device, blockBytes }: NamespaceSnapshot): Hints {
   const boundary = Math.floor(device.boundaryBytes / blockBytes)
   return {
     writeBlocks,
-    deallocateBlocks: blocks(device.discardBytes === 0 ? device.physicalBytes : device.discardBytes),
+    deallocateBlocks: blocks(device.discardBytes || device.physicalBytes),
     // A multiple of the granule, or hosts would be told two things.
     optimalBlocks: optimal % writeBlocks === 0 ? optimal : writeBlocks,
     boundaryBlocks: boundary > BLOCKS_MAX ? 0 : boundary,
-    // The page cache may write the half of one; a physical block is what a device writes as a whole.
+    // A device writes physical blocks as a whole; the page cache may write the half of one.
     atomicBlocks: device.kind === 'block' && device.direct ? writeBlocks : 1,
   }
 }

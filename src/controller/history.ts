@@ -1,6 +1,7 @@
 /**
- * History: the persistent event log of each subsystem, over all runs of the target. lives makes it and tells it
- * what happens; a reactor asks for the bytes when a host wants to read it.          NVMe Base 2.0, LID 0Dh
+ * History: the persistent event log of each subsystem, over all runs of the target. lives makes it
+ * and tells it what happens; a reactor asks for the bytes when a host wants to read it.
+ * NVMe Base 2.0, Persistent Event Log
  *
  *   record ─▶ events, oldest first, at most EVENTS_MAX ─▶ every second that brought one ─▶ file
  *
@@ -12,8 +13,8 @@ import { FID, TIMESTAMP, TIMESTAMP_BITS } from '../wire/feature.ts'
 import { LID } from '../wire/log-page.ts'
 import { putBits } from '../wire/layout.ts'
 import {
-  HARDWARE_ERROR, PERSISTENT_EVENT, PERSISTENT_EVENT_BYTES, PERSISTENT_EVENT_EHL, PERSISTENT_EVENT_TYPE,
-  PERSISTENT_LOG, PERSISTENT_LOG_BYTES, PERSISTENT_LOG_LHL, PERSISTENT_LOG_REVISION, RCI_BITS,
+  HARDWARE_ERROR, PERSISTENT_EVENT, PERSISTENT_EVENT_BYTES, PERSISTENT_EVENT_EHL,
+  PERSISTENT_EVENT_TYPE, PERSISTENT_LOG, PERSISTENT_LOG_BYTES, PERSISTENT_LOG_LHL, PERSISTENT_LOG_REVISION, RCI_BITS,
 } from '../wire/persistent-event.ts'
 import { putNqn, putPadded, putU64 } from '../wire/value.ts'
 import { hasAdminCommand } from './commands.ts'
@@ -78,7 +79,10 @@ export class History {
     this.#parts = parts
   }
 
-  /** What is exported from now on. life: asked for a subsystem that is new. Throws where a file is not to be trusted. */
+  /**
+   * What is exported from now on. life: asked for a subsystem that is new. Throws where a file is
+   * not to be trusted.
+   */
   adopt(subsystems: readonly SubsystemSnapshot[], life: (nqn: string) => LifeFacts): void {
     for (const [nqn, story] of this.#stories) {
       if (subsystems.some((each) => each.nqn === nqn)) continue
@@ -128,7 +132,8 @@ export class History {
     const story = this.#stories.get(nqn)
     if (story === undefined) return new Uint8Array(PERSISTENT_LOG_BYTES)
     const data = story.events.toReversed().map((each) => Buffer.from(each.data, 'hex'))
-    const bytes = data.reduce((sum, each) => sum + PERSISTENT_EVENT_BYTES + each.length, PERSISTENT_LOG_BYTES)
+    const bytes = data.reduce(
+      (sum, each) => sum + PERSISTENT_EVENT_BYTES + each.length, PERSISTENT_LOG_BYTES)
     const log = new Uint8Array(bytes)
     const view = new DataView(log.buffer)
     this.#putHeader(view, story, life)
@@ -158,7 +163,8 @@ export class History {
     view.setUint16(field.gnum, story.recorded & 0xffff, true)
     view.setUint32(field.rci, putBits(RCI_BITS.exists, 1), true)
     for (const type of eventsOf(subsystem)) {
-      view.setUint8(field.seb + (type >> 3), view.getUint8(field.seb + (type >> 3)) | 1 << (type & 7))
+      const at = field.seb + (type >> 3)
+      view.setUint8(at, view.getUint8(at) | 1 << (type & 7))
     }
   }
 
@@ -170,7 +176,8 @@ export class History {
     })
     const { nqn } = subsystem
     if (life.unsafe) {
-      this.record(nqn, PERSISTENT_EVENT_TYPE.HARDWARE_ERROR, hardwareError(HARDWARE_ERROR.UNSAFE_SHUTDOWN))
+      const data = hardwareError(HARDWARE_ERROR.UNSAFE_SHUTDOWN)
+      this.record(nqn, PERSISTENT_EVENT_TYPE.HARDWARE_ERROR, data)
     }
     const { firmware, nowMs } = this.#parts
     this.record(nqn, PERSISTENT_EVENT_TYPE.POWER_ON, poweredOn(firmware, life.powerCycles, nowMs()))
@@ -183,27 +190,27 @@ export class History {
     const type = PERSISTENT_EVENT_TYPE.NAMESPACE
     const isIn = (list: readonly NamespaceSnapshot[], one: NamespaceSnapshot): boolean =>
       list.some((each) => each.nsid === one.nsid && each.uuid === one.uuid)
-    for (const each of before) {
-      if (!isIn(subsystem.namespaces, each)) this.record(subsystem.nqn, type, namespaceChanged(each, true))
-    }
-    for (const each of subsystem.namespaces) {
-      if (!isIn(before, each)) this.record(subsystem.nqn, type, namespaceChanged(each, false))
-    }
+    const gone = before.filter((each) => !isIn(subsystem.namespaces, each))
+    const come = subsystem.namespaces.filter((each) => !isIn(before, each))
+    for (const each of gone) this.record(subsystem.nqn, type, namespaceChanged(each, true))
+    for (const each of come) this.record(subsystem.nqn, type, namespaceChanged(each, false))
   }
 
   #snapshot(story: Story): void {
     story.snapshotMs = this.#parts.nowMs()
-    this.record(story.subsystem.nqn, PERSISTENT_EVENT_TYPE.HEALTH, this.#parts.health(story.subsystem))
+    const data = this.#parts.health(story.subsystem)
+    this.record(story.subsystem.nqn, PERSISTENT_EVENT_TYPE.HEALTH, data)
   }
 
   #save(story: Story): Promise<void> {
     if (!story.used || !story.changed) return Promise.resolve()
     story.changed = false
-    return this.#parts.save(story.subsystem.nqn, { recorded: story.recorded, events: [...story.events] })
+    const { recorded, events, subsystem } = story
+    return this.#parts.save(subsystem.nqn, { recorded, events: [...events] })
   }
 }
 
-/** The oldest of the most frequent type goes: a host that sets its clock all day does not push out the rest. */
+/** The oldest of the most frequent type goes: a host that sets its clock all day leaves the rest. */
 function makeRoom(events: HistoryEvent[]): void {
   const counts = new Map<number, number>()
   for (const { type } of events) counts.set(type, (counts.get(type) ?? 0) + 1)
@@ -216,8 +223,12 @@ export function eventsOf(subsystem: SubsystemSnapshot): number[] {
   const type = PERSISTENT_EVENT_TYPE
   const types: number[] = [type.HEALTH, type.POWER_ON, type.HARDWARE_ERROR, type.NAMESPACE]
   if (supportedFeatures('nvm').includes(FID.TIMESTAMP)) types.push(type.TIMESTAMP)
-  if (hasAdminCommand(subsystem, ADMIN_OPCODE.FORMAT_NVM)) types.push(type.FORMAT_START, type.FORMAT_END)
-  if (hasAdminCommand(subsystem, ADMIN_OPCODE.SANITIZE)) types.push(type.SANITIZE_START, type.SANITIZE_END)
+  if (hasAdminCommand(subsystem, ADMIN_OPCODE.FORMAT_NVM)) {
+    types.push(type.FORMAT_START, type.FORMAT_END)
+  }
+  if (hasAdminCommand(subsystem, ADMIN_OPCODE.SANITIZE)) {
+    types.push(type.SANITIZE_START, type.SANITIZE_END)
+  }
   return types.sort((one, other) => one - other)
 }
 

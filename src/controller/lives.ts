@@ -1,6 +1,7 @@
 /**
- * Lives: what is kept of each subsystem over all runs of the target, its health (records.ts) and its persistent
- * events (history.ts). target makes it and gives it a turn each second; the control plane tells it what happens.
+ * Lives: what is kept of each subsystem over all runs of the target, its health (records.ts) and
+ * its persistent events (history.ts). target makes it and gives it a turn each second; the control
+ * plane tells it what happens.
  *
  * Invariant: nothing is written for a subsystem that no host has ever used.
  */

@@ -1,8 +1,10 @@
 /**
- * Where a command is wrong: the Parameter Error Location of the error log, from the status and the entry itself.
- * admin and io call it for a command that has failed.     NVMe Base 2.0, Error Information Log Entry
+ * Where a command is wrong: the Parameter Error Location of the error log, from the status and the
+ * entry itself. admin and io call it for a command that has failed.
+ * NVMe Base 2.0, Error Information Log Entry
  *
- *   location: byte of the submission queue entry │ bit << 8          where, as it is kept: location │ opcode << 16
+ *   location: byte of the submission queue entry │ bit << 8
+ *   where, as it is kept: location │ opcode << 16
  *
  * Invariant: a location is told only where the status leaves no doubt which field is meant.
  */
@@ -55,7 +57,8 @@ function invalidField(opcode: number, view: DataView, sqe: number): number {
     case ADMIN_OPCODE.GET_LOG_PAGE:
       return ofLogPage(view, sqe)
     case ADMIN_OPCODE.SET_FEATURES:
-      return isFeature(view.getUint8(sqe + SET_FEATURES.fid)) ? SET_FEATURES.cdw11 : SET_FEATURES.fid
+      if (!isFeature(view.getUint8(sqe + SET_FEATURES.fid))) return SET_FEATURES.fid
+      return SET_FEATURES.cdw11
     case ADMIN_OPCODE.GET_FEATURES: {
       if (!isFeature(view.getUint8(sqe + GET_FEATURES.fid))) return GET_FEATURES.fid
       return (view.getUint8(sqe + GET_FEATURES.sel) & 7) > 3 ? GET_FEATURES.sel : GET_FEATURES.cdw11

@@ -1,10 +1,12 @@
 /**
- * Records: the health of each subsystem over all runs of the target. lives makes it, gives it a turn each second,
- * and tells it of devices; the reactors count (shared.ts), and read what it writes there.
+ * Records: the health of each subsystem over all runs of the target. lives makes it, gives it a
+ * turn each second, and tells it of devices; the reactors count (shared.ts), and read what it
+ * writes there.
  *
- *   file ─▶ kept counters, health rows ─▶ SMART log          counters ─▶ every minute and at the end ─▶ file
+ *   file ─▶ kept counters, health rows ─▶ SMART log
+ *   counters ─▶ every minute and at the end ─▶ file
  *
- * A file says whether its run has ended in order. One that has not was killed: the next run finds it so.
+ * A file says whether its run has ended in order: the next run finds one that was killed.
  * Invariant: what the reactors counted is never changed here; kept counters make up for the past.
  */
 import { StartError } from '../config/start-error.ts'
@@ -15,8 +17,8 @@ import { COUNT, HEALTH, NO_SUBSYSTEM, type Shared } from './shared.ts'
 
 /** What of a namespace is kept; the order is that of COUNT. */
 const KEPT = {
-  reads: COUNT.READS, writes: COUNT.WRITES, readBytes: COUNT.READ_BYTES, writtenBytes: COUNT.WRITTEN_BYTES,
-  mediaErrors: COUNT.MEDIA_ERRORS,
+  reads: COUNT.READS, writes: COUNT.WRITES, readBytes: COUNT.READ_BYTES,
+  writtenBytes: COUNT.WRITTEN_BYTES, mediaErrors: COUNT.MEDIA_ERRORS,
 } as const
 
 export type KeptCounters = { readonly [Name in keyof typeof KEPT]: number }
@@ -68,7 +70,7 @@ type Ledger = {
 
 const SAVE_MS = 60_000
 const MS_AN_HOUR = 3_600_000
-/** Errors of late: from DEGRADED on the medium counts as failing, until fewer than RECOVERED are left. */
+/** Errors of late: from DEGRADED on the medium is failing, until fewer than RECOVERED are left. */
 const FADING = 0.97
 const DEGRADED = 8
 const RECOVERED = 1
@@ -172,7 +174,8 @@ export class Records {
     const at = this.#shared.healthAt(record.row)
     const health = (which: number): number => this.#shared.health[at + which]!
     return {
-      running, powerCycles: health(HEALTH.POWER_CYCLES), unsafeShutdowns: health(HEALTH.UNSAFE_SHUTDOWNS),
+      running, powerCycles: health(HEALTH.POWER_CYCLES),
+      unsafeShutdowns: health(HEALTH.UNSAFE_SHUTDOWNS),
       powerOnMs: Math.round(health(HEALTH.POWER_ON_MS)), busyMs: Math.round(health(HEALTH.BUSY_MS)),
       errors: this.#shared.errors(record.row),
       namespaces: Object.fromEntries([...record.watched].map(([uuid, { snapshot }]) => [
@@ -186,7 +189,8 @@ export class Records {
     const { nqn } = subsystem
     const kept = this.#keeper.load(nqn)
     const record: Ledger = {
-      nqn, row: this.#freeRow(), watched: new Map(), used: kept !== null, unsafe: kept?.running === true,
+      nqn, row: this.#freeRow(), watched: new Map(), used: kept !== null,
+      unsafe: kept?.running === true,
       // A start that fails later is not a run: what is kept already is written by the first tick.
       warnings: { degraded: false, readOnly: false }, savedMs: this.#nowMs - SAVE_MS,
     }
@@ -195,14 +199,17 @@ export class Records {
     const at = this.#shared.healthAt(record.row)
     health.fill(0, at, at + HEALTH.DOUBLES)
     health[at + HEALTH.POWER_CYCLES] = (kept?.powerCycles ?? 0) + 1
-    health[at + HEALTH.UNSAFE_SHUTDOWNS] = (kept?.unsafeShutdowns ?? 0) + (kept?.running === true ? 1 : 0)
+    health[at + HEALTH.UNSAFE_SHUTDOWNS] = (kept?.unsafeShutdowns ?? 0) + +record.unsafe
     health[at + HEALTH.POWER_ON_MS] = kept?.powerOnMs ?? 0
     health[at + HEALTH.BUSY_MS] = kept?.busyMs ?? 0
     health[at + HEALTH.ERRORS_BEFORE] = kept?.errors ?? 0
     const present = new Set(subsystem.namespaces.map((each) => each.uuid))
     const gone = Object.entries(kept?.namespaces ?? {}).filter(([uuid]) => !present.has(uuid))
-    for (const counters of [kept?.removed ?? NOTHING, ...gone.map(([, each]) => each)]) this.#addRemoved(at, counters)
-    for (const each of subsystem.namespaces) this.#watch(record, each, kept?.namespaces[each.uuid] ?? NOTHING)
+    this.#addRemoved(at, kept?.removed ?? NOTHING)
+    for (const [, counters] of gone) this.#addRemoved(at, counters)
+    for (const each of subsystem.namespaces) {
+      this.#watch(record, each, kept?.namespaces[each.uuid] ?? NOTHING)
+    }
     return record
   }
 
@@ -211,7 +218,9 @@ export class Records {
     let row = NO_SUBSYSTEM + 1
     while (taken.has(row)) row++
     if (row > this.#subsystemsMax) {
-      throw new StartError(`There are more than ${this.#subsystemsMax} subsystems.`, 'Export fewer.')
+      throw new StartError(
+        `There are more than ${this.#subsystemsMax} subsystems.`, 'Export fewer.',
+      )
     }
     return row
   }
@@ -219,20 +228,23 @@ export class Records {
   /** Namespaces that have come, gone, or changed. */
   #follow(record: Ledger, namespaces: readonly NamespaceSnapshot[]): void {
     for (const [uuid, watched] of record.watched) {
-      const now = namespaces.find((each) => each.uuid === uuid && each.counter === watched.snapshot.counter)
+      const now = namespaces.find(
+        (each) => each.uuid === uuid && each.counter === watched.snapshot.counter)
       if (now !== undefined) {
         record.watched.set(uuid, { ...watched, snapshot: now })
         continue
       }
       const { counter } = watched.snapshot
-      this.#addRemoved(
-        this.#shared.healthAt(record.row), countersFrom((which) => this.#shared.total(counter, which)))
+      const counted = countersFrom((which) => this.#shared.total(counter, which))
+      this.#addRemoved(this.#shared.healthAt(record.row), counted)
       record.watched.delete(uuid)
     }
-    for (const each of namespaces) if (!record.watched.has(each.uuid)) this.#watch(record, each, NOTHING)
+    for (const each of namespaces) {
+      if (!record.watched.has(each.uuid)) this.#watch(record, each, NOTHING)
+    }
   }
 
-  /** Its counters continue from these. The reactors may have counted for another namespace before. */
+  /** Its counters continue from these. Reactors may have counted for another one before. */
   #watch(record: Ledger, snapshot: NamespaceSnapshot, kept: KeptCounters): void {
     const { counters } = this.#shared
     const at = this.#shared.keptAt(snapshot.counter)
@@ -241,8 +253,10 @@ export class Records {
       counters[at + which] = kept[name] - this.#shared.total(snapshot.counter, which)
     }
     record.watched.set(snapshot.uuid, {
-      snapshot, recentErrors: 0, seenErrors: this.#shared.total(snapshot.counter, COUNT.MEDIA_ERRORS),
-      seenCommands: this.#commands(snapshot.counter), warnings: { degraded: false, readOnly: false },
+      snapshot, recentErrors: 0,
+      seenErrors: this.#shared.total(snapshot.counter, COUNT.MEDIA_ERRORS),
+      seenCommands: this.#commands(snapshot.counter),
+      warnings: { degraded: false, readOnly: false },
     })
   }
 
@@ -289,7 +303,9 @@ export class Records {
     const before = record.warnings
     record.warnings = now
     health[this.#shared.healthAt(record.row) + HEALTH.WARNING] = bitsOf(now)
-    const added = { degraded: now.degraded && !before.degraded, readOnly: now.readOnly && !before.readOnly }
+    const added = {
+      degraded: now.degraded && !before.degraded, readOnly: now.readOnly && !before.readOnly,
+    }
     return added.degraded || added.readOnly ? { nqn: record.nqn, ...added } : null
   }
 

@@ -1,6 +1,6 @@
 /**
- * The persistent event log, LID 0Dh: what has happened to a subsystem through all of its life. Tables only;
- * src/controller/history.ts keeps the events.            NVMe Base 2.0, Persistent Event Log
+ * The persistent event log, LID 0Dh: what has happened to a subsystem through all of its life.
+ * Tables only; src/controller/history.ts keeps the events.   NVMe Base 2.0, Persistent Event Log
  *
  *   ┌ header 512 ┬ event header 24 ┬ event data el - vsil ┬ event header 24 ┬ … ┐   newest first
  *
