@@ -1,179 +1,29 @@
 /**
- * The TypeScript of a command by itself: receive → admit → io → device → send, without a kernel.
- * node bench/hot-path.ts [read|write]: prints nanoseconds a command, the best of many rounds.
- *
- * The parts are the real ones on an arena of plain memory; a round is one turn's worth of capsules, after which
- * the send ring is declared sent. docs/adr/0005 quotes its figures; a change to the hot path should run it.
+ * The TypeScript of a command by itself, timed: node bench/hot-path.ts [read|write|flush] [digests]
+ * prints nanoseconds a command, the best of many rounds. command-path.ts is what runs.
+ * docs/adr/0005 quotes its figures; a change to the hot path should run it.
  */
-import { Aborts } from '../src/controller/abort.ts'
-import { Controller } from '../src/controller/controller.ts'
-import { Copies } from '../src/controller/copy.ts'
-import { Dataset } from '../src/controller/dataset.ts'
-import { Guards } from '../src/controller/guard.ts'
-import { Holds } from '../src/controller/hold.ts'
-import { ReservationCommands } from '../src/controller/reservations.ts'
-import { IoExecutor } from '../src/controller/io.ts'
-import { Pairs } from '../src/controller/pair.ts'
-import { CONTROLLER_STATE, Shared } from '../src/controller/shared.ts'
-import { MemoryDevice } from '../src/device/memory.ts'
-import { limitsOf } from '../src/limits.ts'
-import { Namespace } from '../src/namespace/namespace.ts'
-import { Admission } from '../src/queue/admit.ts'
-import { Completer } from '../src/queue/complete.ts'
-import { Transfers } from '../src/queue/transfer.ts'
-import { Arena } from '../src/reactor/arena.ts'
-import { Buffers } from '../src/reactor/buffers.ts'
-import { Slots } from '../src/reactor/slots.ts'
-import { Work } from '../src/reactor/work.ts'
-import { C, H, STATE } from '../src/shim/abi.ts'
-import { type Connection, PHASE } from '../src/tcp/connection.ts'
-import { type ConnectionParts, Connections } from '../src/tcp/connections.ts'
-import { Digests } from '../src/tcp/digest.ts'
-import { Holders } from '../src/tcp/holders.ts'
-import { Handshake } from '../src/tcp/handshake.ts'
-import { Receiver } from '../src/tcp/receive.ts'
-import { Sender } from '../src/tcp/send.ts'
-import { Terminator } from '../src/tcp/terminate.ts'
-import type { SubsystemSnapshot } from '../src/subsystem/subsystem.ts'
+import { CommandPath, type Kind, PAYLOAD_BYTES } from './command-path.ts'
 
-const MIB = 1 << 20
-const BLOCK_BYTES = 512
-const PAYLOAD_BYTES = 4096
 const TRIALS = 40
 const ROUNDS = 4000
+const NAMES: Readonly<Record<Kind, string>> = {
+  read: `read of ${PAYLOAD_BYTES / 1024} KiB`,
+  write: `write of ${PAYLOAD_BYTES / 1024} KiB, in the capsule`,
+  flush: 'flush',
+}
 
-const writes = process.argv[2] === 'write'
-/** A write brings its data in the capsule, and the ring holds so many. */
-const commands = writes ? 32 : 128
-
-const limits = limitsOf({
-  engine: 0, connections: 1, queueDepth: 1024, ioQueues: 1, inCapsuleBytes: 16384,
-  maxTransferBytes: MIB, bufferBytes: 64 * MIB,
-})
-const arena = new Arena(plainArena())
-const { words } = arena
-const slots = new Slots(limits.slots)
-const work = new Work(arena, limits.copiesMax, limits.opsMax)
-const adminAt = arena.buffersAt + limits.bufferBytes
-const buffers = new Buffers(arena.buffersAt, limits.bufferBytes)
-const pages = new Buffers(adminAt, limits.adminBufferBytes)
-const shim = { adopt: () => 0, release: () => 0, crc32c: () => 0, crc32cSeries: () => 0 }
-const connections = new Connections(arena, shim, limits.txEntries, limits.rxBytes)
-const connection = assemble(connections)
-const capsulesBytes = fillRing()
+const asked = process.argv[2] ?? 'read'
+const kind = (Object.keys(NAMES) as Kind[]).find((name) => name === asked)
+const digests = process.argv[3] === 'digests'
+if (kind === undefined) throw new Error(`no command is called ${asked}: read, write, flush`)
+const path = new CommandPath(kind, digests)
 
 let best = Infinity
 for (let trial = 0; trial < TRIALS; trial++) {
   const began = process.hrtime.bigint()
-  for (let round = 0; round < ROUNDS; round++) turn()
-  best = Math.min(best, Number(process.hrtime.bigint() - began) / ROUNDS / commands)
+  for (let round = 0; round < ROUNDS; round++) path.turn()
+  best = Math.min(best, Number(process.hrtime.bigint() - began) / ROUNDS / path.commands)
 }
-const what = writes ? 'write, in the capsule' : 'read'
-process.stdout.write(`${best.toFixed(1)} ns of TypeScript per ${what} of 4 KiB (best of ${TRIALS})\n`)
-
-/** All capsules are there again; their answers leave at once. */
-function turn(): void {
-  const { control } = connection
-  words[control + C.RX_HEAD] = 0
-  words[control + C.RX_TAIL] = capsulesBytes
-  connections.ready(0)
-  words[control + C.TX_HEAD] = words[control + C.TX_TAIL]!
-  words[control + C.TOUCHED] = 0
-  words[H.TOUCHED] = 0
-  words[H.COPIES] = 0
-}
-
-/** What the shim would have mapped: the header words that say where the areas are. */
-function plainArena(): ArrayBuffer {
-  const sizes: [number, number][] = [
-    [H.CONNECTIONS_AT, 4096], [H.READY_AT, 4096], [H.COMPLETIONS_AT, MIB], [H.TOUCHED_AT, 4096],
-    [H.COPIES_AT, MIB], [H.OPS_AT, 2 * MIB], [H.SCRATCH_AT, 65536], [H.TX_AT, limits.txEntries * 64],
-    [H.BUFFERS_AT, limits.bufferBytes + limits.adminBufferBytes], [H.RX_AT, 2 * limits.rxBytes],
-  ]
-  const bytes = sizes.reduce((sum, [, size]) => sum + size, 4096)
-  const memory = new ArrayBuffer(bytes)
-  const header = new Int32Array(memory)
-  let at = 4096
-  for (const [word, size] of sizes) {
-    header[word] = at
-    at += size
-  }
-  return memory
-}
-
-function assemble(all: Connections): Connection {
-  const sender = new Sender(arena, limits.txEntries)
-  const completer = new Completer(slots, buffers, pages, adminAt, sender)
-  const transfers = new Transfers(
-    slots, sender, limits.transfers, limits.transferBytes, limits.commandTransfers,
-  )
-  const shared = new Shared(new ArrayBuffer(8 * MIB), limits, 1)
-  const namespace = new Namespace({
-    nsid: 1, index: 0, counter: 0, blockBytes: BLOCK_BYTES, blockCount: 2 * MIB, uuid: '', nguid: '',
-    readOnly: false, anaGroup: 1, device: { kind: 'memory', region: 1 },
-  }, new MemoryDevice(work, buffers, 1, BLOCK_BYTES), shared.counterAt(0, 0))
-  const namespaces = [namespace]
-  const holds = new Holds({
-    slots, buffers, namespaces, proceed: () => {}, sendsFrom: () => false, wake: () => {},
-  })
-  const pairs = new Pairs({
-    buffers, namespaces, finish: () => {}, failed: () => {}, ask: () => {}, release: () => {},
-  })
-  const io = new IoExecutor({
-    arena, shared, namespaces, dataset: new Dataset(arena, slots, buffers),
-    copies: new Copies(arena, slots, buffers, limits.maxTransferBytes),
-    guards: new Guards(), holds, pairs, transferBytesMax: limits.maxTransferBytes,
-    reservations: new ReservationCommands({
-      arena, slots, buffers, shared, reactor: 0, post: () => {}, finish: () => {}, queueOf: () => null,
-    }),
-  })
-  const aborts = new Aborts(slots, 0, () => {})
-  const admission = new Admission({
-    arena, slots, work, completer, transfers, fabrics: io, admin: io, io, aborts, pairs,
-    queueOf: (slot) => all.all[slot.connection]!.queue,
-    inCapsuleBytes: limits.inCapsuleBytes, transferBytesMax: limits.maxTransferBytes, keepPages: 0,
-    adminPages: 0,
-  })
-  const terminator = new Terminator(arena, pages, sender, 1)
-  const receiver = new Receiver({
-    arena, work, transfers, admission, sender, terminator, digests: new Digests(arena, shim),
-    handshake: new Handshake(arena, sender, pages.take(4096), 1000), stalled: all.stall,
-    rxBytes: limits.rxBytes, inCapsuleBytes: limits.inCapsuleBytes, alignedAt: pages.take(4096),
-  })
-  all.assemble({
-    slots, sender, receiver, terminator, completer, transfers, admission, aborts, gone: () => {},
-    holders: new Holders(arena, slots, []), exhausted: () => {},
-    // Nothing ends here, so nobody leaves an association.
-    associations: {} as ConnectionParts['associations'],
-  })
-  const made = all.adopt(1, { address: '', port: 0 }, '')
-  if (typeof made === 'number') throw new Error('the first connection was refused')
-  const subsystem = {} as SubsystemSnapshot
-  const controller = new Controller(0, 1, '', '', subsystem, [null, namespace])
-  shared.words[controller.stateWord] = CONTROLLER_STATE.READY
-  made.phase = PHASE.LIVE
-  made.queue.controller = controller
-  made.queue.qid = 1
-  made.queue.depth = 1024
-  made.queue.flowControlOff = true
-  words[made.control + C.STATE] = STATE.OPEN
-  return made
-}
-
-/** Capsules by hand: CH, then the SQE's opcode with PSDT, NSID, SGL1, SLBA, NLB. Returns their bytes. */
-function fillRing(): number {
-  let w = arena.rxAt >> 2
-  for (let index = 0; index < commands; index++) {
-    const inCapsule = writes ? PAYLOAD_BYTES : 0
-    words[w] = 0x04 | (72 << 16) | (writes ? 72 << 24 : 0)
-    words[w + 1] = 72 + inCapsule
-    words[w + 2] = (writes ? 0x4001 : 0x4002) | (index << 16)
-    words[w + 3] = 1
-    words[w + 10] = PAYLOAD_BYTES
-    words[w + 11] = (writes ? 0x01 : 0x5a) << 24
-    words[w + 12] = index * (PAYLOAD_BYTES / BLOCK_BYTES)
-    words[w + 14] = PAYLOAD_BYTES / BLOCK_BYTES - 1
-    w += (72 + inCapsule) >> 2
-  }
-  return w * 4 - arena.rxAt
-}
+const what = `${NAMES[kind]}${digests ? ', digests' : ''}`
+process.stdout.write(`${best.toFixed(1)} ns of TypeScript per ${what} (best of ${TRIALS})\n`)
