@@ -20,6 +20,7 @@ import { FILESYSTEM_CHECKS } from './checks/filesystem.ts'
 import { LIVE_CHECKS } from './checks/live.ts'
 import { LOG_CHECKS } from './checks/logs.ts'
 import { OUTAGE_CHECKS } from './checks/outage.ts'
+import { REFERRAL_CHECKS } from './checks/referral.ts'
 import { VERIFY_CHECKS } from './checks/verify.ts'
 import { Host } from './host.ts'
 import { packInitramfs } from './initramfs.ts'
@@ -32,7 +33,7 @@ import { VirtualMachine } from './vm.ts'
 import { Weft } from './weft.ts'
 
 const CHECKS: readonly Check[] = [
-  ...DISCOVERY_CHECKS, ...FIELD_CHECKS, ...COMMAND_CHECKS, ...FILESYSTEM_CHECKS, ...VERIFY_CHECKS,
+  ...DISCOVERY_CHECKS, ...REFERRAL_CHECKS, ...FIELD_CHECKS, ...COMMAND_CHECKS, ...FILESYSTEM_CHECKS, ...VERIFY_CHECKS,
   ...LOG_CHECKS, ...OUTAGE_CHECKS, ...LIVE_CHECKS, ...AUTHENTICATION_CHECKS,
 ]
 

@@ -26,6 +26,10 @@ export type Ending = { readonly status: number | null; readonly signal: string |
 export type Settings = {
   readonly reactors?: number
   readonly engine?: 'uring' | 'epoll'
+  /** Other discovery services that hosts are told of. */
+  readonly referrals?: readonly { readonly address: string; readonly port: number }[]
+  /** Its discovery controllers are central ones. */
+  readonly central?: boolean
   /** Hosts that may ask the discovery service; any, where it is left out. */
   readonly discoveryHosts?: readonly KeyedHost[]
 }
@@ -75,7 +79,7 @@ export class Weft {
   }
 
   /** Writes the configuration; returns its path. extra: namespaces that the main subsystem has besides. */
-  #configure({ discoveryHosts, ...settings }: Settings, extra: readonly ExtraNamespace[] = []): string {
+  #configure({ discoveryHosts, central = false, ...settings }: Settings, extra: readonly ExtraNamespace[] = []): string {
     const config = join(this.#directory, 'weft.json')
     const served = [...SUBSYSTEMS, GUARDED].map((at) => subsystemConfig(at, this.#directory, at === MAIN ? extra : []))
     writeFileSync(config, JSON.stringify({
@@ -84,6 +88,7 @@ export class Weft {
       listeners: [{ address: LOOPBACK, port: this.port }],
       discovery: {
         listeners: [{ address: LOOPBACK, port: this.discoveryPort }], hosts: discoveryHosts ?? 'any',
+        central,
       },
       subsystems: served,
     }, null, 2))

@@ -65,5 +65,6 @@ test('an R2T beyond the data ends it', async () => {
   const host = await open(port)
   const asked = host.manageDiscovery(0, pattern(12288))
   await expect(asked).rejects.toThrow(HostError)
+  await expect(asked).rejects.toThrow('asked for data that there is not')
   await host.close()
 })

@@ -213,7 +213,10 @@ describe('entries', () => {
   })
 
   test.each<[string, (bytes: Buffer) => void]>([
-    ['TEL beyond the data', (bytes) => { bytes.writeUInt32LE(1052, 1024) }],
+    ['TEL and an attribute beyond the data', (bytes) => {
+      bytes.writeUInt32LE(1052, 1024)
+      bytes.writeUInt16LE(2, 1028)
+    }],
     ['TEL shorter than the entry', (bytes) => { bytes.writeUInt32LE(1028, 1024) }],
     ['TEL longer than the attributes', (bytes) => { bytes.writeUInt16LE(0, 1028) }],
     ['more attributes than there are', (bytes) => { bytes.writeUInt16LE(2, 1028) }],
