@@ -6,9 +6,10 @@
  *
  * Invariant: all copies get the same changes in the same order.
  */
+import type { Log } from './control/log.ts'
 import type { ControlPlane } from './control-plane.ts'
 import { logDiffers, nextGeneration } from './subsystem/discovery.ts'
-import { type AnaWish, checkWish, pathNews, type Paths } from './subsystem/paths.ts'
+import { type AnaWish, checkWish, type PathMove, pathMoves, pathNews, type Paths } from './subsystem/paths.ts'
 import type { Protections } from './subsystem/protection.ts'
 import type { TargetSnapshot } from './subsystem/subsystem.ts'
 
@@ -21,18 +22,20 @@ export class Model {
   readonly #paths: Paths
   readonly #watchers: ((target: TargetSnapshot) => void)[] = []
   readonly #protections: Pick<Protections, 'complete'>
+  readonly #log: Pick<Log, 'notice'>
   #target: TargetSnapshot
 
   /** copies: in the order in which they are to change. They, paths and protections have `target` already. */
   constructor(
     plane: Pick<ControlPlane, 'change' | 'raise'>, copies: readonly Copy[], paths: Paths,
-    protections: Pick<Protections, 'complete'>, target: TargetSnapshot,
+    protections: Pick<Protections, 'complete'>, target: TargetSnapshot, log: Pick<Log, 'notice'>,
   ) {
     this.#plane = plane
     this.#copies = copies
     this.#paths = paths
     this.#protections = protections
     this.#target = target
+    this.#log = log
   }
 
   /** Who tells others of what is offered; called when that has changed. */
@@ -55,6 +58,7 @@ export class Model {
     this.#target = target
     for (const copy of this.#copies) copy.adopt(target)
     await this.#plane.change({ kind: 'target', target })
+    for (const move of pathMoves(before, target)) this.#tell(move)
     const news = pathNews(before, target)
     if (news !== null) this.#plane.raise('ANA', news)
     if (target.generation === before.generation) return
@@ -68,5 +72,14 @@ export class Model {
     checkWish(wish, this.#target)
     this.#paths.set(wish, this.#target.subsystems.map(({ nqn }) => nqn))
     await this.apply((target) => target)
+  }
+
+  #tell(move: PathMove): void {
+    const [address, port] = move.listener.split(' ')
+    const { subsystem, group, state } = move
+    this.#log.notice(
+      `ANA group ${group} of ${subsystem} is ${state} through ${address} port ${port} now.`,
+      { change: 'ana', subsystem, group, state, address, port: Number(port) },
+    )
   }
 }

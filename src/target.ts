@@ -196,7 +196,7 @@ async function assemble(
       void plane.change({ kind: 'rights', ...each })
     }
   }
-  const model = new Model(plane, [{ adopt }, access], paths, protections, target)
+  const model = new Model(plane, [{ adopt }, access], paths, protections, target, log)
   plane.listen(listeners.all)
   for (const { endpoint, discoveryOnly } of listeners.all) {
     log.listening({ ...endpoint, service: discoveryOnly ? 'discovery' : 'nvm' })

@@ -8,7 +8,7 @@
  */
 import {
   ALWAYS_OPTIMIZED, ANA_GROUPS_MAX, type AnaChoice, type AnaName, type AnaPath, anaPaths, changedPaths,
-  listenerKey,
+  listenerKey, pathAt,
 } from './ana.ts'
 import type { Endpoint, SubsystemSnapshot, TargetSnapshot } from './subsystem.ts'
 
@@ -82,6 +82,25 @@ export function checkWish({ listener, subsystem, group }: AnaWish, target: Targe
   if (group !== undefined && (!Number.isInteger(group) || group < 1 || group > ANA_GROUPS_MAX)) {
     throw new Error(`ANA groups are numbered from 1 to ${ANA_GROUPS_MAX}.`)
   }
+}
+
+export type PathMove = {
+  readonly subsystem: string
+  /** listenerKey of where it listens. */
+  readonly listener: string
+  readonly group: number
+  readonly state: AnaName
+}
+
+/** The groups that have another state than before, each through its listener. */
+export function pathMoves(before: TargetSnapshot, after: TargetSnapshot): PathMove[] {
+  return after.subsystems.flatMap(({ nqn, paths }) => {
+    const previous = before.subsystems.find((subsystem) => subsystem.nqn === nqn)?.paths ?? []
+    return paths.flatMap(({ listener, groups }) => groups.filter(({ group, state }) => {
+      const known = pathAt(previous, listener)?.groups.find((each) => each.group === group)
+      return known !== undefined && known.state !== state
+    }).map(({ group, state }) => ({ subsystem: nqn, listener, group, state })))
+  })
 }
 
 /** Whom a change concerns: a controller by its subsystem and listener; null: nobody. */

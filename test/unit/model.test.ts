@@ -30,7 +30,9 @@ function rig() {
       happened.push(event)
       told.push(concerned)
     },
-  }, [{ adopt: () => happened.push('adopt') }], new Paths(), { complete: (each) => each }, target(DISCOVERY, DISKS))
+  }, [{ adopt: () => happened.push('adopt') }], new Paths(), { complete: (each) => each }, target(DISCOVERY, DISKS), {
+    notice: (sentence) => happened.push(sentence),
+  })
   const isTold = (subsystem: SubsystemSnapshot, hostNqn: string): boolean =>
     told[0]!({ subsystem, hostNqn } as ControllerRecord)
   return { model, happened, isTold, acknowledge: () => acknowledge() }
@@ -74,7 +76,9 @@ test('a path that is moved: the reactors first, then the controllers that came b
   happened.length = 0
   acknowledge()
   await moved
-  expect(happened).toEqual(['ANA'])
+  expect(happened).toEqual([
+    `ANA group 1 of ${DISKS.nqn} is inaccessible through 192.0.2.1 port 4420 now.`, 'ANA',
+  ])
   expect(isTold({ ...DISKS }, HOST), 'one that came by no listener of it').toBe(false)
   await expect(model.setAnaState({ listener: { address: '::1', port: 1 }, state: 'change' })).rejects.toThrow('There is no listener')
 })
