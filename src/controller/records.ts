@@ -4,7 +4,7 @@
  * writes there.
  *
  *   file ─▶ kept counters, health rows ─▶ SMART log
- *   counters ─▶ every minute and at the end ─▶ file
+ *   counters ─▶ every minute in which commands came, and at the end ─▶ file
  *
  * A file says whether its run has ended in order: the next run finds one that was killed.
  * Invariant: what the reactors counted is never changed here; kept counters make up for the past.
@@ -66,10 +66,14 @@ type Ledger = {
   readonly unsafe: boolean
   warnings: Warnings
   savedMs: number
+  /** No command was executed since it was saved. */
+  idle: boolean
 }
 
-const SAVE_MS = 60_000
 const MS_AN_HOUR = 3_600_000
+/** Time between two saves of what is used, and of what is idle: a disk may sleep meanwhile. */
+const SAVE_MS = 60_000
+const SAVE_IDLE_MS = MS_AN_HOUR
 /** Errors of late: from DEGRADED on the medium is failing, until fewer than RECOVERED are left. */
 const FADING = 0.97
 const DEGRADED = 8
@@ -152,10 +156,14 @@ export class Records {
       const { health } = this.#shared
       const at = this.#shared.healthAt(record.row)
       health[at + HEALTH.POWER_ON_MS]! += passedMs
-      if (this.#look(record)) health[at + HEALTH.BUSY_MS]! += passedMs
+      if (this.#look(record)) {
+        health[at + HEALTH.BUSY_MS]! += passedMs
+        record.idle = false
+      }
       const added = this.#warn(record)
       if (added !== null) news.push(added)
-      if (record.used && nowMs - record.savedMs >= SAVE_MS) void this.#save(record, true)
+      const dueMs = record.savedMs + (record.idle ? SAVE_IDLE_MS : SAVE_MS)
+      if (record.used && nowMs >= dueMs) void this.#save(record, true)
     }
     return news
   }
@@ -192,7 +200,8 @@ export class Records {
       nqn, row: this.#freeRow(), watched: new Map(), used: kept !== null,
       unsafe: kept?.running === true,
       // A start that fails later is not a run: what is kept already is written by the first tick.
-      warnings: { degraded: false, readOnly: false }, savedMs: this.#nowMs - SAVE_MS,
+      warnings: { degraded: false, readOnly: false }, savedMs: this.#nowMs - SAVE_IDLE_MS,
+      idle: true,
     }
     this.#records.set(nqn, record)
     const { health } = this.#shared
@@ -311,6 +320,7 @@ export class Records {
 
   #save(record: Ledger, running: boolean): Promise<void> {
     record.savedMs = this.#nowMs
+    record.idle = true
     return this.#keeper.save(record.nqn, this.keptOf(record.nqn, running)!)
   }
 }

@@ -89,12 +89,20 @@ describe('over restarts', () => {
     expect(saves.map(({ running }) => running)).toEqual([true])
   })
 
-  test('it is written once a minute', () => {
-    const { records, saves } = run(new Map())
+  test('it is written once a minute while it is used, once an hour while it is not', () => {
+    const { records, saves, count } = run(new Map())
     records.use(NQN)
     records.use(NQN)
-    for (let ms = 0; ms < 180 * SECOND_MS; ms += SECOND_MS) records.tick(ms)
-    expect(saves.map(({ powerOnMs }) => powerOnMs)).toEqual([0, 60_000, 120_000])
+    const pass = (from: number, to: number): void => {
+      for (let second = from; second < to; second++) records.tick(second * SECOND_MS)
+    }
+    pass(0, 100)
+    expect(saves.length, 'idle').toBe(1)
+    count(0, COUNT.OTHERS, 1)
+    pass(100, 180)
+    count(0, COUNT.READS, 1)
+    pass(180, 7000)
+    expect(saves.map(({ powerOnMs }) => powerOnMs / SECOND_MS)).toEqual([0, 100, 180, 3780])
   })
 
   test('a namespace that is gone stays in the sum of its subsystem', () => {
