@@ -44,6 +44,7 @@ import { ACCEPT_TOKEN, Reactor } from './reactor/reactor.ts'
 import { Slots, type Slot } from './reactor/slots.ts'
 import { Work } from './reactor/work.ts'
 import { COUNTER, H } from './shim/abi.ts'
+import { STATUS } from './wire/status.ts'
 import { errnoName, loadShim, type Shim } from './shim/shim.ts'
 import type { NamespaceSnapshot, SubsystemSnapshot } from './subsystem/subsystem.ts'
 import { shimLimits } from './limits.ts'
@@ -291,7 +292,10 @@ class ReactorThread {
       case 'emptied':
         return associations.emptied(message.controller)
       case 'abort':
-        return this.#aborts.request(message, this.#connections.all.map((each) => each.queue))
+        return this.#aborts.request(
+          message, this.#connections.all.map((each) => each.queue),
+          (slot) => this.#commands.pairs.abort(slot, STATUS.ABORT_REQUESTED, STATUS.FAILED_FUSED),
+        )
       case 'aborted':
         this.#slots.all[message.slot]!.dw0 = message.done ? 0 : 1
         return this.#completer.finish(this.#slots.all[message.slot]!, 0)

@@ -3,14 +3,18 @@
  * admin asks through the control plane; the reactor of the queue answers.       NVMe Base 2.0, 5.1
  * Commands of hosts that were preempted are aborted in the same way (preemption.ts).
  *
- * A command that still waits for its data is not run when they have come: it completes with Command Abort
- * Requested, and the Abort after it. A command that a device has is not aborted, and the Abort says so.
+ * A command that still waits for its data, for a buffer, or for blocks that somebody has for himself, is not run
+ * when they have come: it completes with Command Abort Requested, and the Abort after it. Half of a fused pair
+ * takes the other half with it. A command that a device has is not aborted, and the Abort says so.
  * Invariant: every request is answered exactly once, also when the connection goes.
  */
 import type { ToControl, ToReactor } from '../reactor/messages.ts'
 import { SLOT, type Slot, type Slots } from '../reactor/slots.ts'
 import { STATUS } from '../wire/status.ts'
 import type { Queue } from './queue.ts'
+
+/** Halves of fused pairs have greater ones. */
+const OPCODE_MAX = 0xff
 
 type Request = Extract<ToReactor, { type: 'abort' }>
 
@@ -34,13 +38,15 @@ export class Aborts {
     this.#post({ type: 'abort', reactor: this.#reactor, slot, controller, qid, cid })
   }
 
-  /** Somebody's Abort of a command on one of this reactor's queues. */
-  request(request: Request, queues: readonly Queue[]): void {
+  /** Somebody's Abort of a command on one of this reactor's queues. abortPair: of half of one, see Pairs. */
+  request(request: Request, queues: readonly Queue[], abortPair: (slot: Slot) => boolean): void {
     const slots = this.#slots
     for (const slot of slots.all) {
-      if (slot.state !== SLOT.RECEIVING || slot.cid !== request.cid) continue
+      const waits = slot.state === SLOT.RECEIVING || slot.state === SLOT.HELD
+      if (!waits || slot.cid !== request.cid) continue
       const queue = queues[slot.connection]
       if (queue?.controller?.index !== request.controller || queue.qid !== request.qid) continue
+      if (slot.opcode > OPCODE_MAX) return this.#answer(request, abortPair(slot))
       if (this.#requests.has(slot.index)) break
       this.#requests.set(slot.index, request)
       return

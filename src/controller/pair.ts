@@ -214,13 +214,15 @@ export class Pairs {
     return PENDING
   }
 
-  /** The pair of this half, which a device does not have, is not to be run any more. */
-  abort(slot: Slot, status: number): void {
+  /** The pair of this half is not to be run any more; false when a device has it. other: of the other half. */
+  abort(slot: Slot, status: number, other = status): boolean {
     const pair = this.#pairs.get(slot.index)
-    if (pair === undefined || pair.first.stage === STAGE.RUNNING) return
+    if (pair === undefined || pair.doomed || pair.first.stage === STAGE.RUNNING) return false
     // Blocks that are granted to it later are released at once.
     this.#asking.delete(pair.token)
-    this.#doom(pair, status, status)
+    if (slot === pair.first.slot) this.#doom(pair, status, other)
+    else this.#doom(pair, other, status)
+    return true
   }
 
   /** The connection has gone: its slots are freed by others, but those that a device has. */

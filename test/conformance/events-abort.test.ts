@@ -4,7 +4,7 @@
  */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import {
-  DISCOVERY_NQN, abort, asyncEventRequest, identify, keepAlive, read, write,
+  DISCOVERY_NQN, abort, asyncEventRequest, compare, fused, identify, keepAlive, read, write,
 } from '../command-bytes.ts'
 import { NQN, startDaemon, type Daemon } from '../daemon.ts'
 import {
@@ -108,6 +108,22 @@ describe('Abort', () => {
   test('ABT-02: itself', async () => {
     const at = await open()
     expect((await at.admin.must(abort(0, at.admin.nextCid))).dw0 & 1).toBe(1)
+  })
+
+  test('ABT-04: half of a fused pair, which waits for the other half', async () => {
+    const at = await open(NQN, 1)
+    const queue = at.queue(1)
+    const send = Buffer.alloc(512, 7)
+    await queue.must(write(1, 5, 1), { send })
+    const cid = queue.nextCid
+    const first = queue.submit(fused(compare(1, 5, 1), 1), { send })
+    // It has come when what was sent after it on another queue is answered, and when this has, too.
+    for (let trip = 0; trip < 50; trip += 1) await at.admin.must(keepAlive())
+    expect((await at.admin.must(abort(1, cid))).dw0 & 1).toBe(0)
+    expect((await first).status).toBe('0/07h')
+    const second = await queue.submit(fused(write(1, 5, 1), 2), { send: Buffer.alloc(512, 8) })
+    expect(second.status).toBe('0/09h')
+    expect((await queue.must(read(1, 5, 1), { receive: 512 })).data.equals(send)).toBe(true)
   })
 
   test('ABT-03: writes whose data the host has not sent yet', async () => {

@@ -351,6 +351,8 @@ export const REQUIREMENTS: readonly Requirement[] = [
   ['LIV-03', 'FAB: Connect',
     'Controllers of a host that may not connect any more, of a subsystem or by a listener that was '
       + 'removed, are ended in order; their next Connect is refused.'],
+  ['ABT-04', 'BASE: Abort',
+    'Aborting half of a fused pair that is not run yet completes it with 0/07h and the other with 0/09h.'],
   // ---- I/O
   ['NVM-01', 'NVM: Read, Write',
     'A read returns what was written, from one block to 1 MiB, in both block sizes.'],

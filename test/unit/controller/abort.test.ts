@@ -16,6 +16,7 @@ const PREEMPT_ABORT = 0x001b
 function rig() {
   const slots = new Slots(8)
   const posted: ToControl[] = []
+  const halves: number[] = []
   const aborts = new Aborts(slots, 3, (message) => posted.push(message))
   /** By connection: queue 2 of controller 1, queue 1 of it, queue 2 of controller 2, one that has not joined. */
   const queues = [[2, CONTROLLER], [1, CONTROLLER], [2, 2], [0, -1]].map(([qid, index], connection) => {
@@ -32,8 +33,12 @@ function rig() {
   }
   const request = (more: { slot?: number; qid?: number; cid?: number } = {}): void => aborts.request(
     { type: 'abort', replyTo: 5, slot: 90, controller: CONTROLLER, qid: 2, cid: 7, ...more }, queues,
+    (slot) => {
+      halves.push(slot.cid)
+      return slot.state !== SLOT.EXECUTING
+    },
   )
-  return { aborts, command, request, posted }
+  return { aborts, command, request, posted, halves }
 }
 
 const answer = (done: boolean, slot = 90): ToControl => ({ type: 'aborted', replyTo: 5, slot, done })
@@ -44,9 +49,11 @@ test('one of our own goes to the control plane', () => {
   expect(posted).toEqual([{ type: 'abort', reactor: 3, slot: 4, controller: CONTROLLER, qid: 2, cid: 7 }])
 })
 
-test('a command that waits for its data is aborted when they have come', () => {
+test.each([
+  ['its data', SLOT.RECEIVING], ['a buffer, or for blocks', SLOT.HELD],
+])('a command that waits for %s is aborted when they have come', (_what, state) => {
   const { aborts, command, request, posted } = rig()
-  const slot = command(0, 7)
+  const slot = command(0, 7, state)
   request()
   expect(posted).toEqual([])
   expect(aborts.take(slot)).toBe(ABORT_REQUESTED)
@@ -55,6 +62,15 @@ test('a command that waits for its data is aborted when they have come', () => {
   expect(posted.length).toBe(1)
 })
 
+test.each([[0x105, SLOT.HELD, true], [0x201, SLOT.RECEIVING, true]])(
+  'half of a pair, %i, is ended by the pair', (opcode, state, done) => {
+    const { aborts, command, request, posted, halves } = rig()
+    const slot = Object.assign(command(0, 7, state), { opcode })
+    request()
+    expect([halves, posted, aborts.take(slot)]).toEqual([[7], [answer(done)], 0])
+  },
+)
+
 describe('is told at once that it was not aborted', () => {
   test.each<[string, number, number, number]>([
     ['another command of the queue', 0, 8, SLOT.RECEIVING],
@@ -62,7 +78,6 @@ describe('is told at once that it was not aborted', () => {
     ['a command of another controller', 2, 7, SLOT.RECEIVING],
     ['a command of a connection without a controller', 3, 7, SLOT.RECEIVING],
     ['a command that a device has', 0, 7, SLOT.EXECUTING],
-    ['a command that waits for a buffer', 0, 7, SLOT.HELD],
     ['a command that was answered', 0, 7, SLOT.SENDING],
   ])('%s', (_what, connection, cid, state) => {
     const { aborts, command, request, posted } = rig()

@@ -185,6 +185,25 @@ describe('a half that is not to be run', () => {
   })
 })
 
+describe('an Abort of a half', () => {
+  test('ends both, each with its status, and what was asked for is released', () => {
+    const { pairs, first, second, arrive, take } = rig()
+    const slots = [first().slot, second().slot]
+    for (const slot of slots) arrive(slot)
+    take()
+    expect(pairs.abort(slots[1]!, ABORTED, FAILED_FUSED)).toBe(true)
+    expect(take()).toEqual(['1: 9', '2: 7'])
+    pairs.granted(1, 50, 0, true)
+    expect(take()).toEqual(['release 50 0'])
+  })
+
+  test('too late, when the device has it', () => {
+    const { pairs, one, two, take } = running()
+    take()
+    expect([pairs.abort(one, ABORTED), pairs.abort(two, ABORTED), take()]).toEqual([false, false, []])
+  })
+})
+
 describe('without a buffer', () => {
   test('the first waits, and the second behind it', () => {
     const { pairs, buffers, first, second } = rig()

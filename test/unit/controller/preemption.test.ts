@@ -33,7 +33,7 @@ beforeEach(() => {
   preemptions = new Preemptions({
     slots, namespaces: [namespace(1), namespace(2)], hostOf: (slot) => hosts.get(slot) ?? null,
     aborts: { preempt: (slot) => told.push(`preempt ${slot.cid}`) },
-    pairs: { abort: (slot, status) => told.push(`pair ${slot.cid} ${status.toString(16)}`) },
+    pairs: { abort: (slot, status) => told.push(`pair ${slot.cid} ${status.toString(16)}`) > 0 },
     dismiss: (slot, reason) => told.push(`dismiss ${slot.cid}: ${reason}`),
     wake: () => told.push('wake'), nowMs: () => now,
   })

@@ -183,7 +183,7 @@ describe('the end', () => {
     const [r2t] = rig.sent(connection).map(r2tOf)
     rig.feed(connection, h2cData({ cccid: 1, ttag: r2t!.ttag, datao: 0, data: Buffer.alloc(8192) }).subarray(0, 999))
     rig.aborts.request(
-      { type: 'abort', replyTo: 2, slot: 9, controller: 3, qid: 1, cid: 1 }, [connection.queue],
+      { type: 'abort', replyTo: 2, slot: 9, controller: 3, qid: 1, cid: 1 }, [connection.queue], () => false,
     )
     expect(rig.posted).toEqual([])
     rig.end(connection)
