@@ -42,6 +42,7 @@ export class Live {
       if (namespaces.some(({ nsid }) => nsid === namespace.nsid)) {
         throw new StartError(`Namespace ${namespace.nsid} of ${nqn} is there already.`)
       }
+      this.#checkNames([namespace])
       return [...namespaces, namespace].toSorted((one, other) => one.nsid - other.nsid)
     })
   }
@@ -69,6 +70,7 @@ export class Live {
       if (config.subsystems.some(({ nqn }) => nqn === subsystem.nqn)) {
         throw new StartError(`There is a subsystem ${subsystem.nqn} already.`)
       }
+      this.#checkNames(subsystem.namespaces)
       return { ...config, subsystems: [...config.subsystems, subsystem] }
     })
   }
@@ -113,6 +115,15 @@ export class Live {
         discovery: config.discovery.filter((each) => !isSame(each, endpoint)),
       }
     })
+  }
+
+  /** Hosts take two namespaces of one name for one. */
+  #checkNames(namespaces: readonly NamespaceConfig[]): void {
+    const present = this.#config.subsystems.flatMap((subsystem) => subsystem.namespaces)
+    for (const { nsid, uuid, nguid } of namespaces) {
+      const same = present.find((each) => each.uuid === uuid || each.nguid === nguid)
+      if (same !== undefined) throw new StartError(`Namespace ${nsid} would have the UUID or NGUID of another one.`)
+    }
   }
 
   #editNamespaces(

@@ -117,11 +117,11 @@ class ReactorThread {
         shared.counterAt(reactor, snapshot.counter),
       )),
       renewed: (subsystem, table) => this.#associations.renew(subsystem, table),
-      refersTo: (region) => connections.refersTo(region),
+      refersTo: (region) => work.copiesTo(region) || connections.sendsFrom(region, 0, Infinity),
     })
     this.#changes = new Changes({
       catalogue, holds: () => this.#commands.holds, rights: this.#rights, preemptions: () => this.#preemptions,
-      acceptStop: (socket) => { shim.acceptStop(socket) },
+      wake: () => { shim.wake(this.#id) }, acceptStop: (socket) => { shim.acceptStop(socket) },
       dismissFrom: (listener, reason) => connections.dismissFrom(listener, reason),
     })
     const finish = (slot: Slot, status: number): void => completer.finish(slot, status)
@@ -258,6 +258,7 @@ class ReactorThread {
 
   /** Everything that was posted to this reactor. False when it has stopped. */
   #mail(): boolean {
+    this.#changes.tick()
     for (let each = receiveMessageOnPort(parentPort!); each !== undefined; ) {
       this.#receive(each.message as ToReactor)
       each = receiveMessageOnPort(parentPort!)

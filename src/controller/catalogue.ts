@@ -59,7 +59,8 @@ export class Catalogue {
 
   /** Calls done when nothing refers to these namespaces, which are in no table any more. */
   retire(indices: readonly number[], done: () => void): void {
-    this.#retirements.push({ indices, done, quiet: false })
+    const quiet = !indices.some((index) => this.#isBusy(index))
+    this.#retirements.push({ indices, done, quiet })
   }
 
   /** Looks whether what is to be retired is still in use. The reactor's tick calls it. */

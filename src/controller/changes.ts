@@ -15,6 +15,8 @@ export type ChangeParts = {
   readonly holds: () => Pick<Holds, 'begin' | 'end'>
   readonly rights: Pick<RightsTable, 'adopt'>
   readonly preemptions: () => Pick<Preemptions, 'reserve' | 'abort'>
+  /** Makes the next turn end at once: changes that wait for it are not to wait for traffic. */
+  readonly wake: () => void
   /** Accepts no more on a socket. */
   readonly acceptStop: (socket: number) => void
   /** Ends the connections that came by a listener, in order. */
@@ -31,7 +33,7 @@ export class Changes {
   }
 
   apply(change: Change, done: () => void): void {
-    const { catalogue, holds, rights, preemptions, acceptStop, dismissFrom } = this.#parts
+    const { catalogue, holds, rights, preemptions, wake, acceptStop, dismissFrom } = this.#parts
     switch (change.kind) {
       case 'target':
         catalogue.adopt(change.target)
@@ -41,9 +43,10 @@ export class Changes {
         acceptStop(change.socket)
         dismissFrom(change.listener, 'its listener was removed')
         this.#turned.push(done)
-        return
+        return wake()
       case 'retire':
-        return catalogue.retire(change.indices, done)
+        catalogue.retire(change.indices, done)
+        return wake()
       case 'hold':
         return holds().begin(change.id, change.namespace, change.lba, change.blockCount, done)
       case 'let-go':
@@ -57,6 +60,7 @@ export class Changes {
     }
   }
 
+  /** After a turn. Called from time to time, and whenever somebody woke the reactor. */
   tick(): void {
     this.#parts.catalogue.tick()
     for (const done of this.#turned.splice(0)) done()

@@ -61,6 +61,15 @@ export class Work {
     words[H.COPIES] = index + 1
   }
 
+  /** Whether one of the copies that are queued goes into this region. */
+  copiesTo(region: number): boolean {
+    const words = this.#words
+    for (let index = 0; index < words[H.COPIES]!; index++) {
+      if (words[this.#copiesWord + index * COPY_WORDS] === region) return true
+    }
+    return false
+  }
+
   /** READ, WRITE between the arena and a file; SYNC with bytes 0. */
   file(
     code: number, token: number, file: number, flags: number,

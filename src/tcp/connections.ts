@@ -155,11 +155,6 @@ export class Connections {
       ? connection : null
   }
 
-  /** Whether an answer that is still queued, or a copy, has its payload in this region. */
-  refersTo(region: number): boolean {
-    return this.#arena.words[H.COPIES] !== 0 || this.sendsFrom(region, 0, Infinity)
-  }
-
   /** Whether an answer that is still queued has payload between these bytes of the region. */
   sendsFrom(region: number, from: number, end: number): boolean {
     const words = this.#arena.words

@@ -26,6 +26,16 @@ test('a copy, to a place beyond 4 GiB', () => {
   expect(work.copyRoom()).toBe(14)
 })
 
+test('which regions the copies of this turn go into', () => {
+  const arena = fakeArena()
+  const work = new Work(arena, 16, 32)
+  work.copy(3, 0, 0, 8192, 512)
+  work.copy(0, 4096, 0, 12288, 4)
+  work.copy(7, 0, 0, 8192, 512)
+  arena.words[9] = 2
+  expect([0, 1, 3, 7].map((region) => work.copiesTo(region))).toEqual([true, false, true, false])
+})
+
 test('no more copies than a turn takes', () => {
   const arena = fakeArena()
   const work = new Work(arena, 2, 32)
