@@ -78,7 +78,9 @@ export class Announcement {
 
   #look(): void {
     const service = this.#service
-    const wanted = new Map(interfacePlans(service.endpoints, this.#parts.interfaces())
+    const interfaces = this.#interfaces()
+    if (interfaces === null) return
+    const wanted = new Map(interfacePlans(service.endpoints, interfaces)
       .map((plan) => [JSON.stringify([service, plan]), plan]))
     for (const [key, voice] of this.#voices) {
       if (wanted.has(key)) continue
@@ -87,6 +89,15 @@ export class Announcement {
     }
     for (const [key, plan] of wanted) {
       if (!this.#voices.has(key)) this.#voices.set(key, new Voice(service, plan, this.#parts))
+    }
+  }
+
+  /** null: the system cannot say at the moment, as when there are no file descriptors left. */
+  #interfaces(): ReturnType<AnnouncementParts['interfaces']> | null {
+    try {
+      return this.#parts.interfaces()
+    } catch {
+      return null
     }
   }
 }
@@ -110,7 +121,7 @@ class Voice {
     this.#parts = parts
     const { address, family, cidr } = plan.own
     this.#link = new BlockList()
-    const [net, prefix] = (cidr ?? `${address}/128`).split('/')
+    const [net, prefix] = (cidr ?? `${address}/${family === 'IPv6' ? 128 : 32}`).split('/')
     this.#link.addSubnet(net!, Number(prefix), family === 'IPv6' ? 'ipv6' : 'ipv4')
     this.#multicast = parts.open(family === 'IPv6'
       ? { type: 'udp6', ip: `${MDNS_IPV6}%${plan.name}`, interface: `::%${plan.name}`, bind: '::' }

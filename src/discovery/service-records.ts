@@ -107,7 +107,7 @@ export function withdrawn(records: readonly DnsRecord[]): DnsRecord[] {
 export function takesName(message: DnsMessage, named: string, port: number, target: string): boolean {
   return [...message.answers ?? [], ...message.additionals ?? []].some(({ name, type, data }) => {
     if (type !== 'SRV' || !same(name, named)) return false
-    const other = data as { readonly port?: number; readonly target?: string }
+    const other = (data ?? {}) as { readonly port?: number; readonly target?: string }
     return other.port !== port || !same(other.target ?? '', target)
   })
 }

@@ -7,7 +7,7 @@
 import { once } from 'node:events'
 import { connect } from 'node:net'
 import type { Socket } from 'node:net'
-import { CH, CH_BYTES, PDU_TYPE, TERM_REQ, FES_TABLE } from '../wire/pdu.ts'
+import { CH, CH_BYTES, PDU_TYPE, SHORT_HEADER_BYTES, TERM_REQ, FES_TABLE } from '../wire/pdu.ts'
 import { HostError } from './error.ts'
 
 /** More than any answer to a command of ours: 64 KiB of a log page. */
@@ -41,6 +41,8 @@ export class PduSocket {
     this.#timeoutMs = timeoutMs
     socket.on('data', (bytes) => {
       this.#received = Buffer.concat([this.#received, bytes])
+      // Nobody reads: whoever sends on has to wait.
+      if (this.#received.length > 2 * PLEN_MAX) socket.pause()
       this.#wake()
     })
     const end = (reason: string) => {
@@ -112,12 +114,14 @@ export class PduSocket {
     if (length < plen) return null
     const pdu = Uint8Array.from(this.#received.subarray(0, plen))
     this.#received = this.#received.subarray(plen)
+    if (this.#socket.isPaused() && this.#received.length <= PLEN_MAX) this.#socket.resume()
     return new DataView(pdu.buffer)
   }
 }
 
 function refuseTermination(pdu: DataView, name: string): DataView {
   if (pdu.getUint8(CH.type) !== PDU_TYPE.C2H_TERM_REQ) return pdu
+  if (pdu.byteLength < SHORT_HEADER_BYTES) throw new HostError(`${name} does not speak NVMe/TCP.`)
   const fes = pdu.getUint16(TERM_REQ.fes, true)
   const why = FES_TABLE.find((row) => row.fes === fes)?.name ?? `FES ${fes}`
   throw new HostError(`${name} terminated the connection: ${why}.`)

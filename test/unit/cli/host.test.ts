@@ -131,6 +131,8 @@ test.each<[string, Script, string]>([
   ['a host that may not', () => ({ status: 0x4184 }), 'Connect Invalid Host (1/84h)'],
   ['C2HTermReq', () => ({ raw: hex(`0300180018000000 0100 02000000 ${'00'.repeat(10)}`) }),
     'terminated the connection: Invalid PDU Header Field.'],
+  ['C2HTermReq without its fields', () => ({ raw: hex('0308080008000000') }),
+    'does not speak NVMe/TCP'],
   ['data that nobody asked for', () => ({ raw: Buffer.concat([DATA_BEYOND, Buffer.alloc(4096)]) }),
     'sent data that nobody asked for'],
   ['a PDU that is no answer', () => ({ raw: hex(`0900180018000000${'00'.repeat(16)}`) }),

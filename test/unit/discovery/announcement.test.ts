@@ -52,7 +52,7 @@ function rig(addresses = [ETH0], endpoints = [{ address: '0.0.0.0', port: 8009 }
       return network
     },
     log: { notice: (sentence: string) => said.push(sentence), warning: (sentence: string) => said.push(sentence) },
-    interfaces: () => interfaces, hostname: () => 'box.example.com',
+    interfaces: () => ({ ...interfaces }), hostname: () => 'box.example.com',
     wait: () => new Promise<void>((resolve) => { waits.push(resolve) }),
   } as unknown as AnnouncementParts
   const service = { nqn: NQN, central: false, endpoints }
@@ -135,6 +135,15 @@ test('a change withdraws what was told and tells anew', async () => {
   expect(networks).toHaveLength(2)
   announcement.update({ ...service, endpoints: [{ address: '192.0.2.5', port: 4420 }] })
   expect(networks, 'the same again').toHaveLength(2)
+  await announcement.stop()
+})
+
+test('interfaces that cannot be listed for a while change nothing', async () => {
+  const { announcement, service, networks, pass, interfaces } = rig()
+  await pass(4)
+  Object.defineProperty(interfaces, 'eth0', { get: () => { throw new Error('EMFILE') } })
+  announcement.update({ ...service, nqn: 'nqn.other' })
+  expect(networks.map(({ destroyed }) => destroyed)).toEqual([false])
   await announcement.stop()
 })
 
