@@ -9,6 +9,7 @@
  */
 import { PENDING } from '../device/device.ts'
 import type { NamespaceSnapshot, SubsystemSnapshot } from '../subsystem/subsystem.ts'
+import { FID } from '../wire/feature.ts'
 import { CSI } from '../wire/identify.ts'
 import { layoutOf, putBits } from '../wire/layout.ts'
 import {
@@ -254,8 +255,10 @@ export function featureEffectsLog(): Uint8Array {
   const view = blank(1024)
   for (const fid of supportedFeatures('nvm')) {
     const scope = namespaceFeature('nvm', fid) !== undefined ? SCOPE_NAMESPACE : SCOPE_CONTROLLER
-    const { fsupp, scope: place } = FEATURE_EFFECT_BITS
-    view.setUint32(4 * fid, putBits(fsupp, 1) | putBits(place, scope), true)
+    const { fsupp, ncc, scope: place } = FEATURE_EFFECT_BITS
+    // What protects a namespace shows in Identify: hosts should look again.
+    const changes = putBits(ncc, +(fid === FID.WRITE_PROTECTION))
+    view.setUint32(4 * fid, (putBits(fsupp, 1) | changes | putBits(place, scope)) >>> 0, true)
   }
   return bytesOf(view)
 }

@@ -143,6 +143,7 @@ test('feature effects, 12h, and management, 13h', () => {
   expect(features.length).toBe(1024)
   expect(features.readUInt32LE(4 * 0x07)).toBe(0x0020_0001)
   expect(features.readUInt32LE(4 * 0x82), 'of a namespace').toBe(0x0010_0001)
+  expect(features.readUInt32LE(4 * 0x84), 'changes what Identify says').toBe(0x0010_0005)
   expect(features.readUInt32LE(4 * 0x03)).toBe(0)
   expect(log(0x13).equals(Buffer.alloc(4096))).toBe(true)
 })
