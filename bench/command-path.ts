@@ -1,9 +1,10 @@
 /**
- * A connection's way through the TypeScript, without a kernel: receive → admit → io → device → send.
+ * A connection's way through the TypeScript, without a kernel: receive → admit → io → device →
+ * send.
  * hot-path.ts times it, test/unit/bench/allocation.ts counts what it allocates.
  *
- * The parts are the real ones on an arena of plain memory. A turn is one turn's worth of capsules of
- * one kind, after which the send ring is declared sent. Digests are all 0, in the capsules as in
+ * The parts are the real ones on an arena of plain memory. A turn is one turn's worth of capsules
+ * of one kind, after which the send ring is declared sent. Digests are all 0, in the capsules as in
  * what the shim would answer. Invariant: every command of the first turn succeeded.
  */
 import { Aborts } from '../src/controller/abort.ts'
@@ -40,7 +41,7 @@ import type { SubsystemSnapshot } from '../src/subsystem/subsystem.ts'
 const MIB = 1 << 20
 const BLOCK_BYTES = 512
 export const PAYLOAD_BYTES = 4096
-/** Commands of a turn: writes bring their data in the capsule, and the ring holds so many of these. */
+/** Commands of a turn: writes bring their data in the capsule, and the ring holds so many. */
 const COMMANDS = { read: 128, write: 32, flush: 128 }
 const OPCODES = { read: 0x02, write: 0x01, flush: 0x00 }
 const PDU = { capsule: 0x04, answer: 0x05, data: 0x07 }
@@ -106,7 +107,8 @@ type Assembled = { readonly connections: Connections, readonly connection: Conne
 function plainArena(limits: Limits): ArrayBuffer {
   const sizes: [number, number][] = [
     [H.CONNECTIONS_AT, 4096], [H.READY_AT, 4096], [H.COMPLETIONS_AT, MIB], [H.TOUCHED_AT, 4096],
-    [H.COPIES_AT, MIB], [H.OPS_AT, 2 * MIB], [H.SCRATCH_AT, 65536], [H.TX_AT, limits.txEntries * 64],
+    [H.COPIES_AT, MIB], [H.OPS_AT, 2 * MIB], [H.SCRATCH_AT, 65536],
+    [H.TX_AT, limits.txEntries * 64],
     [H.BUFFERS_AT, limits.bufferBytes + limits.adminBufferBytes], [H.RX_AT, 2 * limits.rxBytes],
   ]
   const bytes = sizes.reduce((sum, [, size]) => sum + size, 4096)
@@ -135,8 +137,8 @@ function assemble(limits: Limits, arena: Arena, digests: boolean): Assembled {
   )
   const shared = new Shared(new ArrayBuffer(8 * MIB), limits, 1)
   const namespace = new Namespace({
-    nsid: 1, index: 0, counter: 0, blockBytes: BLOCK_BYTES, blockCount: 2 * MIB, uuid: '', nguid: '',
-    readOnly: false, anaGroup: 1, device: { kind: 'memory', region: 1 },
+    nsid: 1, index: 0, counter: 0, blockBytes: BLOCK_BYTES, blockCount: 2 * MIB, uuid: '',
+    nguid: '', readOnly: false, anaGroup: 1, device: { kind: 'memory', region: 1 },
   }, new MemoryDevice(work, buffers, 1, BLOCK_BYTES), shared.counterAt(0, 0))
   const namespaces = [namespace]
   const holds = new Holds({
@@ -150,7 +152,8 @@ function assemble(limits: Limits, arena: Arena, digests: boolean): Assembled {
     copies: new Copies(arena, slots, buffers, limits.maxTransferBytes),
     guards: new Guards(), holds, pairs, transferBytesMax: limits.maxTransferBytes,
     reservations: new ReservationCommands({
-      arena, slots, buffers, shared, reactor: 0, post: () => {}, finish: () => {}, queueOf: () => null,
+      arena, slots, buffers, shared, reactor: 0, post: () => {}, finish: () => {},
+      queueOf: () => null,
     }),
   })
   const aborts = new Aborts(slots, 0, () => {})
@@ -195,7 +198,7 @@ function connected(
   return made
 }
 
-/** Capsules by hand: CH, then the SQE's opcode with PSDT, NSID, SGL1, SLBA, NLB. Returns their bytes. */
+/** Capsules by hand: CH, then the SQE's opcode with PSDT, NSID, SGL1, SLBA, NLB; their bytes. */
 function fillRing(arena: Arena, kind: Kind, digests: boolean): number {
   const { words } = arena
   const digestBytes = digests ? 4 : 0

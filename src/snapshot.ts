@@ -36,6 +36,7 @@ export function snapshotOf(parts: SnapshotParts, before: TargetSnapshot | null):
     const known = before?.subsystems.find((each) => each.nqn === subsystem.nqn)
     return {
       ...known, ...common, kind: 'nvm', nqn: subsystem.nqn, serial: subsystem.serial, model: subsystem.model,
+      label: subsystem.label,
       hosts: subsystem.hosts, endpoints: serving, controllers: subsystem.controllers, paths: known?.paths ?? [],
       namespaces: namespacesOf(items.filter((item) => item.nqn === subsystem.nqn), known),
     }

@@ -25,6 +25,8 @@ import type { Listener, Listeners } from './tcp/listener.ts'
 
 /** How long an update waits for commands that have begun; what they use is closed when they end. */
 const DRAIN_MS = 5000
+/** How long an NSID stays empty between two namespaces: hosts that find another one in its place drop both. */
+const REPLACE_MS = 1000
 
 export type UpdateParts = {
   readonly plane: Pick<ControlPlane, 'change' | 'raise' | 'end' | 'listen'>
@@ -50,6 +52,8 @@ type Plan = {
   readonly removed: Item[]
   readonly added: Item[]
   readonly resized: { readonly before: Item; readonly after: Item }[]
+  /** Opened, to be shown when hosts have seen that another one with their NSID went. */
+  readonly following: Item[]
   /** To be opened when what has their storage now is closed. */
   readonly late: Wanted[]
   readonly closing: Listener[]
@@ -62,7 +66,7 @@ export class Update {
   readonly #before: Config
   readonly #after: Config
   readonly #plan: Plan = {
-    removed: [], added: [], resized: [], late: [], closing: [], opened: [], serving: [],
+    removed: [], added: [], resized: [], following: [], late: [], closing: [], opened: [], serving: [],
   }
 
   constructor(parts: UpdateParts, before: Config, after: Config) {
@@ -85,12 +89,12 @@ export class Update {
     await this.#endHosts()
     await this.#endListeners()
     await this.#settle()
-    return this.#openLate()
+    return this.#follow()
   }
 
   #planNamespaces(): void {
     const { stock, check } = this.#parts
-    const { removed, added, late } = this.#plan
+    const { removed, added, following, late } = this.#plan
     const wanted = this.#after.subsystems.flatMap(({ nqn, namespaces }) => namespaces.map((config) => ({ nqn, config })))
     for (const { nqn } of this.#after.subsystems) {
       if (!this.#before.subsystems.some((each) => each.nqn === nqn)) check(nqn)
@@ -109,8 +113,9 @@ export class Update {
     const taken = removed.map(({ config }) => pathOf(config))
     for (const each of opening) {
       const path = pathOf(each.config)
+      const isReplacement = stock.find(each.nqn, each.config.nsid) !== undefined
       if (path !== '' && taken.includes(path)) late.push(each)
-      else added.push(stock.open(each.nqn, each.config))
+      else (isReplacement ? following : added).push(stock.open(each.nqn, each.config))
     }
   }
 
@@ -155,8 +160,8 @@ export class Update {
 
   #undo(): void {
     const { stock, backings, listeners } = this.#parts
-    const { added, resized, opened } = this.#plan
-    for (const item of added) stock.release(item)
+    const { added, following, resized, opened } = this.#plan
+    for (const item of [...added, ...following]) stock.release(item)
     for (const { before, after } of resized) {
       stock.retire(after)
       if (isLarger(after, before)) backings.cut(before.backing, bytesOf(before.config) ?? sizeOf(before))
@@ -257,12 +262,15 @@ export class Update {
     }
   }
 
-  /** What could be opened only now; where that fails, it is told and missing from the configuration. */
-  async #openLate(): Promise<Config> {
+  /** What comes in place of another, or could be opened only now; where that fails, it is told and left out. */
+  async #follow(): Promise<Config> {
     const { stock, log } = this.#parts
-    const { late } = this.#plan
-    if (late.length === 0) return this.#after
-    const added: Item[] = []
+    const { removed, following, late } = this.#plan
+    if (late.length + following.length === 0) return this.#after
+    const isTaken = ({ nqn, config }: Wanted): boolean =>
+      removed.some((each) => each.nqn === nqn && each.config.nsid === config.nsid)
+    if (following.length !== 0 || late.some(isTaken)) await pause(REPLACE_MS)
+    const added = [...following]
     const failed = new Set<NamespaceConfig>()
     for (const { nqn, config } of late) {
       try {
@@ -329,6 +337,10 @@ export class Update {
       this.#parts.log.notice(`Who may connect to ${nqn} now: ${who}.`, { change: 'hosts', subsystem: nqn, hosts: hosts ?? 'any' })
     }
   }
+}
+
+function pause(milliseconds: number): Promise<void> {
+  return new Promise((resolve) => { setTimeout(resolve, milliseconds) })
 }
 
 export function isSame(one: Endpoint, other: Endpoint): boolean {

@@ -49,6 +49,7 @@ export type HostsConfig = 'any' | (string | HostConfig)[]
 
 export type SubsystemConfig = {
   nqn: string
+  label?: string
   hosts?: HostsConfig
   namespaces: NamespaceConfig[]
   controllers?: 'dynamic' | 'static'

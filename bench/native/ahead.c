@@ -1,11 +1,11 @@
 /*
- * ahead.c: what it costs to copy 4 KiB to, and to digest 4 KiB of, random pages of 1 GiB, and what it
- * saves to ask for the next page meanwhile. docs/adr/0006 quotes it; `make -C bench/native ahead`.
+ * ahead.c: what it costs to copy 4 KiB to, and to digest 4 KiB of, random pages of 1 GiB, and what
+ * it saves to ask for the next page meanwhile. docs/adr/0006 quotes it; `make -C bench/native ahead`.
  *
  *   receive ring, warm ──copy──▶ page i of 1 GiB, cold        prefetch ──▶ page i + 1
  *
- * Prints the best of 20 rounds of 2048 pages for each variant, in nanoseconds. Other programs on the
- * core's cache and memory bus make all of it slower: the ratios are the result. Needs 1 GiB.
+ * Prints the best of 20 rounds of 2048 pages for each variant, in nanoseconds. Other programs on
+ * the core's cache and memory bus make all of it slower: the ratios are the result. Needs 1 GiB.
  *
  * Invariant: no page is touched between rounds but by the variant that is measured.
  */
@@ -34,7 +34,7 @@ static double clock_now(void) {
   return (double)now.tv_sec * 1e9 + (double)now.tv_nsec;
 }
 
-/* ---- copies: from the ring to a page, and which comes next --------------------------------------- */
+/* ---- copies: from the ring to a page, and which comes next ---------------------------------- */
 
 static void copy_plain(uint8_t *target, const uint8_t *source, const uint8_t *next) {
   (void)next;
@@ -84,7 +84,7 @@ static void copy_string(uint8_t *target, const uint8_t *source, const uint8_t *n
 }
 #endif
 
-/* ---- digests ----------------------------------------------------------------------------------- */
+/* ---- digests -------------------------------------------------------------------------------- */
 
 static void digest_plain(uint8_t *page, const uint8_t *source, const uint8_t *next) {
   (void)source;
@@ -147,7 +147,7 @@ int main(void) {
   cpu_set_t cpus;
   CPU_ZERO(&cpus);
   CPU_SET(0, &cpus);
-  sched_setaffinity(0, sizeof cpus, &cpus); /* where it is refused, the scheduler's choice will do */
+  sched_setaffinity(0, sizeof cpus, &cpus); /* refused: the scheduler's choice will do */
   memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   ring = aligned_alloc(PAGE_BYTES, RING_BYTES + PAGE_BYTES);
   if (memory == MAP_FAILED || !ring) {

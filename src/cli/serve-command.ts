@@ -12,7 +12,7 @@ import { serve } from './serve.ts'
 type LogOptions = { readonly log?: LogFormat; readonly logLevel: LogLevel }
 
 const STOP_SIGNALS = ['SIGTERM', 'SIGINT'] as const
-/** Of a terminal that has gone, where there is no file to read again. */
+/** Of a terminal that has gone, where there is no file to read again; on Windows, of a console that is closed. */
 const RELOAD_SIGNAL = 'SIGHUP'
 
 /** [flag with its value, what it does, group] in the order of the help. */
@@ -29,6 +29,7 @@ const FLAGS = [
   ['--hosts <list>', 'the same in one: any, or NQNs with commas between', 'Subsystem'],
   ['--serial <text>', 'serial number of the controllers (derived)', 'Subsystem'],
   ['--model <text>', 'model of the controllers (weft)', 'Subsystem'],
+  ['--label <text>', 'what people call it, told in extended discovery entries', 'Subsystem'],
   ['--host-key <file>', 'the secret that the host before it authenticates with', 'Subsystem'],
   ['--controller-key <file>', 'what the controller authenticates with to that host', 'Subsystem'],
   ['--listen <address:port>', 'where hosts connect, repeatable (127.0.0.1:4420)', 'Network'],
@@ -97,7 +98,7 @@ export function serveCommand(end: (status: number) => void): Command {
 
 async function run(flags: readonly Flag[], options: LogOptions): Promise<number> {
   const config = configFromFlags(flags)
-  const file = flags.findLast(({ name }) => name === '--config')?.value
+  const file = process.platform === 'win32' ? undefined : flags.findLast(({ name }) => name === '--config')?.value
   const { stdout, stderr } = process
   // A log whose reader has gone is no reason to stop serving.
   stdout.on('error', () => {})

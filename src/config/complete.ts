@@ -141,6 +141,7 @@ function completeSubsystem(
     nqn,
     serial: written.serial ?? serialOf(around.machineId, nqn),
     model: written.model ?? MODEL,
+    label: written.label,
     hosts: hostsOf(written.hosts),
     keys,
     controllers: {

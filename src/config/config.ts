@@ -68,6 +68,8 @@ export type SubsystemConfig = {
   readonly nqn: string
   readonly serial: string
   readonly model: string
+  /** What people call it, told to hosts that look for it. */
+  readonly label?: string | undefined
   /** null: any host. */
   readonly hosts: readonly string[] | null
   /** Of those of them that have to authenticate. */

@@ -71,7 +71,7 @@ class FlagReader {
     if (name === '--config') return
     if (NAMESPACE_FLAGS.includes(name)) return this.#namespace(name, value)
     if (['--size', '--block', '--read-only'].includes(name)) return this.#attribute(name, value)
-    if (['--nqn', '--serial', '--model', '--host', '--hosts'].includes(name)) {
+    if (['--nqn', '--serial', '--model', '--label', '--host', '--hosts'].includes(name)) {
       return this.#subsystemFlag(name, value)
     }
     const keyFile = KEY_FILES[name]

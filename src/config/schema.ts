@@ -91,6 +91,8 @@ export const subsystemSchema = section({
     /^[\x21-\x7e](?:[\x20-\x7e]{0,18}[\x21-\x7e])?$/.test(value)).optional(),
   model: text('1 to 40 printable ASCII characters', (value) =>
     /^[\x21-\x7e](?:[\x20-\x7e]{0,38}[\x21-\x7e])?$/.test(value)).optional(),
+  label: text('1 to 256 printable ASCII characters', (value) =>
+    /^[\x21-\x7e](?:[\x20-\x7e]{0,254}[\x21-\x7e])?$/.test(value)).optional(),
   hosts: hosts.optional(),
   controllers: z.enum(['dynamic', 'static'], { error: '"dynamic" or "static"' }).optional(),
   minCntlid: whole(CNTLID_MIN, CNTLID_MAX).optional(),

@@ -12,7 +12,8 @@
  * Invariant: a host sees a subsystem here exactly when its Connect would be allowed.
  */
 import {
-  EXTENDED_ENTRY_TAIL, EXTENDED_ENTRY_TAIL_BYTES,
+  EXATTYPE, EXTENDED_ATTRIBUTE, EXTENDED_ATTRIBUTE_BYTES, EXTENDED_ENTRY_TAIL,
+  EXTENDED_ENTRY_TAIL_BYTES,
 } from '../wire/discovery-information.ts'
 import { CNTLID_DYNAMIC, CNTLID_STATIC, NQN_BYTES } from '../wire/fabrics.ts'
 import { putBits, takeBits } from '../wire/layout.ts'
@@ -35,9 +36,14 @@ export type DiscoveryEntry = {
   readonly endpoint: Endpoint
   /** 0: a port that is not ours. */
   readonly portId: number
+  /** What people call it, for hosts that ask for extended entries. */
+  readonly label?: string | undefined
   /** What an admin Connect is to ask for. */
   readonly cntlid: number
 }
+
+/** An entry with its attributes, as bytes. */
+type Entry = Pick<RegisteredEntry, 'base' | 'attributeCount' | 'attributes'>
 
 /** What a host asks for besides the log itself. */
 export type DiscoveryWish = {
@@ -60,26 +66,24 @@ export function discoveryLog(
   target: TargetSnapshot, hostNqn: string, reached: Endpoint, wish: DiscoveryWish,
 ): Uint8Array {
   const { extended, portLocal } = wish
-  const entries = discoveryEntries(target, hostNqn, reached, portLocal)
-  const registered = portLocal ? [] : listed(target)
-  const tailBytes = extended ? EXTENDED_ENTRY_TAIL_BYTES : 0
-  const attributeBytes = extended
-    ? registered.reduce((sum, { attributes }) => sum + attributes.length, 0) : 0
-  const count = entries.length + registered.length
-  const log = new Uint8Array(
-    DISCOVERY_HEADER_BYTES + (DISCOVERY_ENTRY_BYTES + tailBytes) * count + attributeBytes)
+  const own = discoveryEntries(target, hostNqn, reached, portLocal)
+  const entries: Entry[] = [
+    ...own.map((entry) => ({ base: entryBytes(entry), ...labelAttribute(entry.label) })),
+    ...portLocal ? [] : listed(target),
+  ]
+  const parts = entries.flatMap((entry) =>
+    extended ? [entry.base, tailBytes(entry), entry.attributes] : [entry.base])
+  const log = new Uint8Array(parts.reduce((sum, { length }) => sum + length, DISCOVERY_HEADER_BYTES))
   const view = new DataView(log.buffer)
   putU64(view, DISCOVERY_HEADER.genctr, target.generation)
-  putU64(view, DISCOVERY_HEADER.numrec, count)
+  putU64(view, DISCOVERY_HEADER.numrec, entries.length)
   view.setUint8(DISCOVERY_HEADER.dlpf,
     putBits(DISCOVERY_FLAGS.extended, +extended) | putBits(DISCOVERY_FLAGS.portLocal, +portLocal))
   view.setUint32(DISCOVERY_HEADER.tdlpl, log.length, true)
   let at = DISCOVERY_HEADER_BYTES
-  for (const entry of [...entries, ...registered]) {
-    if ('base' in entry) log.set(entry.base, at)
-    else putEntry(view, at, entry)
-    at += DISCOVERY_ENTRY_BYTES
-    if (extended) at += putTail(log, at, 'base' in entry ? entry : null)
+  for (const part of parts) {
+    log.set(part, at)
+    at += part.length
   }
   return log
 }
@@ -107,7 +111,7 @@ export function discoveryEntries(
       seen.add(keyOf(endpoint))
       entries.push({
         subtype: DISCOVERY_SUBTYPE.NVM, nqn: subsystem.nqn, endpoint,
-        portId: portIdOf(ports, configured),
+        portId: portIdOf(ports, configured), label: subsystem.label,
         cntlid: subsystem.controllers.kind === 'static' ? CNTLID_STATIC : CNTLID_DYNAMIC,
       })
     }
@@ -178,8 +182,8 @@ function registeredDiffer(before: TargetSnapshot, after: TargetSnapshot): boolea
 function tellable(target: TargetSnapshot): unknown {
   return [
     target.discovery.referrals,
-    target.subsystems.map(({ kind, nqn, hosts, endpoints, controllers }) =>
-      [kind, nqn, hosts, endpoints, controllers.kind]),
+    target.subsystems.map(({ kind, nqn, hosts, endpoints, controllers, label }) =>
+      [kind, nqn, hosts, endpoints, controllers.kind, label]),
   ]
 }
 
@@ -187,8 +191,8 @@ function visibleText(target: TargetSnapshot, hostNqn: string): string {
   return JSON.stringify([
     target.discovery.referrals.filter(({ hosts }) => hosts === null || hosts.includes(hostNqn)),
     target.subsystems.filter((subsystem) => isAllowed(subsystem, hostNqn))
-      .map(({ kind, nqn, endpoints, controllers }) =>
-        [nqn, controllers.kind, kind === 'nvm' ? endpoints : []]),
+      .map(({ kind, nqn, endpoints, controllers, label }) =>
+        [nqn, controllers.kind, label, kind === 'nvm' ? endpoints : []]),
   ])
 }
 
@@ -247,13 +251,24 @@ function putEntry(view: DataView, at: number, entry: DiscoveryEntry): void {
   putPadded(view, at + field.traddr, TRADDR_BYTES, address)
 }
 
-/** Returns the bytes behind the entry itself. Entries of our own have no attributes. */
-function putTail(log: Uint8Array, at: number, entry: RegisteredEntry | null): number {
-  const view = new DataView(log.buffer)
-  const attributes = entry?.attributes ?? new Uint8Array(0)
-  const bytes = EXTENDED_ENTRY_TAIL_BYTES + attributes.length
-  view.setUint32(at + EXTENDED_ENTRY_TAIL.tel, DISCOVERY_ENTRY_BYTES + bytes, true)
-  view.setUint16(at + EXTENDED_ENTRY_TAIL.numexat, entry?.attributeCount ?? 0, true)
-  log.set(attributes, at + EXTENDED_ENTRY_TAIL_BYTES)
+/** What stands between an entry and its attributes. */
+function tailBytes({ attributeCount, attributes }: Entry): Uint8Array {
+  const bytes = new Uint8Array(EXTENDED_ENTRY_TAIL_BYTES)
+  const view = new DataView(bytes.buffer)
+  const total = DISCOVERY_ENTRY_BYTES + bytes.length + attributes.length
+  view.setUint32(EXTENDED_ENTRY_TAIL.tel, total, true)
+  view.setUint16(EXTENDED_ENTRY_TAIL.numexat, attributeCount, true)
   return bytes
+}
+
+/** A symbolic name in ASCII, filled up with spaces; no attribute where there is none. */
+function labelAttribute(label = ''): Omit<Entry, 'base'> {
+  if (label === '') return { attributeCount: 0, attributes: new Uint8Array(0) }
+  const valueBytes = label.length + (-label.length & 3)
+  const attributes = new Uint8Array(EXTENDED_ATTRIBUTE_BYTES + valueBytes)
+  const view = new DataView(attributes.buffer)
+  view.setUint16(EXTENDED_ATTRIBUTE.exattype, EXATTYPE.SYMBOLIC_NAME, true)
+  view.setUint16(EXTENDED_ATTRIBUTE.exatlen, valueBytes, true)
+  putPadded(view, EXTENDED_ATTRIBUTE_BYTES, valueBytes, label)
+  return { attributeCount: 1, attributes }
 }

@@ -76,6 +76,8 @@ export type SubsystemSnapshot = {
   readonly serial: string
   /** At most 40 printable ASCII characters. */
   readonly model: string
+  /** What people call it: at most 256 printable ASCII characters. */
+  readonly label?: string | undefined
   /** null: any host may connect. */
   readonly hosts: readonly string[] | null
   /** Endpoints that lead to this subsystem. Discovery: where the discovery service itself is listed. */

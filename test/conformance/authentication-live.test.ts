@@ -54,7 +54,8 @@ beforeEach(() => change(guarded({ key: HOST_SECRET })))
 afterEach(closeWires)
 
 async function change(config: DaemonConfig): Promise<void> {
-  expect((await daemon.reload(config)).at(-1)).toContain('was read again: what it says is served')
+  const said = await daemon.reload(config)
+  expect(said.join('\n')).toContain('was read again: what it says is served')
 }
 
 /** An admin queue and an I/O queue, both authenticated with this key. */

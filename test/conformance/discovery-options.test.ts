@@ -100,6 +100,21 @@ describe('choices', () => {
     expect([plain.readUInt8(18), plain.readUInt32LE(20)]).toEqual([0, plain.length])
   })
 
+  test('DSC-11: the label of a subsystem is an attribute of its entries', async () => {
+    const labelled = await startDaemon(configuration({
+      subsystems: [{ nqn: NQN, hosts: 'any', label: 'tape 7', namespaces: [{ nsid: 1, null: '1G' }] }],
+    }))
+    try {
+      const data = await log(await open(labelled.endpoint), 1)
+      const at = ENTRY_BYTES + 1032 + 1024
+      expect([data.readUInt32LE(at), data.readUInt16LE(at + 4)], 'TEL, NUMEXAT').toEqual([1044, 1])
+      expect([data.readUInt16LE(at + 8), data.readUInt16LE(at + 10)], 'type, length').toEqual([2, 8])
+      expect(data.toString('latin1', at + 12)).toBe('tape 7  ')
+    } finally {
+      await labelled.stop()
+    }
+  })
+
   test('DSC-12: port local entries', async () => {
     const [one, two] = daemon.listening
     const data = await log(await open(one!), 2)

@@ -100,6 +100,21 @@ describe('namespace events', () => {
     expect((await at.queue(1).submit(read(2, 8 * MIB / 512, 1), { receive: 512 })).status).toBe('0/80h')
   })
 
+  test('AEN-04: another one in its place is told as one that went, and one that came', async () => {
+    await daemon.reload(serving(ONE, TWO))
+    const at = await open()
+    await at.admin.must(setFeatures(0x0b, NAMESPACE_ATTRIBUTES))
+    const [went, came] = [hold(at), hold(at)]
+    const reloaded = daemon.reload(serving(ONE, { nsid: 2, null: '1G' }))
+    expect((await went).dw0).toBe(NAMESPACE_EVENT)
+    expect(await nsids(at)).toEqual([1])
+    expect(await changed(at)).toEqual([2])
+    expect((await came).dw0).toBe(NAMESPACE_EVENT)
+    expect(await nsids(at)).toEqual([1, 2])
+    expect(await blocks(at, 2)).toBe(1024 * MIB / 512)
+    await reloaded
+  })
+
   test('AEN-05: masked unless feature 0Bh asks for it; the list knows all the same', async () => {
     const at = await open()
     expect((await at.admin.must(getFeatures(0x0b))).dw0).toBe(0)

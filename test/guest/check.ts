@@ -5,6 +5,7 @@
  * Invariant: a check leaves no connection, mount or background work behind.
  */
 import type { Host } from './host.ts'
+import type { KernelSeries } from './kernel.ts'
 import type { VirtualMachine } from './vm.ts'
 import type { Weft } from './weft.ts'
 
@@ -22,6 +23,8 @@ export type Check = {
   readonly expected?: readonly RegExp[]
   /** Left out when the guest's kernel is the target: it cannot do this, or not be made to. */
   readonly weftOnly?: boolean
+  /** Left out with any other kernel: only these can do it. */
+  readonly kernels?: readonly KernelSeries[]
   /** Rejects with the reason. */
   run(bench: Bench): Promise<void>
 }

@@ -22,6 +22,8 @@ export type ConnectOptions = {
   /** Queues for writes beside the two that are then for reads. */
   readonly writeQueues?: number
   readonly keepAliveS?: number
+  /** A second connection to what is connected already. */
+  readonly duplicate?: boolean
   /** DHHC-1 secrets: the host's own, and the controller's. */
   readonly key?: string
   readonly controllerKey?: string
@@ -56,6 +58,7 @@ export class Host {
     if (options.controllerKey !== undefined) {
       words.push(`--dhchap-ctrl-secret=${options.controllerKey}`)
     }
+    if (options.duplicate === true) words.push('--duplicate-connect')
     if (options.headerDigest === true) words.push('--hdr-digest')
     if (options.dataDigest === true) words.push('--data-digest')
     return words.join(' ')

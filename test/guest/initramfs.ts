@@ -8,13 +8,18 @@
  * Invariant: the guest never writes to the machine but into the share it was given.
  */
 import { chmodSync, copyFileSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
-import { basename, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { requireCommand } from './command.ts'
 import type { Kernel } from './kernel.ts'
 
 const MODULES: readonly string[] = [
   'virtio_pci', 'virtio_net', 'virtio_console', 'virtio-rng', '9p', '9pnet_virtio', 'overlay',
 ]
+/** Where the guest finds this repository and the Node that runs this, wherever they are outside. */
+export const GUEST_REPOSITORY = '/run/repository'
+const GUEST_NODE_DIRECTORY = '/run/node'
+export const GUEST_NODE = `${GUEST_NODE_DIRECTORY}/${basename(process.execPath)}`
+const REPOSITORY = join(import.meta.dirname, '../..')
 const BUSYBOX = ['/bin/busybox', '/usr/bin/busybox']
 
 /** Packs the archive into directory and resolves with its path. */
@@ -79,10 +84,12 @@ mount --move /sys /root/sys
 mount --move /dev /root/dev
 mount -t tmpfs tmpfs /root/run
 mount -t tmpfs tmpfs /root/tmp
-mkdir /root/run/share /root/dev/shm
+mkdir /root/run/share /root/dev/shm /root${GUEST_REPOSITORY} /root${GUEST_NODE_DIRECTORY}
 mount -t tmpfs tmpfs /root/dev/shm
 mount -t 9p -o trans=virtio,version=9p2000.L,msize=262144,cache=none share /root/run/share
 mount --bind "/lower${kernel.tree}/lib/modules" /root/usr/lib/modules
+mount --bind "/lower${REPOSITORY}" /root${GUEST_REPOSITORY}
+mount --bind "/lower${dirname(process.execPath)}" /root${GUEST_NODE_DIRECTORY}
 ip link set lo up
 ip link set eth0 up
 ip address add 10.0.2.15/24 dev eth0

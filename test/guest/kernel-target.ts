@@ -29,6 +29,22 @@ export async function serveFromKernel(vm: VirtualMachine): Promise<Target> {
   return { address: '127.0.0.1', port: PORT, discoveryPort: PORT }
 }
 
+/** Takes down what serveFromKernel set up; its modules stay. */
+export async function endKernelTarget(vm: VirtualMachine): Promise<void> {
+  const nvmet = `${CONFIG}/nvmet`
+  // What is linked before what links to it, and what is inside before what it is in.
+  await vm.require(`rm ${nvmet}/ports/1/subsystems/*
+rmdir ${nvmet}/ports/1
+for at in ${nvmet}/subsystems/*; do
+  rmdir "$at"/namespaces/*
+  rm -f "$at"/allowed_hosts/*
+  rmdir "$at"
+done
+for at in ${nvmet}/hosts/*; do [ ! -d "$at" ] || rmdir "$at"; done
+rmdir ${CONFIG}/nullb/weft*
+! ls -d ${nvmet}/ports/* ${nvmet}/subsystems/* > /dev/null 2>&1`)
+}
+
 function portLines(id: number, port: number): readonly string[] {
   const at = `${CONFIG}/nvmet/ports/${id}`
   return [

@@ -13,14 +13,18 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import type { Bench, Check } from './check.ts'
 import { AUTHENTICATION_CHECKS } from './checks/authentication.ts'
+import { BENCHMARK_CHECKS } from './checks/benchmark.ts'
 import { COMMAND_CHECKS } from './checks/commands.ts'
 import { DISCOVERY_CHECKS } from './checks/discovery.ts'
 import { FIELD_CHECKS } from './checks/fields.ts'
 import { FILESYSTEM_CHECKS } from './checks/filesystem.ts'
 import { LIVE_CHECKS } from './checks/live.ts'
 import { LOG_CHECKS } from './checks/logs.ts'
+import { MULTIPATH_CHECKS } from './checks/multipath.ts'
+import { OPTIONAL_CHECKS } from './checks/optional.ts'
 import { OUTAGE_CHECKS } from './checks/outage.ts'
 import { REFERRAL_CHECKS } from './checks/referral.ts'
+import { RESERVATION_CHECKS } from './checks/reservation.ts'
 import { VERIFY_CHECKS } from './checks/verify.ts'
 import { Host } from './host.ts'
 import { packInitramfs } from './initramfs.ts'
@@ -33,8 +37,9 @@ import { VirtualMachine } from './vm.ts'
 import { Weft } from './weft.ts'
 
 const CHECKS: readonly Check[] = [
-  ...DISCOVERY_CHECKS, ...REFERRAL_CHECKS, ...FIELD_CHECKS, ...COMMAND_CHECKS, ...FILESYSTEM_CHECKS, ...VERIFY_CHECKS,
-  ...LOG_CHECKS, ...OUTAGE_CHECKS, ...LIVE_CHECKS, ...AUTHENTICATION_CHECKS,
+  ...DISCOVERY_CHECKS, ...REFERRAL_CHECKS, ...FIELD_CHECKS, ...COMMAND_CHECKS, ...OPTIONAL_CHECKS,
+  ...FILESYSTEM_CHECKS, ...VERIFY_CHECKS, ...LOG_CHECKS, ...OUTAGE_CHECKS, ...MULTIPATH_CHECKS,
+  ...LIVE_CHECKS, ...RESERVATION_CHECKS, ...AUTHENTICATION_CHECKS, ...BENCHMARK_CHECKS,
 ]
 
 /** A check takes at most this long, whatever its steps allow. */
@@ -78,9 +83,9 @@ class Suite {
 
   async run(): Promise<void> {
     const until = Date.now() + SUITE_TIMEOUT_MS
-    const { only, target } = this.#ground.options
+    const { only, target, kernel } = this.#ground.options
     const chosen = CHECKS.filter((at) => only.test(at.name) &&
-      !(target === 'kernel' && at.weftOnly === true))
+      !(target === 'kernel' && at.weftOnly === true) && at.kernels?.includes(kernel) !== false)
     if (chosen.length === 0) throw new Error(`no check's name matches ${only}`)
     let bench: Bench | null = null
     for (const check of chosen) {

@@ -32,7 +32,11 @@ export type Settings = {
   readonly central?: boolean
   /** Hosts that may ask the discovery service; any, where it is left out. */
   readonly discoveryHosts?: readonly KeyedHost[]
+  /** Listeners besides the usual one, or instead of it, with the state of their paths. */
+  readonly paths?: readonly (readonly [port: number, state: AnaState])[]
 }
+
+export type AnaState = 'optimized' | 'non-optimized' | 'inaccessible' | 'persistent-loss' | 'change'
 
 /** A namespace that a check adds while hosts are connected. */
 export type ExtraNamespace = { readonly nsid: number; readonly memory: string; readonly block?: 512 | 4096 }
@@ -79,13 +83,13 @@ export class Weft {
   }
 
   /** Writes the configuration; returns its path. extra: namespaces that the main subsystem has besides. */
-  #configure({ discoveryHosts, central = false, ...settings }: Settings, extra: readonly ExtraNamespace[] = []): string {
+  #configure({ discoveryHosts, central = false, paths, ...settings }: Settings, extra: readonly ExtraNamespace[] = []): string {
     const config = join(this.#directory, 'weft.json')
     const served = [...SUBSYSTEMS, GUARDED].map((at) => subsystemConfig(at, this.#directory, at === MAIN ? extra : []))
     writeFileSync(config, JSON.stringify({
       ...settings,
       state: join(this.#directory, 'state'),
-      listeners: [{ address: LOOPBACK, port: this.port }],
+      listeners: (paths ?? [[this.port, 'optimized']]).map(([port, ana]) => ({ address: LOOPBACK, port, ana })),
       discovery: {
         listeners: [{ address: LOOPBACK, port: this.discoveryPort }], hosts: discoveryHosts ?? 'any',
         central,

@@ -127,6 +127,20 @@ describe('in this order', () => {
     ])
   })
 
+  test('another one with its NSID comes when hosts have seen it go', async () => {
+    vi.useFakeTimers()
+    const { update, happened } = rig(config([disks([file('a'), memory('1G', 2)])]))
+    const updated = update(config([disks([file('b'), memory('1G', 2)])]))
+    await vi.advanceTimersByTimeAsync(999)
+    expect(happened).toEqual([
+      'open /srv/b', 'model disks 2', 'NAMESPACE_ATTRIBUTES 1', 'end: the host may not connect any more', 'retire',
+      'release /srv/a',
+    ])
+    await vi.advanceTimersByTimeAsync(1)
+    await updated
+    expect(happened.slice(6)).toEqual(['model disks 1,2', 'NAMESPACE_ATTRIBUTES 1'])
+  })
+
   test('a larger size before it is told, a smaller one after it is used no more', async () => {
     const { update, happened, lines } = rig(config([disks([memory('1G'), memory('4G', 2)])]))
     await update(config([disks([memory('2G'), memory('2G', 2)])]))
@@ -162,10 +176,10 @@ describe('a failure', () => {
   test.each([
     ['a file', '/srv/missing'], ['a port', '4444'], ['what is kept of a subsystem', OTHER],
   ])('of %s gives everything back and changes nothing', async (_name, what) => {
-    const { update, happened, refused, stock } = rig(config([disks([memory('1G')])]))
+    const { update, happened, refused, stock } = rig(config([disks([memory('1G'), memory('1G', 7)])]))
     refused.add(what)
     const after = config([
-      disks([memory('2G'), file('new', 2), file('missing', 3)]), { nqn: OTHER, namespaces: [] },
+      disks([memory('2G'), file('new', 2), file('other', 7), file('missing', 3)]), { nqn: OTHER, namespaces: [] },
     ], { listeners: [{ address: '127.0.0.1', port: 3333 }, { address: '127.0.0.1', port: 4444 }] })
     await expect(update(after)).rejects.toThrow(StartError)
     const opened = happened.filter((each) => /^(?:open|bind)/.test(each) && !each.includes(what))
@@ -173,7 +187,7 @@ describe('a failure', () => {
     expect(given.map((each) => each.split(' ')[1])).toEqual(opened.map((each) => each.split(' ')[1]))
     expect(happened.includes(`resize ${2 * GIB}`)).toBe(happened.includes(`cut ${GIB}`))
     expect(happened.some((each) => each.startsWith('model'))).toBe(false)
-    expect(stock.items.map(({ config: { nsid }, index }) => [nsid, index])).toEqual([[1, 0]])
+    expect(stock.items.map(({ config: { nsid }, index }) => [nsid, index])).toEqual([[1, 0], [7, 1]])
   })
 
   test('of what can be opened late only is told, and is not in the configuration', async () => {

@@ -40,10 +40,15 @@ export const LIVE_CHECKS: readonly Check[] = [
           await writeAndCompare(bench, device, 63)
           await weft.reload([{ nsid: NSID, memory: '16M', block }])
           await awaitSize(bench, 16 * MIB)
-          await weft.reload([])
-          await awaitSize(bench, 0)
-          await expectListed(bench, device, false)
+          if (block === 4096) continue
+          // The next one has its NSID, and blocks of another size.
+          await weft.reload([{ nsid: NSID, memory: '48M', block: 4096 }])
+          await awaitSize(bench, 48 * MIB)
         }
+        const device = await awaitSize(bench, 16 * MIB)
+        await weft.reload([])
+        await awaitSize(bench, 0)
+        await expectListed(bench, device, false)
       })
     }),
   },

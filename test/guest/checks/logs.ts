@@ -179,6 +179,9 @@ async function persistentEvents(bench: Bench, { controller }: Connection): Promi
   const log = await decoded(bench, `nvme persistent-event-log ${device} --action=0`)
   await decoded(bench, `nvme persistent-event-log ${device} --action=0 -o json`)
   await decoded(bench, `nvme persistent-event-log ${device} --action=2`)
+  const count = Number(/Total Number of Events:\s*(\d+)/i.exec(log)?.[1])
+  const shown = [...log.matchAll(/^Event Type:/gm)].length
+  expect(count > 0 && shown === count, `${shown} of ${count} events are shown: ${log}`)
   return log
 }
 

@@ -1,10 +1,10 @@
 /**
- * What the TypeScript of a million commands allocates: a program for allocation.test.ts, which starts
- * it with a young generation so large that nothing is collected while it counts.
+ * What the TypeScript of a million commands allocates: a program for allocation.test.ts, which
+ * starts it with a young generation so large that nothing is collected while it counts.
  * bench/command-path.ts is what runs; one JSON line a kind of command.
  *
- * A batch after the other, and the least of them: V8's own bookkeeping (feedback, code compiled anew)
- * is in some of them, what a command allocates is in all.
+ * A batch after the other, and the least of them: V8's own bookkeeping (feedback, code compiled
+ * anew) is in some of them, what a command allocates is in all.
  */
 import { CommandPath, type Kind } from '../../../bench/command-path.ts'
 

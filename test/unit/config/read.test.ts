@@ -222,6 +222,8 @@ describe('mistakes', () => {
     [{ subsystems: [{ hosts: [] }] }, 'subsystems[0].hosts: found [], allowed: "any", or a list'],
     [{ subsystems: [{ nqn: NQN }, { nqn: NQN }] }, `subsystems[1].nqn: found "${NQN}", allowed`],
     [{ subsystems: [{}, {}] }, 'subsystems[1].nqn: found "left out more than once"'],
+    [{ subsystems: [{ label: 'x'.repeat(257) }] }, 'subsystems[0].label: found'],
+    [{ subsystems: [{ label: 'caf\u00e9' }] }, 'allowed: 1 to 256 printable ASCII'],
     [{ subsystems: [{ serial: 'x'.repeat(21) }] }, 'subsystems[0].serial: found "xxx'],
     [{ subsystems: [{ nqn: 'nqn.2014-08.org.nvmexpress.discovery' }] }, 'subsystems[0].nqn: found'],
   ])('%j', (input, sentence) => {

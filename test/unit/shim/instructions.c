@@ -1,5 +1,5 @@
 /*
- * instructions.c: how many instructions of the shim one I/O takes, counted by stepping through them.
+ * instructions.c: how many instructions of the shim one I/O takes, counted by stepping through it.
  * instructions.test.ts → here → the shim, as a library.
  *
  *   parent: ptrace, steps, counts ──▶ child: open, [ mark · turn · mark ] × ROUNDS, checks
@@ -74,8 +74,8 @@ static int32_t *at(int32_t word) { return words + words[word] / 4; }
 
 static void open_shim(void) {
   const struct shim_limits limits = {
-    .version = SHIM_VERSION, .engine = SHIM_ENGINE_EPOLL, .connections_max = 1, .rx_bytes = RX_BYTES,
-    .tx_entries = TX_ENTRIES, .copies_max = IOS_MAX, .ops_max = 0, .buffer_bytes = BUFFER_BYTES,
+    .version = SHIM_VERSION, .engine = SHIM_ENGINE_EPOLL, .connections_max = 1,
+    .rx_bytes = RX_BYTES, .tx_entries = TX_ENTRIES, .copies_max = IOS_MAX, .ops_max = 0, .buffer_bytes = BUFFER_BYTES,
   };
   int pair[2];
   require(shim.open(&limits) >= 0, "shim_open");
@@ -95,7 +95,8 @@ static void host_writes(size_t bytes) {
 
 static void host_reads(size_t bytes) {
   static uint8_t answers[IOS_MAX * (ANSWER_BYTES + PAYLOAD_BYTES + 2 * DIGEST_BYTES)];
-  require(recv(host, answers, sizeof answers, MSG_DONTWAIT | MSG_WAITALL) == (ssize_t)bytes, "recv");
+  ssize_t got = recv(host, answers, sizeof answers, MSG_DONTWAIT | MSG_WAITALL);
+  require(got == (ssize_t)bytes, "recv");
 }
 
 static void queue_answers(const struct scenario *scenario) {
@@ -136,7 +137,8 @@ static void answer_round(const struct scenario *scenario, bool counted) {
   if (counted) raise(MARK_BEGIN);
   int32_t found = shim.turn();
   if (scenario->digests) {
-    shim.crc32c_series(words[SHIM_H_RX_AT], CAPSULE_BYTES, capsule, count, words[SHIM_H_SCRATCH_AT]);
+    shim.crc32c_series(words[SHIM_H_RX_AT], CAPSULE_BYTES, capsule, count,
+                       words[SHIM_H_SCRATCH_AT]);
   }
   if (counted) raise(MARK_END);
   require(found == 1, "the connection is ready");
@@ -167,7 +169,7 @@ static void run_scenario(const struct scenario *scenario) {
   exit(0);
 }
 
-/* ---- the parent: steps and counts ------------------------------------------------------------- */
+/* ---- the parent: steps and counts ------------------------------------------------------------ */
 
 static uintptr_t text_from, text_to;
 

@@ -1,6 +1,6 @@
 /**
- * Instructions of the shim per I/O stay below limits, whatever the machine: instructions.c counts them
- * by stepping. A slip that costs some nanoseconds for each command, which no timing in a test would
+ * Instructions of the shim per I/O stay below limits, whatever the machine: instructions.c counts
+ * them by stepping. A slip that costs some nanoseconds for each command, which no timing in a test would
  * show, is red here.
  *
  * Limits are one and a half times what GCC 12 makes of it for x86-64: compilers differ, and what a
@@ -23,7 +23,7 @@ const LIMITS: Readonly<Record<string, number>> = {
   'answers, 1 a turn': 1030,
   // The payload's digest, 8 bytes an instruction and three of these in a row: 2280.
   'answers with digests, 32 a turn': 3400,
-  // 64 lines asked for ahead, and the C library called or a string instruction used for the rest: 681.
+  // 64 lines asked for ahead; the C library or a string instruction does the rest: 681.
   'copies, 32 a turn': 1000,
 }
 

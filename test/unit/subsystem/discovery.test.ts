@@ -197,6 +197,17 @@ describe('what a host may ask for', () => {
     expect(data.toString('hex', last + 1028, last + 1040)).toBe('01000000' + '01000400' + '61626364')
   })
 
+  test('extended: what people call it, filled up with spaces to a multiple of 4', () => {
+    const labelled = { ...subsystem('nqn.a', [on('0.0.0.0')]), label: 'backup' }
+    const data = logOf(target(labelled), HOST, REACHED, { extended: true })
+    const at = 1024 + 1032
+    expect(data.length).toBe(at + 1032 + 12)
+    expect(data.toString('hex', at + 1024, at + 1036)).toBe('14040000' + '01000000' + '02000800')
+    expect(data.toString('latin1', at + 1036)).toBe('backup  ')
+    const plain = logOf(target(labelled))
+    expect(plain.equals(logOf(target(subsystem('nqn.a', [on('0.0.0.0')]))))).toBe(true)
+  })
+
   test('neither: registered entries are as they were registered', () => {
     const data = logOf(told)
     expect(data.length).toBe(1024 * 7)
@@ -220,6 +231,7 @@ describe('a change', () => {
   test.each<[string, SubsystemSnapshot[], boolean, boolean]>([
     ['a subsystem more', [a!, b!, subsystem('nqn.c', [on('192.0.2.5')])], true, true],
     ['a subsystem less', [b!], true, true],
+    ['another label', [{ ...a!, label: 'backup' }, b!], true, true],
     ['an endpoint more', [{ ...a!, endpoints: [on('192.0.2.5'), on('192.0.2.6')] }, b!], true, true],
     ['another host for a private one', [a!, { ...b!, hosts: [HOST, 'nqn.x'] }], false, false],
     ['the only host of a private one gone', [a!, { ...b!, hosts: [] }], true, false],
