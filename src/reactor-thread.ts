@@ -1,10 +1,9 @@
 /**
- * The thread of one reactor: puts its parts together and runs it. target.ts starts it as a worker.
+ * The thread of one reactor: puts its parts together and runs it. reactor-worker.ts makes one, the simulation several.
  * Its imports, top to bottom, follow a command down: tcp → queue → controller → namespace → device.
  *
  * Invariant: everything that a command needs is allocated here, before the first turn.
  */
-import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
 import { Connections, HANDSHAKE_MS } from './tcp/connections.ts'
 import { Digests } from './tcp/digest.ts'
 import { Holders } from './tcp/holders.ts'
@@ -45,7 +44,7 @@ import { Slots, type Slot } from './reactor/slots.ts'
 import { Work } from './reactor/work.ts'
 import { COUNTER, H } from './shim/abi.ts'
 import { STATUS } from './wire/status.ts'
-import { errnoName, loadShim, type Shim } from './shim/shim.ts'
+import { errnoName, type Shim } from './shim/shim.ts'
 import type { NamespaceSnapshot, SubsystemSnapshot } from './subsystem/subsystem.ts'
 import { shimLimits } from './limits.ts'
 import { assert } from './assert.ts'
@@ -56,13 +55,23 @@ const WAIT_US = 100000
 const POLL = -1
 const PAGE_BYTES = 4096
 
-class ReactorThread {
+/** To the control plane and back. */
+export type Mailbox = {
+  readonly post: (message: ToControl) => void
+  /** The next message to this reactor; undefined = there is none. */
+  readonly take: () => ToReactor | undefined
+}
+
+export class ReactorThread {
   readonly #setup: ReactorSetup
+  readonly #mailbox: Mailbox
   readonly #shim: Shim
   readonly #id: number
   readonly #work: Work
   readonly #arena: Arena
   readonly #slots: Slots
+  readonly #pools: readonly [Buffers, Buffers]
+  readonly #transfers: Transfers
   readonly #connections: Connections
   readonly #reception: Reception
   readonly #completer: Completer
@@ -81,10 +90,10 @@ class ReactorThread {
   readonly #collections = new Collections()
   #stopAtMs = 0
 
-  constructor(setup: ReactorSetup) {
+  constructor(setup: ReactorSetup, shim: Shim, mailbox: Mailbox) {
     this.#setup = setup
     const { limits, target, reactor } = setup
-    const shim = loadShim()
+    this.#mailbox = mailbox
     this.#shim = shim
     if (setup.cpu >= 0) shim.pin(setup.cpu)
     this.#id = shim.open(shimLimits(limits))
@@ -98,6 +107,7 @@ class ReactorThread {
     const adminAt = arena.buffersAt + limits.bufferBytes
     const buffers = new Buffers(arena.buffersAt, limits.bufferBytes)
     const pages = new Buffers(adminAt, limits.adminBufferBytes)
+    this.#pools = [buffers, pages]
     const zeroAt = buffers.reserve(limits.maxTransferBytes)
     const shared = new Shared(
       shim.regionView(setup.sharedRegion, sharedBytes(limits, setup.reactorCount)), limits, setup.reactorCount,
@@ -108,6 +118,7 @@ class ReactorThread {
     const completer = new Completer(slots, buffers, pages, adminAt, sender)
     this.#completer = completer
     const transfers = new Transfers(slots, sender, limits.transfers, limits.transferBytes, limits.commandTransfers)
+    this.#transfers = transfers
 
     const deviceParts = { work, buffers, zeroAt, transferBytes: limits.maxTransferBytes }
     const catalogue = new Catalogue({
@@ -215,7 +226,7 @@ class ReactorThread {
 
   async run(): Promise<void> {
     this.#collections.begin()
-    this.#post({ type: 'up', engine: this.#arena.words[H.ENGINE]!, shim: this.#id })
+    this.begin()
     await this.#reactor.run()
     this.#collections.end()
     const slotsInUse = this.#slots.count - this.#slots.freeCount
@@ -223,8 +234,29 @@ class ReactorThread {
     this.#post({ type: 'stopped', reactor: this.#setup.reactor, slotsInUse })
   }
 
+  /** It turns from now on. */
+  begin(): void {
+    this.#post({ type: 'up', engine: this.#arena.words[H.ENGINE]!, shim: this.#id })
+  }
+
+  /** One turn, for who drives it himself. False when it has stopped. */
+  step(): boolean {
+    return this.#reactor.step()
+  }
+
+  /** What it holds of each pool; nothing, when no host is left and no command. */
+  get held(): Readonly<Record<string, number>> {
+    const [buffers, pages] = this.#pools
+    return {
+      slots: this.#slots.count - this.#slots.freeCount, connections: this.#connections.openCount,
+      bufferPages: buffers.pages - buffers.freePages, adminPages: pages.pages - pages.freePages,
+      transfers: this.#transfers.count - this.#transfers.freeCount, ops: this.#work.opsOutstanding,
+      controllers: this.#associations.controllers.size,
+    }
+  }
+
   readonly #post = (message: ToControl): void => {
-    parentPort!.postMessage(message)
+    this.#mailbox.post(message)
   }
 
   /** A device's op completed: the command goes on, or is answered. */
@@ -259,10 +291,8 @@ class ReactorThread {
   /** Everything that was posted to this reactor. False when it has stopped. */
   #mail(): boolean {
     this.#changes.tick()
-    for (let each = receiveMessageOnPort(parentPort!); each !== undefined; ) {
-      this.#receive(each.message as ToReactor)
-      each = receiveMessageOnPort(parentPort!)
-    }
+    const { take } = this.#mailbox
+    for (let message = take(); message !== undefined; message = take()) this.#receive(message)
     if (!this.#reception.closed) return true
     const nowMs = this.#arena.words[H.NOW_MS]!
     const idle = this.#work.opsOutstanding === 0 && this.#reservations.pending === 0
@@ -338,6 +368,3 @@ class ReactorThread {
     })
   }
 }
-
-await new ReactorThread(workerData as ReactorSetup).run()
-process.exit(0)

@@ -275,7 +275,7 @@ function reservationsOf(store: StateStore, log: Log, access: Access, plane: () =
 
 /** Starts the worker of one reactor; resolves when it turns. */
 function startReactor(setup: ReactorSetup): Promise<ReactorHandle> {
-  const worker = new Worker(new URL('./reactor-thread.ts', import.meta.url), { workerData: setup })
+  const worker = new Worker(new URL('./reactor-worker.ts', import.meta.url), { workerData: setup })
   return new Promise((resolve, reject) => {
     const failed = (error: Error): void => reject(new StartError(
       `Reactor ${setup.reactor} cannot start: ${error.message}.`,

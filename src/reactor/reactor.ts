@@ -71,10 +71,15 @@ export class Reactor {
     const words = arena.words
     const beganMs = words[H.NOW_MS]!
     do {
-      this.turn()
-      if (words[H.WOKEN] !== 0 && !mail()) return false
+      if (!this.step()) return false
     } while (((words[H.NOW_MS]! - beganMs) | 0) < SLICE_MS)
     return mail()
+  }
+
+  /** A turn, and the mail when somebody woke it. False when the reactor was told to stop. */
+  step(): boolean {
+    this.turn()
+    return this.#parts.arena.words[H.WOKEN] === 0 || this.#parts.mail()
   }
 
   turn(): void {
