@@ -23,6 +23,7 @@ import { Keys } from './auth/keys.ts'
 import type { Log } from './control/log.ts'
 import { type Keeper, Lives } from './controller/lives.ts'
 import { CONTROLLER_STATE, ROW, Shared, sharedBytes } from './controller/shared.ts'
+import { Trouble } from './controller/trouble.ts'
 import { Presence } from './discovery/presence.ts'
 import { Access } from './subsystem/access.ts'
 import { ALWAYS_OPTIMIZED } from './subsystem/ana.ts'
@@ -155,9 +156,10 @@ async function assemble(
     enabled: (controller) => shared.words[shared.row(controller) + ROW.STATE] === CONTROLLER_STATE.READY,
     granted: (controller) => shared.words[shared.row(controller) + ROW.GRANTED]!,
   })
+  const troubled = (nqn: string): void => trouble.tell(nqn)
   const lives = new Lives({
     shared, subsystemsMax: limits.subsystems, firmware: target.firmware,
-    health: keeperOf(store, HEALTH_RECORD, log), events: keeperOf(store, PERSISTENT_EVENTS, log),
+    health: keeperOf(store, HEALTH_RECORD, log, troubled), events: keeperOf(store, PERSISTENT_EVENTS, log, troubled),
     uptimeMs: () => performance.now(), nowMs: () => Date.now(),
   })
   lives.adopt(target.subsystems)
@@ -185,6 +187,9 @@ async function assemble(
     },
   })
   const tell = (): void => plane.logStatistics()
+  const trouble = new Trouble({
+    shared, controllers: () => access.controllers, raise: (event, concerned) => plane.raise(event, concerned),
+  })
   process.on(STATISTICS_SIGNAL, tell)
   const ticking = setInterval(() => lives.tick((event, nqn) => {
     plane.raise(event, ({ subsystem }) => subsystem.nqn === nqn)
@@ -243,8 +248,13 @@ async function assemble(
   }
 }
 
-/** A subject of the store. What cannot be kept is worth a warning, but only one: others follow by themselves. */
-function keeperOf<Value>(store: StateStore, subject: Subject<Value>, log: Log): Keeper<Value> {
+/**
+ * A subject of the store. What cannot be kept is worth a warning, but only one: others follow by themselves. The
+ * hosts of the subsystem are told each time.
+ */
+function keeperOf<Value>(
+  store: StateStore, subject: Subject<Value>, log: Log, troubled: (nqn: string) => void,
+): Keeper<Value> {
   let warned = false
   return {
     load: (nqn) => store.load(nqn, subject),
@@ -254,6 +264,7 @@ function keeperOf<Value>(store: StateStore, subject: Subject<Value>, log: Log): 
       } catch (error) {
         if (!warned) log.warning(`${(error as Error).message}: what happens now is forgotten at the next start.`)
         warned = true
+        troubled(nqn)
       }
     },
   }

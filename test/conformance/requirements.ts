@@ -334,6 +334,11 @@ export const REQUIREMENTS: readonly Requirement[] = [
     'Feature 0Bh takes exactly the notices that OAES announces.'],
   ['AEN-10', 'FAB: Discovery log page',
     'When the discovery log changes, GENCTR grows and discovery controllers that asked for it are told.'],
+  ['AEN-11', 'BASE: Asynchronous Event Information, Error',
+    'What fails in the target and is no command\'s doing is an entry of the error log with SQID and CID FFFFh, '
+      + 'and told as Transient Internal Error.'],
+  ['AEN-12', 'BASE: Asynchronous Event Information, SMART / Health Status',
+    'A critical warning that appears is told to the controllers whose feature 0Bh has its bit.'],
   ['ABT-01', 'BASE: Abort',
     'Aborting a held Asynchronous Event Request completes it with 0/07h and the Abort with '
       + 'DW0 bit 0 clear.'],
