@@ -6,6 +6,7 @@
  */
 import { Command, CommanderError } from 'commander'
 import { discoverCommand, identifyCommand } from './cli/ask-commands.ts'
+import { configCommand, exportCommand, importCommand } from './cli/config-command.ts'
 import { keyCommand } from './cli/key-command.ts'
 import { serveCommand } from './cli/serve-command.ts'
 import { startErrorText } from './cli/serve.ts'
@@ -30,6 +31,9 @@ program.addCommand(inherit(serveCommand(end)), { isDefault: true })
 program.addCommand(inherit(discoverCommand()))
 program.addCommand(inherit(identifyCommand()))
 program.addCommand(inherit(keyCommand()))
+program.addCommand(inherit(configCommand()))
+program.addCommand(inherit(importCommand()))
+program.addCommand(inherit(exportCommand()))
 
 try {
   await program.parseAsync()
