@@ -2,7 +2,7 @@
  * core.h: what one open shim is made of, and the calls between the files of this directory.
  * Included by every .c file here and by nobody else; shim.h is what TypeScript sees.
  *
- *   turn.c ──▶ connection.c, op.c ──▶ engine (uring.c | epoll.c) ──▶ kernel
+ *   turn.c ──▶ connection.c, op.c, queue.c ──▶ engine (uring.c | epoll.c) ──▶ kernel
  *                      ▲                        │
  *                      └──── received, sent, advance ◀── reaped
  *
@@ -26,6 +26,7 @@ enum {
   SHIMS_MAX = 256,         /* in one process */
   REGIONS_MAX = 4096,      /* besides region 0 */
   FILES_MAX = 4096,
+  QUEUES_MAX = 64,         /* of devices, that one shim drives */
   ACCEPTORS_MAX = 64,      /* listeners that one shim accepts on */
   IOVECS_MAX = 1024,       /* of one send; the kernel's own limit (UIO_MAXIOV) */
   SEND_BYTES = 1 << 20,    /* a send gathers no further entry beyond this */
@@ -81,6 +82,15 @@ struct acceptor {
   uint64_t retry_ns;       /* when to arm again after a failure; 0: not paused */
 };
 
+/* A queue pair of a PCI device. */
+struct queue {
+  bool open;
+  bool armed;              /* the engine watches its event; it tells once */
+  int32_t device, region;
+  int event;               /* of its vector, readable when it fired; -1: none */
+  volatile uint32_t *tail, *head;
+};
+
 /* How a kernel interface starts and reaps what the common part decided. */
 struct engine {
   int32_t id;                                           /* SHIM_ENGINE_* */
@@ -93,6 +103,8 @@ struct engine {
   void (*operate)(struct shim *shim, struct op *op);
   int (*accept)(struct shim *shim, struct acceptor *acceptor);
   void (*accept_stop)(struct shim *shim, struct acceptor *acceptor);
+  int (*watch)(struct shim *shim, int event, int32_t queue);  /* queue_told(), once, when readable */
+  void (*watch_stop)(struct shim *shim, int event, int32_t queue);
   bool (*pending)(struct shim *shim);                   /* reap() would find something; cheap */
   void (*reap)(struct shim *shim);                      /* starts what is queued, reaps; no wait */
   void (*wait)(struct shim *shim, uint64_t ns);         /* blocks until there is something */
@@ -138,6 +150,9 @@ struct shim {
   struct acceptor acceptors[ACCEPTORS_MAX];
   int32_t acceptors_paused;
 
+  struct queue queues[QUEUES_MAX];
+  int32_t queue_count;     /* the highest open one, and one */
+
   int rx_memory;           /* memfd behind all receive rings */
   uint64_t now_ns, idle_ns, busy_ns;
   uint8_t *tables;         /* the mapping behind connections, visits and ops */
@@ -181,6 +196,26 @@ static inline uint8_t *place(const struct shim *shim, int32_t region, int32_t lo
     size = atomic_load_explicit(&regions[region].bytes, memory_order_relaxed);
   }
   return at <= size && bytes <= size - at ? base + at : NULL;
+}
+
+/* Gives a mapping an id, and keeps it: the id >= 1 or -errno. release: what to do before it goes. */
+int32_t region_adopt(uint8_t *base, uint64_t bytes, uint64_t mapped_bytes,
+                     void (*release)(const uint8_t *base));
+
+/* dma.c: memory that devices reach. */
+int dma_add(uint8_t *base, uint64_t bytes, bool huge);
+void dma_remove(const uint8_t *base);
+/* Reserved huge pages at an aligned place of a reservation; false: there are not enough. */
+bool dma_huge(uint8_t *base, uint64_t bytes);
+
+/* queue.c */
+int queues_ring(struct shim *shim);
+bool queues_look(struct shim *shim);
+bool queues_polled(const struct shim *shim);
+void queues_arm(struct shim *shim);
+void queues_close(struct shim *shim);
+static inline void queue_told(struct shim *shim, int32_t queue) {
+  shim->queues[queue].armed = false;
 }
 
 /* file.c. Looks an open file up: 0, or -EINVAL. */

@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 enum { EVENTS_MAX = 256 };
-enum { KIND_CONNECTION = 0, KIND_ACCEPTOR, KIND_WAKE };
+enum { KIND_CONNECTION = 0, KIND_ACCEPTOR, KIND_WAKE, KIND_QUEUE };
 
 struct poller {
   int fd;
@@ -135,6 +135,17 @@ static void epoll_accept_stop(struct shim *shim, struct acceptor *acceptor) {
   acceptor->armed = false;
 }
 
+static int epoll_watch(struct shim *shim, int event, int32_t queue) {
+  uint32_t events = EPOLLIN | EPOLLONESHOT;
+  int result = control(shim, EPOLL_CTL_MOD, event, events, KIND_QUEUE, queue);
+  return result == -ENOENT ? control(shim, EPOLL_CTL_ADD, event, events, KIND_QUEUE, queue) : result;
+}
+
+static void epoll_watch_stop(struct shim *shim, int event, int32_t queue) {
+  control(shim, EPOLL_CTL_DEL, event, 0, KIND_QUEUE, queue);
+  queue_told(shim, queue);
+}
+
 static bool epoll_pending(struct shim *shim) {
   (void)shim;
   return true; /* only a system call can tell */
@@ -187,6 +198,7 @@ static void epoll_reap(struct shim *shim) {
       connection_event(shim, &shim->connections[index], event->events);
       break;
     case KIND_ACCEPTOR: acceptor_event(shim, &shim->acceptors[index]); break;
+    case KIND_QUEUE: queue_told(shim, (int32_t)index); break;
     default: wake_event(shim); break;
     }
   }
@@ -221,6 +233,6 @@ static void epoll_wait_for(struct shim *shim, uint64_t ns) {
 const struct engine epoll_engine = {
   .id = SHIM_ENGINE_EPOLL, .open = epoll_open, .close = epoll_close, .adopt = epoll_adopt,
   .receive = epoll_receive, .send = epoll_send, .cancel = epoll_cancel, .operate = epoll_operate,
-  .accept = epoll_accept, .accept_stop = epoll_accept_stop, .pending = epoll_pending,
-  .reap = epoll_reap, .wait = epoll_wait_for,
+  .accept = epoll_accept, .accept_stop = epoll_accept_stop, .watch = epoll_watch,
+  .watch_stop = epoll_watch_stop, .pending = epoll_pending, .reap = epoll_reap, .wait = epoll_wait_for,
 };

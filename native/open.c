@@ -19,6 +19,7 @@ enum { CLOSE_WAIT_MS = 10, COMPLETIONS_SPARE = ACCEPTORS_MAX };
 
 _Static_assert(sizeof(struct shim_limits) == 64, "shim_limits is 16 words");
 _Static_assert(sizeof(struct shim_file_facts) == 64, "shim_file_facts is 16 words");
+_Static_assert(sizeof(struct shim_pci_facts) == 64, "shim_pci_facts is 16 words");
 
 _Thread_local struct shim *shim_here;
 
@@ -35,6 +36,7 @@ static int check_limits(const struct shim_limits *limits) {
   if (!power_of_two(limits->tx_entries) || limits->tx_entries < 64) return -EINVAL;
   if (limits->copies_max < 0 || limits->ops_max < 0 || limits->ops_max > 65536) return -EINVAL;
   if (limits->buffer_bytes < 0 || limits->buffer_bytes % 4096) return -EINVAL;
+  if (limits->huge < 0 || limits->huge > 1) return -EINVAL;
   return limits->socket_buffer_bytes < 0 ? -EINVAL : 0;
 }
 
@@ -157,6 +159,7 @@ int32_t shim_close(void) {
   for (int i = 0; i < ACCEPTORS_MAX; i++) {
     if (shim->acceptors[i].listener >= 0) shim_accept_stop(shim->acceptors[i].listener);
   }
+  queues_close(shim);
   for (int32_t i = 0; i < shim->limits.connections_max; i++) {
     connection_close(shim, &shim->connections[i]);
   }

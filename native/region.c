@@ -19,6 +19,7 @@ struct region regions[REGIONS_MAX + 1];
 static uint64_t mapped_bytes[REGIONS_MAX + 1];
 static uint8_t *mapped_base[REGIONS_MAX + 1];
 static bool huge_pages[REGIONS_MAX + 1];
+static void (*before_release[REGIONS_MAX + 1])(const uint8_t *base);
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 
 static uint64_t whole_pages(uint64_t bytes) { return (bytes + 4095) & ~4095ull; }
@@ -40,6 +41,30 @@ static uint8_t *reserve(uint64_t bytes) {
   return mapping == MAP_FAILED ? NULL : mapping;
 }
 
+struct entry {
+  uint8_t *base, *mapping;
+  uint64_t bytes, mapped_bytes;
+  bool huge;
+  void (*release)(const uint8_t *base);
+};
+
+/* Takes a free id for it: >= 1, or -ENOSPC. */
+static int32_t enter(struct entry entry) {
+  pthread_mutex_lock(&mutex);
+  int32_t id = 1;
+  while (id <= REGIONS_MAX && mapped_base[id]) id++;
+  if (id <= REGIONS_MAX) {
+    mapped_base[id] = entry.mapping;
+    mapped_bytes[id] = entry.mapped_bytes;
+    huge_pages[id] = entry.huge;
+    before_release[id] = entry.release;
+    atomic_store_explicit(&regions[id].bytes, entry.bytes, memory_order_relaxed);
+    atomic_store_explicit(&regions[id].base, entry.base, memory_order_release);
+  }
+  pthread_mutex_unlock(&mutex);
+  return id <= REGIONS_MAX ? id : -ENOSPC;
+}
+
 int32_t shim_region_create(double bytes, int32_t huge) {
   if (!(bytes >= 1 && bytes <= 9007199254740991.0)) return -EINVAL;
   uint64_t size = whole_pages((uint64_t)bytes);
@@ -55,20 +80,19 @@ int32_t shim_region_create(double bytes, int32_t huge) {
     munmap(mapping, total);
     return result;
   }
-  pthread_mutex_lock(&mutex);
-  int32_t id = 1;
-  while (id <= REGIONS_MAX && mapped_base[id]) id++;
-  if (id <= REGIONS_MAX) {
-    mapped_base[id] = mapping;
-    mapped_bytes[id] = total;
-    huge_pages[id] = huge != 0;
-    atomic_store_explicit(&regions[id].bytes, (uint64_t)bytes, memory_order_relaxed);
-    atomic_store_explicit(&regions[id].base, base, memory_order_release);
-  }
-  pthread_mutex_unlock(&mutex);
-  if (id <= REGIONS_MAX) return id;
-  munmap(mapping, total);
-  return -ENOSPC;
+  int32_t id = enter((struct entry){
+    .base = base, .bytes = (uint64_t)bytes, .mapping = mapping, .mapped_bytes = total,
+    .huge = huge != 0,
+  });
+  if (id < 0) munmap(mapping, total);
+  return id;
+}
+
+int32_t region_adopt(uint8_t *base, uint64_t bytes, uint64_t total,
+                     void (*release)(const uint8_t *base)) {
+  return enter((struct entry){
+    .base = base, .bytes = bytes, .mapping = base, .mapped_bytes = total, .release = release,
+  });
 }
 
 static int resize(int32_t id, uint64_t bytes) {
@@ -94,7 +118,8 @@ int32_t shim_region_resize(int32_t region, double bytes) {
   if (region < 1 || region > REGIONS_MAX) return -EINVAL;
   if (!(bytes >= 1 && bytes <= 9007199254740991.0)) return -EINVAL;
   pthread_mutex_lock(&mutex);
-  int result = mapped_base[region] ? resize(region, (uint64_t)bytes) : -EINVAL;
+  bool fixed = before_release[region] != NULL; /* a device knows where it is */
+  int result = mapped_base[region] && !fixed ? resize(region, (uint64_t)bytes) : -EINVAL;
   pthread_mutex_unlock(&mutex);
   return result;
 }
@@ -104,6 +129,7 @@ int32_t shim_region_release(int32_t region) {
   pthread_mutex_lock(&mutex);
   uint8_t *mapping = mapped_base[region];
   if (mapping) {
+    if (before_release[region]) before_release[region](mapping);
     atomic_store_explicit(&regions[region].base, NULL, memory_order_release);
     munmap(mapping, mapped_bytes[region]);
     mapped_base[region] = NULL;

@@ -12,14 +12,15 @@
  * its region: a place outside is our own mistake; shim_turn() answers -EFAULT and touches nothing.
  *
  * The arena, in this order; the header holds the offsets:
- *   header | connections | ready | completions | touched | copies | ops | scratch | tx rings
- *          | buffers | rx rings (each mapped twice in a row, so that no run of bytes ever wraps)
+ *   header | connections | ready | completions | touched | copies | ops | queues | scratch
+ *          | tx rings | buffers | rx rings (each mapped twice in a row, so that no run of bytes
+ *          ever wraps)
  *
  * A turn. TypeScript writes copies, ops, tx entries, placements, and the list of touched
  * connections, and calls shim_turn(). The shim then, in this order: performs the copies; submits
- * the ops; for each connection that was touched, was adopted, or was ready in the turn before,
+ * the ops; rings the doors of the queues; for each connection that was touched, was adopted, or was ready in the turn before,
  * sends what is queued and arms its receive; reaps; spins for at most SPIN_US and then blocks for
- * at most WAIT_US while there is nothing; fills ready and completions; returns how many ready
+ * at most WAIT_US while there is nothing, on any connection, op or queue; fills ready and completions; returns how many ready
  * connections and completions there are in all (0 = time ran out or woken). The two sides alternate
  * on one thread, so no word needs an atomic; wake() is the one exception and is internal.
  *
@@ -35,7 +36,7 @@
 #define SHIM_API __attribute__((visibility("default")))
 #endif
 
-#define SHIM_VERSION 1
+#define SHIM_VERSION 2
 
 /* ---- opening --------------------------------------------------------------------------------- */
 
@@ -52,7 +53,9 @@ struct shim_limits {
   int32_t ops_max;            /* ops submitted a turn; also the most that may be outstanding */
   int32_t buffer_bytes;       /* buffer area, multiple of 4096; 4096-aligned in memory */
   int32_t socket_buffer_bytes;/* SO_SNDBUF and SO_RCVBUF of a connection; 0 = the system's choice */
-  int32_t reserved[7];        /* 0 */
+  int32_t huge;               /* 1 = the buffer area is made of reserved huge pages where there are
+                                 enough; bytes are rounded up to whole ones */
+  int32_t reserved[6];        /* 0 */
 };
 
 /* Opens this thread's shim; touches no memory it need not. Returns the shim's id (>= 0) or
@@ -82,6 +85,8 @@ enum {
   SHIM_H_COPIES = 9,          /* T  entries in copies; the turn sets it to 0 */
   SHIM_H_OPS = 10,            /* T  entries in ops; the turn sets it to 0 */
   SHIM_H_WOKEN = 11,          /* S  1 when somebody called shim_wake() since the last turn */
+  SHIM_H_NEWS = 12,           /* S  queues of devices that have news, see SHIM_Q_WATCH_AT */
+  SHIM_H_HUGE = 13,           /* S  1 when the buffer area is made of reserved huge pages */
   SHIM_H_CONNECTIONS_AT = 16, /* S  byte offsets of the areas, from here on */
   SHIM_H_READY_AT = 17,
   SHIM_H_COMPLETIONS_AT = 18,
@@ -92,13 +97,15 @@ enum {
   SHIM_H_TX_AT = 23,          /*    ring of connection c at TX_AT + c * 64 * tx_entries */
   SHIM_H_BUFFERS_AT = 24,
   SHIM_H_RX_AT = 25,          /*    ring of connection c at RX_AT + c * 2 * rx_bytes */
+  SHIM_H_QUEUES_AT = 26,      /*    queue q at QUEUES_AT + 64 * q */
   SHIM_H_COUNTERS = 128       /* S  doubles from this word on (byte offset 512), see SHIM_N_* */
 };
 enum { /* counters: index of a double at byte offset 512 */
   SHIM_N_TURNS = 0, SHIM_N_SYSCALLS = 1, SHIM_N_RECEIVES = 2, SHIM_N_SENDS = 3,
   SHIM_N_RECEIVED_BYTES = 4, SHIM_N_SENT_BYTES = 5, SHIM_N_COPIED_BYTES = 6, SHIM_N_OPS = 7,
   SHIM_N_BLOCKS = 8,
-  SHIM_N_BUSY_US = 9          /* all time since opening but that of spinning and blocking in vain */
+  SHIM_N_BUSY_US = 9,         /* all time since opening but that of spinning and blocking in vain */
+  SHIM_N_DOORS = 10           /* doors rung */
 };
 
 /* A connection's control block: 16 words at CONNECTIONS_AT + 64 * connection. */
@@ -269,6 +276,95 @@ SHIM_API int32_t shim_file_facts(int32_t file, struct shim_file_facts *facts);
  * any more. 0 or -errno: -EINVAL a block device, -EROFS opened read-only, -ENOSPC, -EFBIG, … */
 SHIM_API int32_t shim_file_resize(int32_t file, double bytes);
 SHIM_API int32_t shim_file_close(int32_t file);         /* any thread; no op may be outstanding */
+
+/* ---- PCI devices ------------------------------------------------------------------------------ */
+
+/*
+ * A device is the process's, like a file: an id that every thread may use, unless it says otherwise.
+ * Its registers are BAR 0. What it may reach by itself is DMA memory: the buffer area of every
+ * arena, and what shim_dma_create() made; each is told to the IOMMU once, when the first device that
+ * needs it is opened or when the memory is made, and forgotten when one of both goes.
+ *
+ * A device sees memory at an address of its own. Within 2 MiB (aligned in region and arena) it is
+ * contiguous, further it need not be: ask for each 2 MiB once.
+ *
+ * A device that is gone or has its memory switched off reads as all ones, and writes to it are lost.
+ */
+enum {
+  SHIM_PCI_MEMORY = 0,   /* no device: its registers are a region; name: the region's id */
+  SHIM_PCI_VFIO = 1,     /* VFIO container and group. path: /dev/vfio/GROUP, name: 0000:03:00.0 */
+  SHIM_PCI_IOMMUFD = 2,  /* VFIO device and iommufd. path: /dev/vfio/devices/vfioN; name: unused */
+  SHIM_PCI_UIO = 3       /* no IOMMU: physical addresses, no interrupts. path: /dev/uioN, name: the
+                            device's folder in sysfs */
+};
+/* What was opened. 16 words. */
+struct shim_pci_facts {
+  int32_t bar_bytes;     /* of BAR 0 */
+  int32_t vectors;       /* MSI-X vectors that may be armed; 0: it can only be polled */
+  int32_t reset;         /* 1 = shim_pci_reset() works */
+  int32_t translated;    /* 1 = an IOMMU confines what the device may reach */
+  int32_t reserved[12];
+};
+/* Any thread. Takes the device for this process, its memory space on and bus mastering off. An id
+ * >= 0, or -errno: -EBUSY somebody has it, -EPERM/-EACCES, -ENODEV not there or not bound, -ENOENT no
+ * such path, -ENOMEM memory may not be locked (RLIMIT_MEMLOCK), -EOPNOTSUPP this kernel lacks it,
+ * -ENOBUFS (UIO) DMA memory is not made of huge pages, or its place is not told (CAP_SYS_ADMIN). */
+SHIM_API int32_t shim_pci_open(int32_t access, const char *name, const char *path,
+                               struct shim_pci_facts *facts);
+/* Bus mastering off, and the device given back. -EBUSY: a queue of it is open. */
+SHIM_API int32_t shim_pci_close(int32_t device);
+/* One 32-bit access to a register, at a multiple of 4; outside of the BAR reads as all ones. A
+ * write is ordered behind everything that this thread wrote to memory before. */
+SHIM_API int32_t shim_pci_read(int32_t device, int32_t at);
+SHIM_API int32_t shim_pci_write(int32_t device, int32_t at, int32_t value);   /* 0 or -EINVAL */
+/* Configuration space: 1, 2 or 4 bytes at their alignment. */
+SHIM_API double shim_pci_config_read(int32_t device, int32_t at, int32_t bytes); /* or -errno */
+SHIM_API int32_t shim_pci_config_write(int32_t device, int32_t at, int32_t bytes, int32_t value);
+/* The device may (1) or may not (0) reach memory by itself. Switch on only what was reset. */
+SHIM_API int32_t shim_pci_master(int32_t device, int32_t on);
+/* Resets the function, which keeps its configuration. 0 or -errno (-EOPNOTSUPP). */
+SHIM_API int32_t shim_pci_reset(int32_t device);
+/* Vectors 0 .. count - 1 have an event each from now on; 0: none. Call it while no queue with a
+ * vector is open. 0 or -errno. */
+SHIM_API int32_t shim_pci_interrupts(int32_t device, int32_t count);
+/* How often a vector has fired since this was called last; for who has no shim. -EINVAL: no such. */
+SHIM_API int32_t shim_pci_interrupted(int32_t device, int32_t vector);
+SHIM_API int32_t shim_pci_interrupt(int32_t device, int32_t vector);  /* as if the device had */
+/* What befell the device since it was opened, bits. */
+enum {
+  SHIM_PCI_WANTED = 1,   /* the system wants it back (unplugged, unbound): close it */
+  SHIM_PCI_ERROR = 2,    /* the bus reported an error that was not corrected */
+  SHIM_PCI_LOST = 4      /* a register access failed: it is gone, or was, until shim_pci_reset() */
+};
+SHIM_API int32_t shim_pci_state(int32_t device);
+
+/* Any thread. A region of zeroed DMA memory, 2 MiB-aligned, of huge pages where some are reserved;
+ * shim_region_release() when no device uses it. An id or -errno. */
+SHIM_API int32_t shim_dma_create(double bytes);
+/* Where the device finds a place of DMA memory (region 0: this thread's buffer area): two words, lo
+ * and hi, to out. 0 or -EFAULT: not DMA memory. */
+SHIM_API int32_t shim_dma_address(int32_t device, int32_t region, int32_t lo, int32_t hi,
+                                  int32_t *out);
+/* The other way round, for who plays a SHIM_PCI_MEMORY device; NULL when any of it is outside. */
+SHIM_API void *shim_dma_pointer(int32_t lo, int32_t hi, int32_t bytes);
+
+/* A queue pair of a device, driven by this thread: two doors that a turn rings, and one word of
+ * memory that it waits for. 16 words. */
+enum {
+  SHIM_Q_RING = 0,            /* T  SHIM_RING_*: doors that the next turn rings; it sets it to 0 */
+  SHIM_Q_TAIL = 1,            /* T  what it writes to the door of submissions */
+  SHIM_Q_HEAD = 2,            /* T  what it writes to the door of completions */
+  SHIM_Q_WATCH_AT = 3,        /* T  there is news when the word here in the queue's region, */
+  SHIM_Q_WATCH_MASK = 4,      /* T  and this, */
+  SHIM_Q_WATCH_VALUE = 5      /* T  is this. MASK 0: nothing is expected, and the turn may block; else
+                                    a queue without a vector keeps it from blocking */
+};
+enum { SHIM_RING_TAIL = 1, SHIM_RING_HEAD = 2 };
+/* Doors are registers; region is where its rings are; vector: of shim_pci_interrupts(), -1 = none.
+ * The queue's number, 0 .. 63 for each shim, or -errno. */
+SHIM_API int32_t shim_queue_open(int32_t device, int32_t tail_at, int32_t head_at, int32_t region,
+                                 int32_t vector);
+SHIM_API int32_t shim_queue_close(int32_t queue);       /* its doors are rung no more */
 
 /* ---- threads --------------------------------------------------------------------------------- */
 

@@ -2,7 +2,7 @@
  * turn.c: a turn. TypeScript calls shim_turn() as often as it can; everything else here happens in
  * it.
  *
- *   copies → ops → visits (send, arm) → reap → spin → block → ready and completions
+ *   copies → ops → doors → visits (send, arm) → reap → spin → block → ready and completions
  *
  * A connection is visited when it was touched, was adopted, or was ready in the turn before: so a
  * receive is armed again even if TypeScript had nothing to say about it.
@@ -103,8 +103,9 @@ static void visit_all(struct shim *shim) {
   }
 }
 
-static inline bool found(const struct shim *shim) {
-  return shim->ready_count + shim->completion_count > 0 || shim->broken;
+static inline bool found(struct shim *shim) {
+  if (shim->ready_count + shim->completion_count > 0 || shim->broken) return true;
+  return shim->queue_count && queues_look(shim);
 }
 
 static inline bool woken(const struct shim *shim) {
@@ -116,6 +117,10 @@ static void block(struct shim *shim, uint64_t start_ns, uint64_t wait_ns) {
   struct waker *waker = shim->waker;
   atomic_store(&waker->sleeping, true);
   for (uint64_t gone = 0; gone < wait_ns && !atomic_load(&waker->woken);) {
+    if (shim->queue_count) {
+      queues_arm(shim);
+      if (found(shim)) break; /* it came before its event was watched */
+    }
     count(shim, SHIM_N_BLOCKS, 1);
     shim->engine->wait(shim, wait_ns - gone);
     shim->engine->reap(shim);
@@ -132,6 +137,10 @@ static void idle(struct shim *shim) {
   if (wait_us < 0) wait_us = 0;
   if (shim->acceptors_paused && wait_us > ACCEPT_RETRY_MS * 1000) wait_us = ACCEPT_RETRY_MS * 1000;
   bool blocks = spin_us >= 0 && wait_us > 0;
+  if (shim->queue_count && blocks && queues_polled(shim)) {
+    spin_us = wait_us; /* nothing but looking tells when such a device is done */
+    blocks = false;
+  }
   uint64_t spin_ns = (uint64_t)(spin_us >= 0 ? spin_us : wait_us) * 1000;
   if (!spin_ns && !blocks) {
     shim->now_ns = clock_ns();
@@ -144,6 +153,8 @@ static void idle(struct shim *shim) {
       if (engine->pending(shim)) {
         engine->reap(shim);
         if (found(shim)) goto over;
+      } else if (shim->queue_count && queues_look(shim)) {
+        goto over;
       }
       pause_briefly();
     }
@@ -177,6 +188,10 @@ static int begin(struct shim *shim) {
   } else if (shim->zero_first) {
     ops_zero(shim);
   }
+  if (shim->queue_count) {
+    result = queues_ring(shim);
+    if (result < 0) return result;
+  }
   if (shim->acceptors_paused) acceptors_retry(shim);
   visit_all(shim);
   return 0;
@@ -204,6 +219,7 @@ int32_t shim_turn(void) {
   count(shim, SHIM_N_TURNS, 1);
   shim->counters[SHIM_N_BUSY_US] = (double)shim->busy_ns * 1e-3;
   clock_publish(shim);
+  if (shim->queue_count) queues_look(shim);
   shim->header[SHIM_H_READY] = shim->ready_count;
   shim->header[SHIM_H_COMPLETIONS] = shim->completion_count;
   return shim->ready_count + shim->completion_count;

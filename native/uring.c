@@ -26,7 +26,8 @@
 #endif
 
 enum { SQ_ENTRIES = 256, CQ_ENTRIES_MAX = 32768 };
-enum { KIND_RECEIVE = 0, KIND_SEND, KIND_OP, KIND_ACCEPT, KIND_WAKE, KIND_CANCEL };
+enum { KIND_RECEIVE = 0, KIND_SEND, KIND_OP, KIND_ACCEPT, KIND_WAKE, KIND_CANCEL,
+       KIND_QUEUE };
 
 struct uring {
   struct ring ring;
@@ -57,7 +58,8 @@ static void watch_wake(struct shim *shim) {
 static int uring_open(struct shim *shim) {
   static const uint32_t LARGEST = CQ_ENTRIES_MAX;
   uint32_t completions = 2 * (uint32_t)shim->limits.connections_max +
-                         (uint32_t)shim->limits.ops_max + 2 * ACCEPTORS_MAX + SQ_ENTRIES;
+                         (uint32_t)shim->limits.ops_max + 2 * ACCEPTORS_MAX + QUEUES_MAX +
+                         SQ_ENTRIES;
   struct uring *uring = calloc(1, sizeof *uring);
   if (!uring) return -ENOMEM;
   int result = ring_open(&uring->ring, SQ_ENTRIES, completions < LARGEST ? completions : LARGEST);
@@ -177,6 +179,20 @@ static void uring_accept_stop(struct shim *shim, struct acceptor *acceptor) {
   ring_enter(&state_of(shim)->ring, 0); /* now: an armed accept keeps the port open */
 }
 
+static int uring_watch(struct shim *shim, int event, int32_t queue) {
+  struct io_uring_sqe *entry = entry_of(shim, KIND_QUEUE, queue);
+  if (!entry) return -EBUSY;
+  entry->opcode = IORING_OP_POLL_ADD;
+  entry->fd = event;
+  entry->poll32_events = POLLIN;
+  return 0;
+}
+
+static void uring_watch_stop(struct shim *shim, int event, int32_t queue) {
+  (void)event;
+  cancel(shim, tag(KIND_QUEUE, queue)); /* it completes as if it had been told */
+}
+
 static bool uring_pending(struct shim *shim) {
   const struct ring *ring = &state_of(shim)->ring;
   return ring_completed(ring) || ring_deferred(ring) || ring_queued(ring);
@@ -212,6 +228,7 @@ static void reap_one(struct shim *shim, uint64_t user_data, int32_t result, uint
     return;
   case KIND_ACCEPT: acceptor_result(shim, &shim->acceptors[index], result); return;
   case KIND_WAKE: wake_seen(shim); return;
+  case KIND_QUEUE: queue_told(shim, (int32_t)index); return;
   default: return;
   }
 }
@@ -244,6 +261,6 @@ static void uring_wait(struct shim *shim, uint64_t ns) {
 const struct engine uring_engine = {
   .id = SHIM_ENGINE_URING, .open = uring_open, .close = uring_close, .adopt = uring_adopt,
   .receive = uring_receive, .send = uring_send, .cancel = uring_cancel, .operate = uring_operate,
-  .accept = uring_accept, .accept_stop = uring_accept_stop, .pending = uring_pending,
-  .reap = uring_reap, .wait = uring_wait,
+  .accept = uring_accept, .accept_stop = uring_accept_stop, .watch = uring_watch,
+  .watch_stop = uring_watch_stop, .pending = uring_pending, .reap = uring_reap, .wait = uring_wait,
 };

@@ -8,25 +8,27 @@
  * Invariant: every value equals the C one; test/unit/shim/abi.test.ts asks a C compiler.
  */
 
-export const SHIM_VERSION = 1
+export const SHIM_VERSION = 2
 
 /** Sizes of the structures in the arena, in int32 words. */
 export const WORDS = {
-  HEADER: 1024, CONNECTION: 16, COMPLETION: 4, COPY: 8, TX: 16, OP: 16, LIMITS: 16, FACTS: 16,
+  HEADER: 1024, CONNECTION: 16, COMPLETION: 4, COPY: 8, TX: 16, OP: 16, LIMITS: 16, FACTS: 16, QUEUE: 16,
+  PCI_FACTS: 16,
 } as const
 
 /** Header words, arena offset = 4 × index. COUNTERS is where the doubles begin, in words too. */
 export const H = {
   VERSION: 0, ENGINE: 1, NOW_MS: 2, NOW_US: 3, SPIN_US: 4, WAIT_US: 5, READY: 6, COMPLETIONS: 7,
-  TOUCHED: 8, COPIES: 9, OPS: 10, WOKEN: 11,
+  TOUCHED: 8, COPIES: 9, OPS: 10, WOKEN: 11, NEWS: 12, HUGE: 13,
   CONNECTIONS_AT: 16, READY_AT: 17, COMPLETIONS_AT: 18, TOUCHED_AT: 19, COPIES_AT: 20, OPS_AT: 21,
-  SCRATCH_AT: 22, TX_AT: 23, BUFFERS_AT: 24, RX_AT: 25, COUNTERS: 128,
+  SCRATCH_AT: 22, TX_AT: 23, BUFFERS_AT: 24, RX_AT: 25, QUEUES_AT: 26,
+  COUNTERS: 128,
 } as const
 
 /** Counters: index of a double from byte 4 × H.COUNTERS. */
 export const COUNTER = {
   TURNS: 0, SYSCALLS: 1, RECEIVES: 2, SENDS: 3, RECEIVED_BYTES: 4, SENT_BYTES: 5, COPIED_BYTES: 6,
-  OPS: 7, BLOCKS: 8, BUSY_US: 9,
+  OPS: 7, BLOCKS: 8, BUSY_US: 9, DOORS: 10,
 } as const
 
 /** Words of a connection's control block. */
@@ -79,7 +81,7 @@ export const FILE = { CREATE: 1, READ_ONLY: 2, BUFFERED: 4, GROW: 8 } as const
 /** Words of struct shim_limits. */
 export const LIMITS = {
   VERSION: 0, ENGINE: 1, CONNECTIONS_MAX: 2, RX_BYTES: 3, TX_ENTRIES: 4, COPIES_MAX: 5, OPS_MAX: 6,
-  BUFFER_BYTES: 7, SOCKET_BUFFER_BYTES: 8,
+  BUFFER_BYTES: 7, SOCKET_BUFFER_BYTES: 8, HUGE: 9,
 } as const
 
 /** Words of struct shim_file_facts. */
@@ -88,3 +90,19 @@ export const FACTS = {
   MEMORY_ALIGN_BYTES: 5, DISCARD: 6, ZERO: 7, BYTES_LO: 8, BYTES_HI: 9, CREATED: 10,
   READ_ONLY: 11, ROTATIONAL: 12, OPTIMAL_BYTES: 13, DISCARD_BYTES: 14, BOUNDARY_BYTES: 15,
 } as const
+
+/** Words of a queue of a device. */
+export const Q = {
+  RING: 0, TAIL: 1, HEAD: 2, WATCH_AT: 3, WATCH_MASK: 4, WATCH_VALUE: 5,
+} as const
+
+/** Q.RING, bits. */
+export const RING = { TAIL: 1, HEAD: 2 } as const
+
+/** How a PCI device is reached: MEMORY .. UIO; what befell it, bits: WANTED, ERROR, LOST. */
+export const PCI = {
+  MEMORY: 0, VFIO: 1, IOMMUFD: 2, UIO: 3, WANTED: 1, ERROR: 2, LOST: 4,
+} as const
+
+/** Words of struct shim_pci_facts. */
+export const PCI_FACTS = { BAR_BYTES: 0, VECTORS: 1, RESET: 2, TRANSLATED: 3 } as const

@@ -3,17 +3,14 @@
  * Called by the reactor (turn, sockets), the control plane (listen, files, regions) and the tests.
  *
  * Errors are numbers: 0 or more is success, less than 0 is -errno (see errnoName). Nothing here
- * throws but loadShim. Each thread loads the library once; the code and its tables of files and
- * regions are the process's. koffi is used in this file only.
+ * throws but loadShim. PCI devices: pci.ts. koffi is used in this folder only.
  *
  * Invariant: turn, crc32c and crc32cSeries are koffi's own functions, nothing around them
  * (14 to 34 ns a call).
  */
-import { existsSync } from 'node:fs'
 import { constants } from 'node:os'
-import { fileURLToPath } from 'node:url'
-import koffi from 'koffi'
 import { FACTS, LIMITS, SHIM_VERSION, WORDS } from './abi.ts'
+import { loadLibrary, viewOf } from './library.ts'
 
 /** What is allocated when a shim opens; see struct shim_limits for the ranges. */
 export type ShimLimits = {
@@ -26,6 +23,8 @@ export type ShimLimits = {
   readonly opsMax: number
   readonly bufferBytes: number
   readonly socketBufferBytes: number
+  /** Buffers of reserved huge pages, where there are enough. */
+  readonly huge?: boolean
 }
 
 /** What was opened; see struct shim_file_facts. */
@@ -90,8 +89,6 @@ export type Shim = {
   readonly engines: () => number
 }
 
-/** The library that `make -C native` leaves. */
-const DEFAULT_PATH = fileURLToPath(new URL('../../.weft/build/shim.so', import.meta.url))
 const ADDRESS_BYTES = 64
 const CPUS_MAX = 1024
 
@@ -133,7 +130,7 @@ const PROTOTYPES = {
  * Throws an Error in people's words when it is missing or of another version.
  */
 export function loadShim(path?: string): Shim {
-  const library = load(path ?? process.env['WEFT_SHIM'] ?? DEFAULT_PATH)
+  const library = loadLibrary(PROTOTYPES, path)
   const open = library('shim_open')
   const arenaAddress = library('shim_arena')
   const arenaBytes = library('shim_arena_bytes')
@@ -146,7 +143,7 @@ export function loadShim(path?: string): Shim {
   return {
     open: (limits) => open(limitWords(limits)),
     close: library('shim_close'),
-    arena: () => koffi.view(arenaAddress(), arenaBytes()),
+    arena: () => viewOf(arenaAddress(), arenaBytes()),
     turn: library('shim_turn'),
     wake: library('shim_wake'),
     listen: library('shim_listen'),
@@ -163,7 +160,7 @@ export function loadShim(path?: string): Shim {
     regionCreate: (bytes, huge) => regionCreate(bytes, huge ? 1 : 0),
     regionResize: (region, bytes) => library('shim_region_resize')(region, bytes),
     regionRelease: library('shim_region_release'),
-    regionView: (region, bytes) => koffi.view(regionAddress(region), bytes),
+    regionView: (region, bytes) => viewOf(regionAddress(region), bytes),
     crc32c: library('shim_crc32c'),
     crc32cSeries: library('shim_crc32c_series'),
     fileOpen: (path, flags, bytes) => {
@@ -197,17 +194,6 @@ export function errnoName(errno: number): string {
   return `errno ${positive}`
 }
 
-// koffi converts and checks the arguments itself; the types that count are those of Shim.
-type Native = (...args: any[]) => any
-
-function load(path: string): (name: keyof typeof PROTOTYPES) => Native {
-  if (!existsSync(path)) {
-    throw new Error(`The native part is missing at ${path}. Run npm start once, it compiles it.`)
-  }
-  const library = koffi.load(path)
-  return (name) => library.func(PROTOTYPES[name])
-}
-
 function limitWords(limits: ShimLimits): Int32Array {
   const words = new Int32Array(WORDS.LIMITS)
   words[LIMITS.VERSION] = SHIM_VERSION
@@ -219,6 +205,7 @@ function limitWords(limits: ShimLimits): Int32Array {
   words[LIMITS.OPS_MAX] = limits.opsMax
   words[LIMITS.BUFFER_BYTES] = limits.bufferBytes
   words[LIMITS.SOCKET_BUFFER_BYTES] = limits.socketBufferBytes
+  words[LIMITS.HUGE] = limits.huge === true ? 1 : 0
   return words
 }
 
