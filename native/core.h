@@ -51,6 +51,9 @@ struct connection {
   bool closing;            /* SHIM_F_CLOSE was seen */
   bool finished;           /* the sending side was shut down */
   bool nonempty;           /* uring: more was waiting behind the last receive */
+  bool direct;             /* uring: the receive is tried by a call, not armed in the ring */
+  bool sends_now;          /* uring: the last receive was direct, so sends are too */
+  int16_t misses;          /* uring: direct tries in a row that found nothing */
   bool readable, writable; /* epoll: edges seen and not yet used up */
   bool hung;               /* epoll: the peer's end was seen; a short read means nothing */
   uint32_t placed_bytes;   /* of the receive in flight: how much of it is placement */

@@ -6,7 +6,8 @@
  *
  * A turn is one system call: all sends, receives and ops that were queued since the last one enter
  * together. While spinning nothing is called unless the ring's flags say that the kernel wants to
- * run.
+ * run. A few connections that are busy are better served by calls of their own, which neither arm
+ * nor wake anything: they are `direct` until they miss too often (docs/adr/0008).
  *
  * Invariant: every entry submitted, cancellations too, completes once; closing waits for all.
  */
@@ -26,12 +27,15 @@
 #endif
 
 enum { SQ_ENTRIES = 256, CQ_ENTRIES_MAX = 32768 };
+enum { DIRECT_MAX = 4, MISSES_MAX = 64 }; /* busy connections; tries in a row that find nothing */
 enum { KIND_RECEIVE = 0, KIND_SEND, KIND_OP, KIND_ACCEPT, KIND_WAKE, KIND_CANCEL,
        KIND_QUEUE };
 
 struct uring {
   struct ring ring;
   bool polls_first;        /* the kernel knows POLL_FIRST */
+  int direct_count;
+  int32_t direct[DIRECT_MAX]; /* connections whose receive is tried, and not in the ring */
 };
 
 static struct uring *state_of(struct shim *shim) { return shim->state; }
@@ -86,7 +90,7 @@ static int uring_adopt(struct shim *shim, struct connection *connection) {
   return socket_mode(connection->fd, true);
 }
 
-static void uring_receive(struct shim *shim, struct connection *connection) {
+static void receive_by_ring(struct shim *shim, struct connection *connection) {
   struct io_uring_sqe *entry = entry_of(shim, KIND_RECEIVE, connection->index);
   connection->receiving = entry != NULL;
   if (!entry) return;
@@ -106,7 +110,65 @@ static void uring_receive(struct shim *shim, struct connection *connection) {
   }
 }
 
+/* A quiet connection, which the ring has told of, may be the first of many commands. */
+static void uring_receive(struct shim *shim, struct connection *connection) {
+  struct uring *uring = state_of(shim);
+  if (uring->direct_count == DIRECT_MAX || !shim->header[SHIM_H_SPIN_US]) {
+    receive_by_ring(shim, connection);
+    return;
+  }
+  connection->direct = true;
+  connection->misses = 0;
+  uring->direct[uring->direct_count++] = connection->index;
+}
+
+static void forget_direct(struct uring *uring, int at, struct connection *connection) {
+  connection->direct = false;
+  uring->direct[at] = uring->direct[--uring->direct_count];
+}
+
+static void try_direct(struct shim *shim) {
+  struct uring *uring = state_of(shim);
+  for (int i = uring->direct_count - 1; i >= 0; i--) {
+    struct connection *connection = &shim->connections[uring->direct[i]];
+    ssize_t bytes = recvmsg(connection->fd, &connection->rx, MSG_DONTWAIT);
+    count(shim, SHIM_N_SYSCALLS, 1);
+    if (bytes < 0 && (errno == EAGAIN || errno == EINTR)) {
+      if (++connection->misses < MISSES_MAX) continue;
+      forget_direct(uring, i, connection);
+      connection->nonempty = false;
+      receive_by_ring(shim, connection);
+      continue;
+    }
+    int32_t result = bytes < 0 ? -errno : (int32_t)bytes;
+    forget_direct(uring, i, connection);
+    connection->sends_now = true;
+    connection_received(shim, connection, result);
+  }
+}
+
+/* Before a wait: whatever comes then has to end it. */
+static void leave_direct(struct shim *shim) {
+  struct uring *uring = state_of(shim);
+  while (uring->direct_count) {
+    struct connection *connection = &shim->connections[uring->direct[0]];
+    forget_direct(uring, 0, connection);
+    connection->nonempty = false;
+    receive_by_ring(shim, connection);
+  }
+}
+
+/* True: nothing of connection->tx is left to send, or it ended. */
+static bool send_now(struct shim *shim, struct connection *connection) {
+  ssize_t bytes = sendmsg(connection->fd, &connection->tx, MSG_DONTWAIT | MSG_NOSIGNAL);
+  int error = bytes < 0 ? errno : 0;
+  count(shim, SHIM_N_SYSCALLS, 1);
+  if (error == EAGAIN || error == EINTR) return false;
+  return !connection_sent(shim, connection, error ? -error : (int32_t)bytes);
+}
+
 static void uring_send(struct shim *shim, struct connection *connection) {
+  if (connection->sends_now && send_now(shim, connection)) return;
   struct io_uring_sqe *entry = entry_of(shim, KIND_SEND, connection->index);
   connection->sending = entry != NULL;
   if (!entry) return;
@@ -132,6 +194,13 @@ static void cancel(struct shim *shim, uint64_t target) {
 }
 
 static void uring_cancel(struct shim *shim, struct connection *connection) {
+  struct uring *uring = state_of(shim);
+  for (int i = 0; i < uring->direct_count; i++) {
+    if (uring->direct[i] != connection->index) continue;
+    forget_direct(uring, i, connection);
+    connection->receiving = false; /* only our own word; the kernel holds nothing */
+    break;
+  }
   if (connection->receiving) cancel(shim, tag(KIND_RECEIVE, connection->index));
   if (connection->sending) cancel(shim, tag(KIND_SEND, connection->index));
 }
@@ -195,7 +264,8 @@ static void uring_watch_stop(struct shim *shim, int event, int32_t queue) {
 
 static bool uring_pending(struct shim *shim) {
   const struct ring *ring = &state_of(shim)->ring;
-  return ring_completed(ring) || ring_deferred(ring) || ring_queued(ring);
+  return state_of(shim)->direct_count || ring_completed(ring) || ring_deferred(ring) ||
+         ring_queued(ring);
 }
 
 static void wake_seen(struct shim *shim) {
@@ -213,6 +283,7 @@ static void reap_one(struct shim *shim, uint64_t user_data, int32_t result, uint
   switch (user_data & 7) {
   case KIND_RECEIVE:
     connection->nonempty = (flags & IORING_CQE_F_SOCK_NONEMPTY) != 0;
+    connection->sends_now = false;
     connection_received(shim, connection, result == -ECANCELED ? 0 : result);
     return;
   case KIND_SEND:
@@ -249,10 +320,12 @@ static void uring_reap(struct shim *shim) {
     reap_one(shim, user_data, result, flags);
   }
   count_enters(shim, ring);
+  if (state_of(shim)->direct_count) try_direct(shim);
 }
 
 static void uring_wait(struct shim *shim, uint64_t ns) {
   struct ring *ring = &state_of(shim)->ring;
+  leave_direct(shim);
   if (ring_completed(ring)) return;
   ring_enter(ring, ns);
   count_enters(shim, ring);

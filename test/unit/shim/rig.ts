@@ -47,7 +47,7 @@ export class Rig {
   private readonly listeners: number[] = []
   private readonly clients: net.Socket[] = []
 
-  constructor(limits: Partial<ShimLimits>) {
+  constructor(limits: Partial<ShimLimits>, spinUs = 0) {
     this.limits = { ...LIMITS, ...limits }
     this.id = shim.open(this.limits)
     if (this.id < 0) throw new Error(`open: ${this.id}`)
@@ -56,6 +56,7 @@ export class Rig {
     this.bytes = new Uint8Array(arena)
     this.doubles = new Float64Array(arena, 4 * H.COUNTERS, 64)
     this.words[H.WAIT_US] = TURN_WAIT_US
+    this.words[H.SPIN_US] = spinUs
   }
 
   word(index: number): number { return this.words[index]! }

@@ -11,9 +11,12 @@ import { collect, ENGINES, isClosed, pattern, Rig, shim } from './rig.ts'
 
 const { ECONNRESET, EPIPE, ENOSPC, EBUSY, ENOTSOCK, EADDRINUSE } = constants.errno
 
-describe.each(ENGINES)('$name', ({ engine }) => {
+/** One that spins serves a few connections by calls of their own. */
+const MODES = ENGINES.flatMap((each) => [0, 30].map((spinUs) => ({ ...each, spinUs })))
+
+describe.each(MODES)('$name, spinning $spinUs µs', ({ engine, spinUs }) => {
   let rig: Rig
-  beforeEach(() => { rig = new Rig({ engine }) })
+  beforeEach(() => { rig = new Rig({ engine }, spinUs) })
   afterEach(() => rig.close())
 
   /** Sends back what arrives on `connection` until `total` bytes went through. */
@@ -206,7 +209,7 @@ describe.each(ENGINES)('$name', ({ engine }) => {
   test('a ring full of entries with four pieces each goes out in several sends', async () => {
     const many = 1024
     rig.close()
-    rig = new Rig({ engine, txEntries: many })
+    rig = new Rig({ engine, txEntries: many }, spinUs)
     const { client, connection } = await rig.connect()
     const collected = collect(client)
     for (let i = 0; i < many; i++) {
@@ -293,6 +296,22 @@ describe.each(ENGINES)('$name', ({ engine }) => {
     client.resetAndDestroy()
     await rig.until('the end', () => rig.state(connection) === STATE.ENDED)
     expect([ECONNRESET, EPIPE]).toContain(rig.word(rig.block(connection) + C.ERROR))
+  })
+
+  test('many busy ones, quiet ones, and busy ones that become quiet', async () => {
+    const all: Awaited<ReturnType<Rig['connect']>>[] = []
+    for (let i = 0; i < 9; i++) all.push(await rig.connect())
+    const received = all.map(({ client }) => collect(client))
+    for (const round of [9, 2, 7, 9]) {
+      for (const { client } of all.slice(0, round)) client.write('ping')
+      for (const { connection } of all.slice(0, round)) await echo(connection, 4)
+      // A client that is heard only now: nobody is tried any more, and the wait is woken.
+      await rig.turns(20)
+    }
+    const rounds = [4, 4, 3, 3, 3, 3, 3, 2, 2]
+    for (const [i, times] of rounds.entries()) {
+      await rig.until(`all of ${i}`, () => received[i]!.bytes().length === 4 * times)
+    }
   })
 
   test('a connection is ready at most once a turn', async () => {
