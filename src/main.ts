@@ -8,12 +8,14 @@ import { Command, CommanderError } from 'commander'
 import { discoverCommand, identifyCommand } from './cli/ask-commands.ts'
 import { configCommand, exportCommand, importCommand } from './cli/config-command.ts'
 import { keyCommand } from './cli/key-command.ts'
+import { pciCommand } from './cli/pci-command.ts'
 import { serveCommand } from './cli/serve-command.ts'
 import { startErrorText } from './cli/serve.ts'
 import { VERSION } from './cli/version.ts'
 import { ConfigError } from './config/mistake.ts'
 import { HostError } from './host/error.ts'
 import { StartError } from './config/start-error.ts'
+import { PciRefusal } from './pci/refusal.ts'
 
 const STATUS_FAILED = 1
 const STATUS_MISTAKE = 2
@@ -31,6 +33,7 @@ program.addCommand(inherit(serveCommand(end)), { isDefault: true })
 program.addCommand(inherit(discoverCommand()))
 program.addCommand(inherit(identifyCommand()))
 program.addCommand(inherit(keyCommand()))
+program.addCommand(inherit(pciCommand()))
 program.addCommand(inherit(configCommand()))
 program.addCommand(inherit(importCommand()))
 program.addCommand(inherit(exportCommand()))
@@ -56,7 +59,7 @@ function statusOf(error: unknown): number {
     process.stderr.write(`${error.message}\n`)
     return STATUS_MISTAKE
   }
-  if (error instanceof HostError) {
+  if (error instanceof HostError || error instanceof PciRefusal) {
     process.stderr.write(`${error.message}\n`)
     return STATUS_FAILED
   }
