@@ -9,6 +9,7 @@ import { discoverCommand, identifyCommand } from './cli/ask-commands.ts'
 import { configCommand, exportCommand, importCommand } from './cli/config-command.ts'
 import { keyCommand } from './cli/key-command.ts'
 import { pciCommand } from './cli/pci-command.ts'
+import { rpcCommand } from './cli/rpc-command.ts'
 import { serveCommand } from './cli/serve-command.ts'
 import { startErrorText } from './cli/serve.ts'
 import { VERSION } from './cli/version.ts'
@@ -37,6 +38,7 @@ program.addCommand(inherit(pciCommand()))
 program.addCommand(inherit(configCommand()))
 program.addCommand(inherit(importCommand()))
 program.addCommand(inherit(exportCommand()))
+program.addCommand(inherit(rpcCommand(end)))
 
 try {
   await program.parseAsync()

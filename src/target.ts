@@ -25,7 +25,7 @@ import { type Keeper, Lives } from './controller/lives.ts'
 import { CONTROLLER_STATE, ROW, Shared, sharedBytes } from './controller/shared.ts'
 import { Trouble } from './controller/trouble.ts'
 import { Presence } from './discovery/presence.ts'
-import { Access } from './subsystem/access.ts'
+import { Access, type ControllerRecord } from './subsystem/access.ts'
 import { ALWAYS_OPTIMIZED } from './subsystem/ana.ts'
 import { Reservations } from './subsystem/reservations.ts'
 import { type AnaWish, Paths } from './subsystem/paths.ts'
@@ -82,6 +82,8 @@ export type NamespaceFacts = {
 export type Target = {
   /** Changes of what is served, while it is served. */
   readonly live: Live
+  /** What is exported now. */
+  readonly snapshot: TargetSnapshot
   /** As bound: port 0 has become a real one. */
   readonly listeners: readonly Endpoint[]
   readonly discovery: readonly Endpoint[]
@@ -90,6 +92,8 @@ export type Target = {
   readonly reactors: number
   readonly cpus: readonly number[]
   readonly limits: Limits
+  /** Those of the hosts that are connected. */
+  controllers(): readonly ControllerRecord[]
   /** Ends every association, flushes, closes; resolves when all is done. */
   stop(): Promise<void>
   /** Moves paths to another state; resolves when every reactor goes by it. Rejects when there is no such path. */
@@ -226,6 +230,7 @@ async function assemble(
   await presence.configure(config.discoveryService)
   return {
     live,
+    get snapshot() { return model.target },
     get listeners() { return endpoints(false) },
     get discovery() { return endpoints(true) },
     get namespaces() { return stock.items.map(factsOf) },
@@ -244,6 +249,7 @@ async function assemble(
       await lives.close()
     },
     failed: plane.failed,
+    controllers: () => access.controllers,
     setAnaState: (wish) => model.setAnaState(wish),
   }
 }

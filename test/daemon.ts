@@ -71,6 +71,8 @@ export type DaemonConfig = {
   limits?: Record<string, number | string>
   /** What survives a restart; a folder of the daemon's own, removed when it exits, unless given. */
   state?: string
+  /** Its control socket; one of the daemon's own, beside its configuration, unless given. */
+  control?: string | false
 }
 
 /** What each reactor says of itself on SIGUSR2. */
@@ -189,8 +191,8 @@ export class Daemon {
   /** Writes another configuration, or whatever text, and has it read. The lines about it, the last one last. */
   async reload(config: DaemonConfig | string): Promise<string[]> {
     const said = this.lines.length
-    const { state } = JSON.parse(this.configured) as { state: string }
-    writeFileSync(this.path, typeof config === 'string' ? config : JSON.stringify({ state, ...config }))
+    const { state, control } = JSON.parse(this.configured) as { state: string; control: string }
+    writeFileSync(this.path, typeof config === 'string' ? config : JSON.stringify({ state, control, ...config }))
     this.signal('SIGHUP')
     const ends = (line: LogLine): boolean => /was read again|nothing was changed/.test(String(line['message']))
     await this.line((line) => this.lines.indexOf(line) >= said && ends(line), 'it read its configuration again')
@@ -248,7 +250,7 @@ export function spawnDaemon(
 ): Daemon {
   const directory = temporaryDirectory()
   const path = join(directory, 'weft.json')
-  writeFileSync(path, JSON.stringify({ state: join(directory, 'state'), ...config }))
+  writeFileSync(path, JSON.stringify({ state: join(directory, 'state'), control: join(directory, 'weft.sock'), ...config }))
   const command = [...wrapper, process.execPath, ...nodeFlags, MAIN, 'serve', '--config', path]
   const [program, ...args] = command
   const child = spawn(program as string, args, { stdio: ['ignore', 'pipe', 'pipe'] })

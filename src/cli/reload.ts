@@ -19,13 +19,22 @@ export type ReloadParts = {
   readonly onSignal: (reload: () => void) => () => void
 }
 
+/** Resolves with the names of what is different in it but takes a new start. Rejects when nothing was changed. */
+export async function reloadNow(
+  live: Pick<Target['live'], 'update'>, { source, read }: ReloadParts, log: Log,
+): Promise<string[]> {
+  const fixed = await live.update(read())
+  for (const name of fixed) {
+    log.warning(`${name} is different in ${source} now; that takes effect when weft is started again.`)
+  }
+  log.notice(`${source} was read again: what it says is served.`)
+  return fixed
+}
+
 export async function reload(live: Pick<Target['live'], 'update'>, parts: ReloadParts, log: Log): Promise<void> {
-  const { source, read } = parts
+  const { source } = parts
   try {
-    for (const name of await live.update(read())) {
-      log.warning(`${name} is different in ${source} now; that takes effect when weft is started again.`)
-    }
-    log.notice(`${source} was read again: what it says is served.`)
+    await reloadNow(live, parts, log)
   } catch (error) {
     if (error instanceof StartError) {
       log.failure(`${source} was read again, but nothing was changed: ${error.message} ${error.remedy}`.trim())

@@ -7,7 +7,10 @@ import { configFromFlags } from '../config/flags.ts'
 import type { Flag } from '../config/flags.ts'
 import { LOG_LEVELS, createLog } from '../control/log.ts'
 import type { Log, LogFormat, LogLevel } from '../control/log.ts'
+import { openControl } from '../rpc/control.ts'
+import { reloadNow } from './reload.ts'
 import { serve } from './serve.ts'
+import { VERSION } from './version.ts'
 
 type LogOptions = { readonly log?: LogFormat; readonly logLevel: LogLevel }
 
@@ -47,6 +50,7 @@ const FLAGS = [
   ['--max-transfer <size>', 'data of one command (1M)', 'Limits'],
   ['--in-capsule <size>', 'data that comes with a write command (16K)', 'Limits'],
   ['--state <folder>', 'what survives a restart (/var/lib/weft, or ~/.local/state/weft)', 'Other'],
+  ['--control <path>', 'socket for weft rpc, or off (/run/weft/weft.sock, or your own)', 'Other'],
   ['--config <file>', 'read all this from a JSON file', 'Other'],
 ] as const
 
@@ -111,16 +115,22 @@ async function run(flags: readonly Flag[], options: LogOptions): Promise<number>
   })
   // Loaded here, so that help and mistakes need no native code.
   const { startTarget } = await import('../target.ts')
+  const reload = file === undefined ? null : {
+    source: file, read: () => configFromFlags(flags),
+    onSignal: (again: () => void) => onSignals([RELOAD_SIGNAL], again),
+  }
   return serve(config, {
     startTarget,
+    openControl: (target) => openControl(config, {
+      target, log, version: VERSION,
+      reload: reload === null ? null : () => reloadNow(target.live, reload, log),
+    }),
     log,
     print: format === 'text' ? (text) => { stdout.write(text) } : null,
     complain: (text) => { stderr.write(text) },
     command: process.env.npm_lifecycle_event === 'start' ? 'npm start --' : 'weft',
     onSignal: (stop) => onSignals(file === undefined ? [...STOP_SIGNALS, RELOAD_SIGNAL] : STOP_SIGNALS, stop),
-    reload: file === undefined ? null : {
-      source: file, read: () => configFromFlags(flags), onSignal: (again) => onSignals([RELOAD_SIGNAL], again),
-    },
+    reload,
     exit: (status) => process.exit(status),
   })
 }

@@ -17,8 +17,13 @@ export type ServedTarget = Serving & Pick<Target, 'stop' | 'failed'> & {
   readonly live: Pick<Target['live'], 'update'>
 }
 
-export type ServeParts = {
-  readonly startTarget: (config: Config, log: Log) => Promise<ServedTarget>
+/** What a target can be controlled through. */
+export type ServedControl = { close(): Promise<void> }
+
+export type ServeParts<Served extends ServedTarget = ServedTarget> = {
+  readonly startTarget: (config: Config, log: Log) => Promise<Served>
+  /** Opens the control interface. Throws a StartError. */
+  readonly openControl: (target: Served) => Promise<ServedControl>
   readonly log: Log
   /** Prints for a person; null when the log is for machines. */
   readonly print: ((text: string) => void) | null
@@ -40,7 +45,9 @@ export const SAME_SIGNAL_MS = 500
 const STATUS_INTERRUPTED = 130
 
 /** Returns the exit status. */
-export async function serve(config: Config, parts: ServeParts): Promise<number> {
+export async function serve<Served extends ServedTarget>(
+  config: Config, parts: ServeParts<Served>,
+): Promise<number> {
   const { log } = parts
   const asked = askedToStop(parts)
   const reloads = new Reloads(parts)
@@ -49,6 +56,7 @@ export async function serve(config: Config, parts: ServeParts): Promise<number> 
     const starting = parts.startTarget(config, log)
     const target = await Promise.race([starting, asked.signal])
     if (typeof target === 'string') return stopStarting(starting, target, parts)
+    const control = await openControl(target, parts)
     parts.print?.(bannerText(config, target, VERSION, parts.command))
     const connect = connectCommands(config.subsystems, target.listeners)
     log.ready({ engine: target.engine, reactors: target.reactors, connect })
@@ -56,6 +64,7 @@ export async function serve(config: Config, parts: ServeParts): Promise<number> 
     const reason = await Promise.race([asked.signal, target.failed])
     reloads.forget()
     if (typeof reason !== 'string') log.failure(`The target failed: ${reason.message}`)
+    await within(STOP_MS, control.close())
     return await stopTarget(target, reason, parts)
   } catch (error) {
     if (!(error instanceof StartError)) throw error
@@ -67,14 +76,26 @@ export async function serve(config: Config, parts: ServeParts): Promise<number> 
   }
 }
 
+/** A target that cannot be controlled as it was told to be is stopped again. */
+async function openControl<Served extends ServedTarget>(
+  target: Served, parts: ServeParts<Served>,
+): Promise<ServedControl> {
+  try {
+    return await parts.openControl(target)
+  } catch (error) {
+    await within(STOP_MS, target.stop())
+    throw error
+  }
+}
+
 /** Reloads what is served each time that somebody asks, from when it is served; before, once it is. */
 class Reloads {
-  readonly #parts: ServeParts
+  readonly #parts: Pick<ServeParts, 'reload' | 'log'>
   #target: ServedTarget | null = null
   #early = false
   readonly forget: () => void
 
-  constructor(parts: ServeParts) {
+  constructor(parts: Pick<ServeParts, 'reload' | 'log'>) {
     this.#parts = parts
     this.forget = parts.reload?.onSignal(() => this.#asked()) ?? (() => {})
   }
@@ -96,7 +117,7 @@ export function startErrorText({ message, remedy }: StartError): string {
 }
 
 /** The first signal; a second one, a moment later, ends the process at once. */
-function askedToStop(parts: ServeParts): { signal: Promise<string>; forget: () => void } {
+function askedToStop(parts: Pick<ServeParts, 'onSignal' | 'exit'>): { signal: Promise<string>; forget: () => void } {
   let forget = () => {}
   const signal = new Promise<string>((resolve) => {
     let first = 0
@@ -114,7 +135,7 @@ function askedToStop(parts: ServeParts): { signal: Promise<string>; forget: () =
 
 /** A target that is still opening is stopped as soon as it stands: nothing half open remains. */
 async function stopStarting(
-  starting: Promise<ServedTarget>, signal: string, parts: ServeParts,
+  starting: Promise<ServedTarget>, signal: string, parts: Pick<ServeParts, 'log'>,
 ): Promise<number> {
   const target = await within(STOP_MS, starting)
   if (target === null) return 1
@@ -122,7 +143,7 @@ async function stopStarting(
 }
 
 async function stopTarget(
-  target: ServedTarget, reason: string | Error, { log }: ServeParts,
+  target: ServedTarget, reason: string | Error, { log }: Pick<ServeParts, 'log'>,
 ): Promise<number> {
   log.stopping({ reason: typeof reason === 'string' ? reason : 'it failed' })
   const stopped = await within(STOP_MS, target.stop().then(() => true))

@@ -24,6 +24,8 @@ export type Surroundings = {
   readonly folder: string
   /** Where state is kept when nobody says where. */
   readonly state: string
+  /** Where the control socket is when nobody says; there is none where this is left out, or null. */
+  readonly control?: string | null
 }
 
 export const IO_PORT = 4420
@@ -78,9 +80,16 @@ export function complete(written: Written, around: Surroundings, keys: WrittenKe
       register: endpoints(written.register ?? [], DISCOVERY_PORT),
     },
     state: resolve(around.folder, written.state ?? around.state),
+    control: controlOf(written.control, around),
     subsystems: written.subsystems.map((subsystem, at) =>
       completeSubsystem(subsystem, around, keys.subsystems[at]!)),
   }
+}
+
+function controlOf(written: Written['control'], around: Surroundings): Config['control'] {
+  if (written === false) return { path: null, required: false }
+  const path = written === undefined ? around.control ?? null : resolve(around.folder, written)
+  return { path, required: written !== undefined }
 }
 
 /** The short forms of `discovery` say only where it listens. */

@@ -27,6 +27,12 @@ export type Config = {
   readonly discoveryRequired: boolean
   /** Where what survives a restart is kept: an absolute path, created when it is needed. */
   readonly state: string
+  /** Where it is controlled from; path null: nowhere. */
+  readonly control: {
+    readonly path: string | null
+    /** False when the path is the default: one that cannot be had is then no reason not to start. */
+    readonly required: boolean
+  }
   readonly discoveryService: DiscoveryServiceConfig
   readonly subsystems: readonly SubsystemConfig[]
 }

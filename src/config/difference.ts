@@ -6,7 +6,7 @@ import { isDeepStrictEqual } from 'node:util'
 import type { Config, NamespaceConfig, SubsystemConfig } from './config.ts'
 
 /** Parts of a configuration that are fixed when the target starts. */
-const FIXED = ['reactors', 'cpus', 'poll', 'engine', 'state'] as const
+const FIXED = ['reactors', 'cpus', 'poll', 'engine', 'state', 'control'] as const
 const FIXED_OF_DISCOVERY = ['nqn', 'central'] as const
 const FIXED_OF_SUBSYSTEM = ['serial', 'model', 'controllers'] as const
 
@@ -32,9 +32,9 @@ export function fixedDifferences(before: Config, after: Config): string[] {
 
 /** `after`, but for what takes a new start: that stays as it is. */
 export function changeable(before: Config, after: Config): Config {
-  const { reactors, cpus, poll, engine, state, limits } = before
+  const { reactors, cpus, poll, engine, state, control, limits } = before
   return {
-    ...after, reactors, cpus, poll, engine, state, limits,
+    ...after, reactors, cpus, poll, engine, state, control, limits,
     discoveryService: {
       ...after.discoveryService, nqn: before.discoveryService.nqn, central: before.discoveryService.central,
     },

@@ -94,6 +94,10 @@ class FlagReader {
       // Relative to where the command is given, though what stands in a file is not.
       return this.#set(['state'], name, value === '' ? '' : resolve(this.#around.folder, value))
     }
+    if (name === '--control') {
+      const path = resolve(this.#around.folder, value)
+      return this.#set(['control'], name, value === 'off' ? false : value === '' ? '' : path)
+    }
     this.#set([name.slice(2)], name, name === '--reactors' ? numberOr(value) : value)
   }
 

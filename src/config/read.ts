@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import type { Config } from './config.ts'
 import { complete } from './complete.ts'
 import type { Surroundings } from './complete.ts'
+import { ownDefaultSocket } from './control-socket.ts'
 import { contradictions, oversized } from './contradictions.ts'
 import { machineId } from './identity.ts'
 import { readKeys } from './keys.ts'
@@ -19,6 +20,7 @@ export function surroundings(folder: string): Surroundings {
   return {
     machineId: machineId(), cpuCount: availableParallelism(), folder,
     state: stateFolder(process.env, process.getuid?.() === 0, homedir()),
+    control: ownDefaultSocket(),
   }
 }
 

@@ -130,6 +130,8 @@ const discoverySchema = section({
   central: flag.optional(),
 })
 
+const controlForm = 'false, or the path of a socket'
+
 export const configSchema = section({
   reactors: whole(1, LIMITS.reactors).optional(),
   cpus: z.array(whole(0, 1023), { error: 'a list of processor numbers such as [2, 3]' })
@@ -145,6 +147,7 @@ export const configSchema = section({
   announce: flag.optional(),
   register: list(section(remote), LIMITS.endpoints).optional(),
   state: path.optional(),
+  control: z.union([z.literal(false), path], { error: controlForm }).optional(),
   subsystems: list(subsystemSchema, LIMITS.subsystems),
 })
 
@@ -166,7 +169,7 @@ function discoveryOf(written: unknown) {
 }
 
 /** An object with these keys and no other: a line for each unknown one, with the nearest known. */
-function section<Shape extends z.ZodRawShape>(shape: Shape) {
+export function section<Shape extends z.ZodRawShape>(shape: Shape) {
   const known = Object.keys(shape)
   return z.strictObject(shape, {
     error: (issue) => {

@@ -33,6 +33,8 @@ type HostFacts = {
 }
 
 export type Log = {
+  /** The least that is written. */
+  level: LogLevel
   /** The process is up and knows its configuration; nothing is open yet. */
   started(facts: { readonly version: string; readonly pid: number; readonly node: string }): void
   listening(facts: {
@@ -91,6 +93,12 @@ export type Log = {
   notice(sentence: string, facts?: Record<string, unknown>): void
   warning(sentence: string, facts?: Record<string, unknown>): void
   failure(sentence: string, facts?: Record<string, unknown>): void
+  /** Somebody changed something over the control interface, or wanted to. */
+  control(facts: {
+    readonly method: string
+    readonly client: string
+    readonly outcome: string
+  }): void
   /** Counters of the reactors, on request. */
   statistics(facts: { readonly reactors: readonly object[] }): void
   stopping(facts: { readonly reason: string }): void
@@ -112,6 +120,8 @@ export function createLog(options: LogOptions): Log {
     formatters: { level: (level) => ({ level }) },
   }, target)
   return {
+    get level() { return out.level as LogLevel },
+    set level(level) { out.level = level },
     started: (facts) => out.debug({ event: 'started', ...facts }, `weft ${facts.version} starts.`),
     listening: (facts) => out.info({ event: 'listening', ...facts },
       `${facts.service === 'discovery' ? 'Discovery' : 'Listening'} on ${endpointText(facts)}.`),
@@ -140,6 +150,8 @@ export function createLog(options: LogOptions): Log {
     notice: (sentence, facts) => out.info({ event: 'notice', ...facts }, sentence),
     warning: (sentence, facts) => out.warn({ event: 'warning', ...facts }, sentence),
     failure: (sentence, facts) => out.error({ event: 'failure', ...facts }, sentence),
+    control: (facts) => out.info({ event: 'control', ...facts },
+      `Control: ${facts.method} by ${facts.client}: ${facts.outcome}.`),
     statistics: (facts) => out.info({ event: 'statistics', ...facts },
       `Statistics: ${JSON.stringify(facts.reactors)}.`),
     stopping: (facts) => out.info({ event: 'stopping', ...facts },

@@ -13,8 +13,8 @@ const SRC = fileURLToPath(new URL('../../src', import.meta.url))
 
 /** Top to bottom: a folder imports what is below it. */
 const ORDER = [
-  'main', 'cli', 'discovery', 'host', 'config', 'control', 'target', 'model', 'wire', 'tcp', 'queue',
-  'controller', 'subsystem', 'auth', 'namespace', 'device', 'nvme', 'pci', 'reactor',
+  'main', 'cli', 'rpc', 'discovery', 'host', 'config', 'control', 'target', 'model', 'wire', 'tcp',
+  'queue', 'controller', 'subsystem', 'auth', 'namespace', 'device', 'nvme', 'pci', 'reactor',
   'shim',
 ]
 /** Used by all. start-error: the sentence a person reads when a part of the target cannot open. */

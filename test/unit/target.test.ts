@@ -35,6 +35,7 @@ function config(backing: NamespaceConfig['backing'], more: Partial<Config> = {})
       connections: 8, queueDepth: 128, ioQueues: 4, inCapsuleBytes: 8192, maxTransferBytes: MIB, bufferBytes: 16 * MIB,
     },
     listeners: [{ address: '127.0.0.1', port: 0 }], discovery: [], discoveryRequired: false,
+    control: { path: null, required: false },
     discoveryService: {
       nqn: 'nqn.2014-08.org.nvmexpress.discovery', hosts: null, keys: [], central: false, referrals: [],
       announce: false, register: [],

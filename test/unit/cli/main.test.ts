@@ -18,7 +18,7 @@ test('--version is that of the package', () => {
 
 test.each([
   ['serve', '$ weft serve --device'], ['discover', '$ weft discover 192'],
-  ['identify', '$ weft identify 192'],
+  ['identify', '$ weft identify 192'], ['rpc', '$ weft rpc nvmf_get_subsystems'],
 ])('%s --help has examples', (command, example) => {
   const { status, stdout } = weft(command, '--help')
   expect(status).toBe(0)
@@ -34,6 +34,8 @@ test.each([
   [['discover'], 'missing required argument'],
   [['discover', '4420'], 'Write 192.0.2.10'],
   [['identify', '192.0.2.1', 'x', '-n', '0'], 'A namespace has a number from 1 on.'],
+  [['rpc', 'nvmf_get_subsystem'], 'There is no method nvmf_get_subsystem, did you mean nvmf_get_subsystems'],
+  [['rpc', 'log_set_level', 'DEBUG'], '"DEBUG" is neither NAME=VALUE nor a JSON object.'],
 ])('%j is a mistake: status 2, nothing on stdout', (words, sentence) => {
   const { status, stdout, stderr } = weft(...words)
   expect(stderr).toContain(sentence)
@@ -46,4 +48,18 @@ test('what cannot be read or reached: status 1, one sentence', () => {
   expect(absent.status).toBe(1)
   const closed = weft('discover', '127.0.0.1:1')
   expect([closed.status, closed.stderr]).toEqual([1, 'Nothing listens on 127.0.0.1:1.\n'])
+})
+
+test('rpc METHOD --help is about that method', () => {
+  const { status, stdout } = weft('rpc', 'nvmf_subsystem_get_listeners', '--help')
+  expect(status).toBe(0)
+  expect(stdout).toMatch(/^weft rpc nvmf_subsystem_get_listeners\n/)
+  expect(stdout).toContain('\n  nqn  string, required\n      NQN of the subsystem.\n')
+  expect(stdout).not.toContain('Usage:')
+})
+
+test('rpc where no weft is: status 1, one sentence', () => {
+  const { status, stderr } = weft('rpc', 'spdk_get_version', '--control', '/nonexistent/weft.sock')
+  expect([status, stderr]).toEqual([1, 'No weft answers on /nonexistent/weft.sock. '
+    + 'Start one (weft serve), or name its socket with --control.\n'])
 })

@@ -37,6 +37,7 @@ class Stage {
     this.ready = new Promise((resolve) => { isReady = resolve })
     this.#parts = {
       startTarget: () => this.start(),
+      openControl: () => Promise.resolve({ close: () => Promise.resolve() }),
       log: createLog({
         format: 'json', level: 'info', colour: false,
         write: (line) => {

@@ -38,7 +38,7 @@ describe('what is left out', () => {
       },
       listeners: [{ address: '127.0.0.1', port: 4420 }],
       discovery: [{ address: '127.0.0.1', port: 8009 }],
-      discoveryRequired: false, state: '/state',
+      discoveryRequired: false, state: '/state', control: { path: null, required: false },
       discoveryService: {
         nqn: WELL_KNOWN, hosts: null, keys: [], central: false, referrals: [], announce: false, register: [],
       },
@@ -153,7 +153,7 @@ test('a whole configuration is taken as it is', () => {
     reactors: 2, cpus: [2, 3], poll: true, engine: 'epoll',
     limits: { connections: 10, queueDepth: 64, ioQueues: 4, inCapsule: '4K', maxTransfer: '2M',
       buffers: '16M' },
-    listeners: [{ address: '0.0.0.0', port: 1 }], discovery: false, state: 'kept',
+    listeners: [{ address: '0.0.0.0', port: 1 }], discovery: false, state: 'kept', control: 'weft.sock',
     subsystems: [{
       nqn: NQN, serial: 'S1', model: 'M 1', hosts: [NQN], namespaces: [],
       controllers: 'static', minCntlid: 7, maxCntlid: 9,
@@ -167,7 +167,7 @@ test('a whole configuration is taken as it is', () => {
     discoveryService: {
       nqn: WELL_KNOWN, hosts: null, keys: [], central: false, referrals: [], announce: false, register: [],
     },
-    state: '/srv/kept',
+    state: '/srv/kept', control: { path: '/srv/weft.sock', required: true },
     subsystems: [{
       nqn: NQN, serial: 'S1', model: 'M 1', hosts: [NQN], keys: [], namespaces: [],
       controllers: { kind: 'static', first: 7, last: 9 },
