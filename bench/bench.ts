@@ -16,10 +16,12 @@ import { measureLife, measureLong } from './life.ts'
 import type { Life, LongRun } from './life.ts'
 import { buildNative } from './load.ts'
 import type { Target } from './load.ts'
-import { describeMachine, machineLine } from './machine.ts'
 import { fill, runCase } from './matrix.ts'
 import type { CaseRuns } from './matrix.ts'
-import { CASES_NOTE, casesTable, lifeTable, longTable } from './print.ts'
+import { CASES_NOTE, casesTable, lifeTable, longTable, profileTable } from './print.ts'
+import { measureProfile } from './profile.ts'
+import type { Profile } from './profile.ts'
+import { availableCpus, describeMachine, machineLine } from './machine.ts'
 import { parsePeer, pause, startResponder, startWeft } from './target.ts'
 import type { Running } from './target.ts'
 
@@ -35,6 +37,8 @@ type Options = {
   readonly life?: true
   readonly growth?: true
   readonly long?: number
+  readonly profile?: true
+  readonly reactors?: number
   readonly targetCpu: number
   readonly loadCpu: number
   readonly json?: string
@@ -47,6 +51,7 @@ Examples:
   npm run bench -- --quick                        five cases, one second each
   npm run bench -- --responder                    beside what the kernel's TCP stack leaves
   npm run bench -- --against 127.0.0.1:4420/nqn.2024-01.org.example:disk --peer-pid 1234
+  npm run bench -- --reactors 2 --case connections   two reactors beside one
   npm run bench -- --case "depth 32" -- --poll    the words after -- go to weft serve
 
 A peer serves a memory device of at least 1000 MiB as namespace 1, and, for the null case, a device
@@ -78,6 +83,8 @@ const program = new Command('bench')
   .option('--life', 'start, memory, idle time, first command after idle')
   .option('--growth', 'depths from 1 to 1024 and connections from 1 to 1000')
   .option('--long <seconds>', 'the tail of one long run, and the way to full speed', positive)
+  .option('--profile', 'where the time of a command goes, by perf')
+  .option('--reactors <n>', 'weft with as many reactors beside weft with one', positive)
   .option('--target-cpu <n>', 'core of the targets that are started here', whole, 0)
   .option('--load-cpu <n>', 'core of the generator', whole, 1)
   .option('--json <file>', 'write every run to this file')
@@ -88,6 +95,7 @@ await main(program.parse().args, program.opts<Options>())
 
 async function main(weftWords: string[], options: Options): Promise<void> {
   const only = options.life === true || options.growth === true || options.long !== undefined
+    || options.profile === true
   const cases = only && options.case === undefined && options.quick === undefined
     ? [] : chooseCases(options)
   if (options.list === true) {
@@ -99,8 +107,10 @@ async function main(weftWords: string[], options: Options): Promise<void> {
     + `generator on core ${options.loadCpu}; 4 KiB unless said\n`)
   buildNative()
   const choice = { cpu: options.targetCpu, words: weftWords }
-  const results: { cases: CaseRuns[], growth: CaseRuns[], life?: Life, long?: LongRun }
-    = { cases: [], growth: [] }
+  const results: {
+    cases: CaseRuns[], growth: CaseRuns[], profile: Profile[], life?: Life, long?: LongRun
+  }
+    = { cases: [], growth: [], profile: [] }
   const growth = options.growth === true ? [...depthCases(), ...connectionCases()] : []
   const running: Running[] = []
   let failed = false
@@ -119,6 +129,11 @@ async function main(weftWords: string[], options: Options): Promise<void> {
       results.life = await measureLife(choice, { starts: 5, idleConnections: 100,
         idleSeconds: options.seconds ?? 10, cpu: options.loadCpu })
       print(lifeTable(results.life))
+    }
+    if (options.profile === true) {
+      results.profile = await measureProfile(
+        choice, options.seconds ?? 3, options.loadCpu, note)
+      print(profileTable(results.profile))
     }
     if (options.long !== undefined) {
       note(`long run, ${options.long} s`)
@@ -152,13 +167,29 @@ async function startTargets(
   // Read before anything is started: a mistake should not cost a start.
   const peer = options.against === undefined
     ? null : parsePeer(options.against, options.peerPid ?? null)
-  if (options.weft) running.push(await startWeft({ cpu: options.targetCpu, words: weftWords }))
+  const choice = { cpu: options.targetCpu, words: weftWords }
+  if (options.weft) {
+    const several = reactorWords(options)
+    running.push(await startWeft({ ...choice, words: [...several, ...weftWords] }))
+    if (several.length > 0) running.push(await startWeft({ ...choice, name: 'one reactor' }))
+  }
   if (options.responder !== undefined)
     running.push(await startResponder(options.targetCpu, options.responder === 'stores'))
   const [weft, ...others] = running.map(({ target }) => target)
   const targets = [weft, peer, ...others].filter((one) => one !== null && one !== undefined)
   if (targets.length === 0) throw new Error('--no-weft leaves nothing to measure')
   return targets
+}
+
+/** One core for each reactor: the target's, then those that the generator leaves, then its own. */
+function reactorWords({ reactors, targetCpu, loadCpu }: Options): string[] {
+  if (reactors === undefined) return []
+  const all = [...availableCpus().filter((cpu) => cpu !== targetCpu && cpu !== loadCpu), loadCpu]
+  const cpus = [targetCpu, ...all].slice(0, reactors)
+  if (cpus.length < reactors)
+    throw new Error(`--reactors is ${reactors}; this machine has ${cpus.length} cores`)
+  if (cpus.includes(loadCpu)) console.log(`the generator shares core ${loadCpu} with a reactor\n`)
+  return ['--reactors', String(reactors), '--cpus', cpus.join(',')]
 }
 
 async function runCases(

@@ -42,6 +42,11 @@ export function describeMachine(folder: string): Machine {
   }
 }
 
+/** Numbers of the processors, in order. */
+export function availableCpus(): number[] {
+  return cpus().map((_, index) => index)
+}
+
 export function machineLine(machine: Machine): string {
   const { processor, cores, memoryGib, kernel, node, commit, changed, date, virtual } = machine
   return `${processor}, ${cores} cores${virtual ? ' (virtual)' : ''}, ${memoryGib} GiB; `

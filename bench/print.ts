@@ -5,6 +5,7 @@
 import type { Life, LongRun } from './life.ts'
 import { mediansOf, ratiosTo } from './matrix.ts'
 import type { CaseRuns } from './matrix.ts'
+import type { Part, Profile } from './profile.ts'
 import { median, microseconds, short, table } from './statistics.ts'
 
 const TITLES = ['case', 'target', 'IOPS', 'MiB/s', 'p50 µs', 'p99 µs', 'p99.9 µs', 'CPU µs/I/O',
@@ -31,7 +32,7 @@ function targetCells(one: CaseRuns, name: string): string[] {
   const ours = one.runs['weft']
   if (name === 'weft' || ours === undefined) return cells
   const ratios = ratiosTo(ours, runs)
-  const wanted = name === 'responder' ? RESPONDER_RATIO : one.case.ratio
+  const wanted = name === 'responder' ? RESPONDER_RATIO : name === 'peer' ? one.case.ratio : 0
   const aim = wanted === 0 ? '' : `${wanted} ${ratios.iops >= wanted ? '✓' : '✗'}`
   return [...cells, ...[ratios.iops, ratios.p50, ratios.p99, ratios.p999]
     .map((ratio) => ratio.toFixed(2)), aim]
@@ -64,4 +65,15 @@ export function longTable({ result, warmUpMs }: LongRun): string {
     ['max µs', microseconds(result.latencyNs.max)],
     ['95 % of full speed, ms after a cold start', short(warmUpMs)],
   ])
+}
+
+const PARTS: readonly (readonly [Part, string])[] = [
+  ['typescript', 'TypeScript'], ['node', 'Node, koffi'], ['shim', 'shim'], ['kernel', 'kernel'],
+]
+
+/** Nanoseconds of CPU time for one command. */
+export function profileTable(profiles: readonly Profile[]): string {
+  const rows = profiles.map(({ name, totalNs, ns }) =>
+    [name, short(totalNs), ...PARTS.map(([part]) => short(ns[part]))])
+  return table(['ns/I/O', 'all', ...PARTS.map(([, title]) => title)], rows)
 }

@@ -31,6 +31,9 @@ export type WeftChoice = {
   readonly cpu: number
   /** Further words for `weft serve`. */
   readonly words: readonly string[]
+  readonly nodeFlags?: readonly string[]
+  /** In tables, where it is not the only one: weft. */
+  readonly name?: string
 }
 
 /** Starts `weft serve` on a free port of the loopback and waits until it answers an ICReq. */
@@ -41,7 +44,8 @@ export async function startWeft(choice: WeftChoice): Promise<Running> {
   const cpus = choice.words.includes('--cpus') ? [] : ['--cpus', String(choice.cpu)]
   const state = mkdtempSync(join(tmpdir(), 'weft-bench-'))
   const began = performance.now()
-  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', main, 'serve',
+  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning',
+    ...choice.nodeFlags ?? [], main, 'serve',
     '--memory', '1G', '--null', '1T', ...cpus, '--listen', `127.0.0.1:${port}`,
     '--nqn', NQN, '--state', state, ...choice.words],
   { stdio: ['ignore', 'pipe', 'inherit'] })
@@ -49,7 +53,8 @@ export async function startWeft(choice: WeftChoice): Promise<Running> {
   child.stdout.resume()
   await untilAnswered(port, child)
   const startedMs = performance.now() - began
-  const target = { name: 'weft', address: '127.0.0.1', port, nqn: NQN, pid: child.pid! }
+  const name = choice.name ?? 'weft'
+  const target = { name, address: '127.0.0.1', port, nqn: NQN, pid: child.pid! }
   return { target, startedMs, stop: () => stop(child) }
 }
 

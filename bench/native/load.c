@@ -280,7 +280,7 @@ static void measure(struct load *l) {
     measure_after_idle(l);
     return;
   }
-  l->measuring = o->commands > 0;
+  l->measuring = o->commands > 0 || o->ramp <= 0;
   l->begin_ns = now_ns();
   add_usage(l, -1);
   start_all(l);
