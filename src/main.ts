@@ -7,6 +7,7 @@
 import { Command, CommanderError } from 'commander'
 import { discoverCommand, identifyCommand } from './cli/ask-commands.ts'
 import { configCommand, exportCommand, importCommand } from './cli/config-command.ts'
+import { doctorCommand } from './cli/doctor-command.ts'
 import { keyCommand } from './cli/key-command.ts'
 import { pciCommand } from './cli/pci-command.ts'
 import { rpcCommand } from './cli/rpc-command.ts'
@@ -35,6 +36,7 @@ program.addCommand(inherit(discoverCommand()))
 program.addCommand(inherit(identifyCommand()))
 program.addCommand(inherit(keyCommand()))
 program.addCommand(inherit(pciCommand()))
+program.addCommand(inherit(doctorCommand(end)))
 program.addCommand(inherit(configCommand()))
 program.addCommand(inherit(importCommand()))
 program.addCommand(inherit(exportCommand()))

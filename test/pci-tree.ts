@@ -23,11 +23,12 @@ export class PciTree implements PciSystem {
   readonly sys = join(this.root, 'sys')
   readonly proc = join(this.root, 'proc')
   readonly dev = join(this.root, 'dev')
+  readonly modules = join(this.root, 'modules')
   readonly identifiers = [join(this.root, 'pci.ids')]
   /** Every write, as FILE=TEXT, and every module that was asked for. */
   readonly done: string[] = []
   /** Modules that can be loaded; drivers that refuse every device; an error of every write. */
-  readonly modules = new Set(['vfio-pci', 'uio_pci_generic'])
+  readonly loadable = new Set(['vfio-pci', 'uio_pci_generic'])
   readonly refusing = new Set<string>()
   writeError: string | null = null
 
@@ -92,7 +93,7 @@ export class PciTree implements PciSystem {
 
   readonly loadModule = (name: string): boolean => {
     this.done.push(`modprobe ${name}`)
-    if (!this.modules.has(name)) return false
+    if (!this.loadable.has(name)) return false
     this.#driver(name)
     return true
   }

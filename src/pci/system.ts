@@ -9,10 +9,11 @@ import { closeSync, constants, openSync, readFileSync, readdirSync, readlinkSync
 import { basename } from 'node:path'
 
 export type PciSystem = {
-  /** '/sys', '/proc', '/dev'; and where lists of PCI identifiers may be. */
+  /** '/sys', '/proc', '/dev', '/lib/modules'; and where lists of PCI identifiers may be. */
   readonly sys: string
   readonly proc: string
   readonly dev: string
+  readonly modules: string
   readonly identifiers: readonly string[]
   /** Writes to a file of sysfs. Throws what the kernel answers. */
   readonly write: (path: string, text: string) => void
@@ -24,6 +25,7 @@ export const LINUX: PciSystem = {
   sys: '/sys',
   proc: '/proc',
   dev: '/dev',
+  modules: '/lib/modules',
   identifiers: ['/usr/share/misc/pci.ids', '/usr/share/hwdata/pci.ids'],
   write: (path, text) => writeFileSync(path, text, { flag: 'r+' }),
   loadModule: (name) => {

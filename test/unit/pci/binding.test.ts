@@ -95,9 +95,9 @@ describe('bind', () => {
 
   test('says what is missing: the module, the permission, the IOMMU', () => {
     tree.add({ address: ADDRESS })
-    tree.modules.clear()
+    tree.loadable.clear()
     expect(refusal(() => bindDevice(tree, ADDRESS, false))).toMatch(/no driver vfio-pci.*modprobe/)
-    tree.modules.add('vfio-pci')
+    tree.loadable.add('vfio-pci')
     tree.writeError = 'EACCES'
     expect(refusal(() => bindDevice(tree, ADDRESS, false))).toMatch(/only root .*sudo/)
     tree.add({ address: '0000:09:00.0', group: null })
