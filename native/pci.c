@@ -195,6 +195,7 @@ int32_t shim_pci_reset(int32_t id) {
   struct device *device = device_at(id);
   if (!device) return -EINVAL;
   int result = device->access->reset(device);
+  if (result == 0) result = command(device, PCI_COMMAND_MEMORY | PCI_COMMAND_NO_INTX, 0);
   if (result == 0) atomic_store(&device->lost, false);
   return result;
 }

@@ -322,7 +322,8 @@ SHIM_API double shim_pci_config_read(int32_t device, int32_t at, int32_t bytes);
 SHIM_API int32_t shim_pci_config_write(int32_t device, int32_t at, int32_t bytes, int32_t value);
 /* The device may (1) or may not (0) reach memory by itself. Switch on only what was reset. */
 SHIM_API int32_t shim_pci_master(int32_t device, int32_t on);
-/* Resets the function, which keeps its configuration. 0 or -errno (-EOPNOTSUPP). */
+/* Resets the function, which keeps its configuration, and switches its memory space on. 0 or -errno
+ * (-EOPNOTSUPP). */
 SHIM_API int32_t shim_pci_reset(int32_t device);
 /* Vectors 0 .. count - 1 have an event each from now on; 0: none. Call it while no queue with a
  * vector is open. 0 or -errno. */
