@@ -17,9 +17,9 @@ import { expect } from 'vitest'
 import type { Endpoint } from './host.ts'
 
 const MAIN = fileURLToPath(new URL('../src/main.ts', import.meta.url))
-const START_MS = 20_000
-const STOP_MS = 15_000
-const LINE_MS = 15_000
+const START_MS = 60_000
+const STOP_MS = 30_000
+const LINE_MS = 45_000
 
 export const NQN = 'nqn.2026-01.example:weft-test'
 

@@ -14,7 +14,7 @@ import type { Cqe, Pdu } from './wire-bytes.ts'
 import { stampSgl } from './command-bytes.ts'
 import { ConnectionEnded, type Wire } from './host.ts'
 
-const ANSWER_MS = 15_000
+const ANSWER_MS = 45_000
 
 /** How a command's data moves. */
 export type Transfer = {

@@ -10,7 +10,7 @@ import { C2H_TERM_REQ, IC_RESP, NO_DIGESTS, icReq, parsePdu, termReqOf } from '.
 import type { Digests, Pdu } from './wire-bytes.ts'
 
 /** Long enough for a loaded machine; a test that waits this long has failed already. */
-const WAIT_MS = 10_000
+const WAIT_MS = 45_000
 
 export type Endpoint = { readonly address: string; readonly port: number }
 

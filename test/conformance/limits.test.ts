@@ -40,7 +40,7 @@ describe('queues', () => {
     const beyond = await tryConnect(await Wire.initialized(daemon.endpoint), session.ioWish(QUEUES + 1))
     expect([beyond.completion.status, beyond.completion.dw0]).toEqual(['1/82h', 42])
     await fill(session.io)
-  }, 120_000)
+  })
 
   /** Writes on all queues that wait for their data, all at once; then one queue is brought to its end. */
   async function fill(queues: readonly HostQueue[]): Promise<void> {
@@ -51,7 +51,7 @@ describe('queues', () => {
       await queue.wire.send(...capsules)
     }
     const asked = (): number => queues.reduce((sum, { wire }) => sum + wire.unread, 0)
-    await expect.poll(asked, { timeout: 30_000 }).toBe(perQueue * queues.length)
+    await expect.poll(asked).toBe(perQueue * queues.length)
     expect(asked()).toBeGreaterThan(ENTRIES)
     const last = queues.at(-1)!
     const seen = new Set<number>()

@@ -189,7 +189,7 @@ describe('termination', () => {
       await expectTermReq(wire, { fes: 1, fei: 0, sent })
     })
 
-  test('PDU-09: the target closes by itself', { timeout: 60_000 }, async () => {
+  test('PDU-09: the target closes by itself', async () => {
     const { wire } = (await session()).queue(1)
     wire.holdsOpen = true
     await wire.send(barePdu(0xff, 24, 24, 16))

@@ -92,7 +92,7 @@ test('LOG-19: events of a run that ended in order, and of one that was killed', 
   expect((await events(second)).slice(-3)).toEqual([POWER_ON, SNAPSHOT, POWER_ON])
   const runs = (): number => readFileSync(join(state, `${NQN.replace(':', '%3A')}.events.json`), 'utf8')
     .split(`"type": ${POWER_ON},`).length - 1
-  await expect.poll(runs, { timeout: 5000 }).toBe(2)
+  await expect.poll(runs).toBe(2)
   closeWires()
   await second.kill()
   const third = await run(state)

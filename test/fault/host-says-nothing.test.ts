@@ -22,7 +22,7 @@ afterAll(async () => {
   await daemon.stop()
 })
 
-test('all at once, and a quiet but connected one stays', { timeout: 60_000 }, async () => {
+test('all at once, and a quiet but connected one stays', async () => {
   const quiet = await openSession(daemon.endpoint, { subnqn: NQN, kato: 0 })
   const silent = await Wire.open(daemon.endpoint)
   const half = await Wire.open(daemon.endpoint)

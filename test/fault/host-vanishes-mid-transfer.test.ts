@@ -76,5 +76,5 @@ test('its admin connection goes while its I/O queue is busy', async () => {
   const after = await openSession(daemon.endpoint, { subnqn: NQN }, 2)
   await after.queue(2).must(read(1, 0, BLOCKS), { receive: BLOCKS * 512 })
   await closeWires()
-  await expect.poll(() => daemon.slotsInUse(), { timeout: 10_000 }).toBe(0)
+  await expect.poll(() => daemon.slotsInUse()).toBe(0)
 })

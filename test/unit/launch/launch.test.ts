@@ -266,7 +266,7 @@ describe('several starts at a time', () => {
     expect(await new Promise((resolve) => { child.once('exit', resolve) })).toBe(143)
     expect(leftovers()).toEqual([])
     const npm = Number(readFileSync(join(root, 'pid'), 'utf8'))
-    await expect.poll(() => runs(npm), { timeout: 10_000 }).toBe(false)
+    await expect.poll(() => runs(npm)).toBe(false)
   })
 
   /** Ended but not waited for, as init may leave it for a moment, counts as ended. */
