@@ -256,8 +256,13 @@ test('ANA-10: a write that has begun', async () => {
 })
 
 test('ANA-11: the queues of a controller come by one listener', async () => {
-  const session = await open(0)
+  const session = await open(0, 2)
+  const wish = session.ioWish(1)
+  await session.queue(1).wire.destroy()
   const wire = await Wire.initialized(target.listeners[1]!)
-  const { completion } = await tryConnect(wire, session.ioWish(2))
+  const { completion } = await tryConnect(wire, wish)
   expect([completion.status, completion.dw0]).toEqual(['1/82h', 42])
+  const connected = async (): Promise<string> =>
+    (await tryConnect(await Wire.initialized(target.listeners[0]!), wish)).completion.status
+  await expect.poll(connected, { message: 'by the listener of its admin queue' }).toBe('0/00h')
 })

@@ -205,6 +205,29 @@ describe('by command set', () => {
     expect(await refusal(at, cns, cns === 5 ? 1 : 0, 0x7f)).toBe('0/02h')
   })
 
+  test('IDY-18: CNS 07h lists the same NSIDs as CNS 02h, from any one on', async () => {
+    const at = await open()
+    for (const above of [0, 1, 4, 5]) {
+      const data = await identified(at, 7, above, 0)
+      expect(data).toEqual(await identified(at, 2, above))
+      expect(data.readUInt32LE(0), 'the first one above').toBe(NSIDS.find((nsid) => nsid > above) ?? 0)
+    }
+    expect(await refusal(at, 7, 0, 2), 'a command set that is not there').toBe('0/02h')
+    expect(await refusal(at, 7, 0xffffffff, 0)).toBe('0/0Bh')
+  })
+
+  test('IDY-19: CNS 1Ch names one combination, the NVM command set alone', async () => {
+    const at = await open()
+    const combinations = async (cntid: number): Promise<Buffer> =>
+      (await at.admin.must(sqe(0x06, 0, [0x1c + cntid * 0x10000]), { receive: 4096 })).data
+    for (const cntid of [0xffff, at.admin.cntlid]) {
+      const data = await combinations(cntid)
+      expect([data.readBigUInt64LE(0), data.subarray(8).every((byte) => byte === 0)]).toEqual([1n, true])
+    }
+    const other = await at.admin.submit(sqe(0x06, 0, [0x1c + (at.admin.cntlid + 1) * 0x10000]), { receive: 4096 })
+    expect(other.status).toBe('0/02h')
+  })
+
   test('IDY-11: CNS 08h', async () => {
     const data = await identified(await open(), 8, 1)
     expect(data.readUInt8(1) & 1, 'NMIC').toBe(1)

@@ -244,6 +244,10 @@ export const REQUIREMENTS: readonly Requirement[] = [
     'CNS 10h, 11h, 1Ah and 1Bh tell of allocated namespaces what 02h, 00h, 07h and 05h tell of active ones.'],
   ['IDY-17', 'NVM: Improving performance through I/O size and alignment',
     'OPTPERF is set, NOWS is a multiple of NPWG, and atomic boundaries are at least what is atomic.'],
+  ['IDY-18', 'BASE: Active Namespace ID list of a command set',
+    'CNS 07h lists the active NSIDs of the command set that CSI names; another CSI fails with 0/02h.'],
+  ['IDY-19', 'BASE: I/O Command Set data structure',
+    'CNS 1Ch names the combinations of command sets that the controller has: NVM alone.'],
   // ---- log pages
   ['LOG-01', 'BASE: Supported Log Pages', 'LID 00h names exactly the log pages that can be read.'],
   ['LOG-02', 'BASE: Error Information',
