@@ -96,6 +96,8 @@ export class Daemon {
   /** What it wrote that is not JSON, on either stream. */
   text = ''
   private readonly watchers = new Set<() => void>()
+  /** Resolves when it has exited and everything that it wrote was read. */
+  private readonly closed: Promise<unknown>
 
   constructor(child: ChildProcess, path: string) {
     this.child = child
@@ -105,6 +107,7 @@ export class Daemon {
     createInterface({ input: child.stdout }).on('line', (line) => this.heard(line))
     createInterface({ input: child.stderr }).on('line', (line) => this.heard(line))
     child.on('exit', () => this.notify())
+    this.closed = new Promise((resolve) => child.once('close', resolve))
   }
 
   get exited(): boolean {
@@ -154,7 +157,7 @@ export class Daemon {
     })
   }
 
-  /** Resolves with the exit code; -1 when a signal ended it. */
+  /** Resolves with the exit code, when all that it wrote is in `lines` and `text`; -1 when a signal ended it. */
   async exit(waitMs = STOP_MS): Promise<number> {
     if (!this.exited) {
       const late = AbortSignal.timeout(waitMs)
@@ -162,6 +165,7 @@ export class Daemon {
         throw new Error(`the daemon still runs after ${waitMs} ms\n${this.text}`)
       })
     }
+    await this.closed
     return this.child.exitCode ?? -1
   }
 
@@ -199,7 +203,7 @@ export class Daemon {
     return this.lines.slice(said).map((line) => String(line['message']))
   }
 
-  /** What the reactors count, asked for and answered now. */
+  /** What the reactors count, asked for and answered now; what was logged before is in `lines` then. */
   async statistics(): Promise<ReactorStatistics[]> {
     const reports = (): LogLine[] => this.lines.filter((line) => line['event'] === 'statistics')
     const seen = reports().length

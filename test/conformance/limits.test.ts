@@ -107,6 +107,7 @@ test('LIM-04: controllers that are used up are refused with 1/81h, and that is s
     const { completion } = await tryConnect(wire, { subnqn: NQN })
     expect([completion.status, completion.dnr]).toEqual(['1/81h', false])
   }
+  await daemon.statistics()
   const said = daemon.lines.filter((line) => /from 5 to 6 are in use/.test(JSON.stringify(line)))
   expect(said.length).toBe(1)
 })

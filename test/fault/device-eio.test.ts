@@ -62,6 +62,7 @@ describe.each(['uring', 'epoll'] as const)('%s', (engine) => {
     const failed = await Promise.all(Array.from({ length: 100 }, () =>
       queue.submit(read(1, LOST_SLBA, 8), { receive: 4096 })))
     expect(new Set(failed.map((done) => done.status))).toEqual(new Set(['2/81h']))
+    await daemon.statistics()
     const lines = daemon.lines.filter((line) => line['event'] === 'deviceError')
     expect(lines.length).toBeLessThan(20)
   })

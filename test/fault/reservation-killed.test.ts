@@ -107,6 +107,7 @@ test('RES-24: a file that cannot be written', async () => {
   for (let tries = 0; tries < 3; tries += 1) expect(await host.register(CPTPL_SET)).toBe('0/06h')
   expect(await host.report()).toEqual(before)
   expect(await host.acquire(1), 'what need not be kept works').toBe(OK)
+  await daemon.statistics()
   const complaints = daemon.lines.filter((line) => /reservations.* cannot be written/.test(JSON.stringify(line)))
   expect(complaints, 'it is told once').toHaveLength(1)
   rmdirSync(taken)
