@@ -16,6 +16,7 @@ import * as feature from '../src/wire/feature.ts'
 import * as identify from '../src/wire/identify.ts'
 import { bitsOf, isBits, isLayout, layoutOf } from '../src/wire/layout.ts'
 import * as logPage from '../src/wire/log-page.ts'
+import * as pcie from '../src/wire/pcie.ts'
 import * as pdu from '../src/wire/pdu.ts'
 import * as persistentEvent from '../src/wire/persistent-event.ts'
 import * as reservation from '../src/wire/reservation.ts'
@@ -32,7 +33,7 @@ const MODULES: readonly (readonly [title: string, file: string, tables: object])
   ['Log pages', 'log-page.ts', logPage],
   ['Discovery information', 'discovery-information.ts', discoveryInformation],
   ['Features', 'feature.ts', feature], ['Asynchronous events', 'event.ts', event],
-  ['Reservations', 'reservation.ts', reservation],
+  ['Reservations', 'reservation.ts', reservation], ['NVMe over PCIe', 'pcie.ts', pcie],
 ]
 
 export function wireDocument(): string {
