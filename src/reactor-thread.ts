@@ -40,7 +40,7 @@ import { Buffers } from './reactor/buffers.ts'
 import { Collections } from './reactor/collections.ts'
 import type { ReactorSetup, ToControl, ToReactor } from './reactor/messages.ts'
 import { ACCEPT_TOKEN, Reactor } from './reactor/reactor.ts'
-import { Slots, type Slot } from './reactor/slots.ts'
+import { SLOT, Slots, type Slot } from './reactor/slots.ts'
 import { Work } from './reactor/work.ts'
 import { COUNTER, H } from './shim/abi.ts'
 import { STATUS } from './wire/status.ts'
@@ -244,7 +244,7 @@ export class ReactorThread {
     return this.#reactor.step()
   }
 
-  /** What it holds of each pool; nothing, when no host is left and no command. */
+  /** What it holds of each pool: as much as at first, when no host is left. orphans: slots without a connection. */
   get held(): Readonly<Record<string, number>> {
     const [buffers, pages] = this.#pools
     return {
@@ -252,6 +252,7 @@ export class ReactorThread {
       bufferPages: buffers.pages - buffers.freePages, adminPages: pages.pages - pages.freePages,
       transfers: this.#transfers.count - this.#transfers.freeCount, ops: this.#work.opsOutstanding,
       controllers: this.#associations.controllers.size,
+      orphans: this.#slots.all.filter(({ state, owner }) => state !== SLOT.FREE && owner === null).length,
     }
   }
 

@@ -1,0 +1,283 @@
+/**
+ * What hosts do with the namespaces: chooses commands, fills their data so that every block tells where it belongs
+ * and which write it came from, and has the oracle judge what comes back. host.ts submits them.
+ *
+ *   block of version v: words x, x + 1, x + 2 …   x = v, mixed with the block's number; zeroes: all 0
+ *
+ * Invariant: what is torn, misplaced, stale or lost differs from everything that the oracle allows.
+ */
+import type { Random } from '../random.ts'
+import { Finding, type Command } from './host-queue.ts'
+import { Oracle, type Version } from './oracle.ts'
+import type { Storage } from './storage.ts'
+import type { Volume } from './target.ts'
+
+const OPCODE = { FLUSH: 0, WRITE: 1, READ: 2, COMPARE: 5, WRITE_ZEROES: 8, DSM: 9 } as const
+const FUA = 1 << 30
+const DEALLOCATE = 1 << 25
+export const STATUS = {
+  ABORTED: 0x07, INTERRUPTED: 0x21, CAPACITY: 0x81, COMPARE_FAILURE: 0x285, WRITE_FAULT: 0x280, READ_ERROR: 0x281,
+} as const
+const MIX = 0x9e3779b1
+
+/** Writes that were never answered: nobody touches their blocks until the target cannot perform them any more. */
+export type Lost = { readonly nsid: number; readonly blocks: readonly number[]; readonly versions: readonly Version[] }
+
+export class Traffic {
+  readonly oracles: readonly Oracle[]
+  readonly lost: Lost[] = []
+  readonly #volumes: readonly Volume[]
+  readonly #disks: readonly (Storage | null)[]
+  readonly #random: Random
+  readonly #blocksMax: number
+  /** Counts what happens. */
+  now = 1
+  completedCount = 0
+  #version = 0
+  /** Commands whose end somebody asked for. */
+  readonly aborting = new Set<Command>()
+
+  constructor(volumes: readonly Volume[], disks: readonly (Storage | null)[], random: Random, transferBytes: number) {
+    this.#volumes = volumes
+    this.#disks = disks
+    this.#random = random
+    this.#blocksMax = transferBytes
+    this.oracles = volumes.map(({ blockCount }) => new Oracle(blockCount))
+  }
+
+  /** The next command of a queue; null = no blocks are free for it just now. */
+  next(): Command | null {
+    const random = this.#random
+    const nsid = 1 + random.below(this.#volumes.length)
+    const dice = random.below(100)
+    if (dice < 48) return this.#read(nsid)
+    if (dice < 86) return this.#write(nsid)
+    if (dice < 90) return this.#flush(nsid)
+    if (dice < 94) return this.#zeroes(nsid)
+    if (dice < 96) return this.#deallocate(nsid)
+    return this.#compare(nsid)
+  }
+
+  /** Reads `blockCount` blocks from `block` on, whatever happens: for the end. */
+  readBlocks(nsid: number, block: number, blockCount: number, judged: (data: Uint8Array) => void): Command {
+    const volume = this.#volumes[nsid - 1]!
+    return command({
+      opcode: OPCODE.READ, nsid, cdw: [block, 0, blockCount - 1], receiveBytes: blockCount * volume.blockBytes,
+      done: (_command, status, data) => {
+        if (status > 0) throw new Finding(`a read ends with status ${status.toString(16)}h in the end`)
+        if (status === 0) judged(data)
+      },
+    })
+  }
+
+  /** Value of the block whose bytes begin at `at`; NaN: it is torn. */
+  valueAt(data: Uint8Array, at: number, blockBytes: number): number {
+    const words = new Int32Array(data.buffer, data.byteOffset + at, blockBytes >> 2)
+    const first = words[0]!
+    const step = first === 0 ? 0 : 1
+    for (let k = 1; k < words.length; k++) if (words[k] !== ((first + k * step) | 0)) return NaN
+    return first
+  }
+
+  /** Those that were lost have happened, or never will. */
+  settle(lost: Lost): void {
+    const oracle = this.oracles[lost.nsid - 1]!
+    const now = ++this.now
+    for (const [k, block] of lost.blocks.entries()) {
+      oracle.pins[block]!--
+      oracle.end(block, lost.versions[k]!, false, false, now)
+    }
+  }
+
+  #size(): number {
+    const random = this.#random
+    return random.chance(3) ? 1 + random.below(160) : random.chance(20) ? 1 + random.below(24) : 1 + random.below(8)
+  }
+
+  /** Blocks that nobody objects to: [first, count], or null. */
+  #choose(nsid: number, writes: boolean, alone: boolean): [number, number] | null {
+    const { kind, blockBytes, blockCount } = this.#volumes[nsid - 1]!
+    const oracle = this.oracles[nsid - 1]!
+    const random = this.#random
+    const count = Math.min(this.#size(), Math.floor(this.#blocksMax / blockBytes), blockCount)
+    const first = random.below(blockCount - count + 1)
+    const careful = alone || kind === 'memory' || random.chance(70)
+    for (let block = first; block < first + count; block++) {
+      if (oracle.pins[block] !== 0) return null
+      if (careful && (oracle.writers[block] !== 0 || (writes && oracle.readers[block] !== 0))) return null
+    }
+    return [first, count]
+  }
+
+  #read(nsid: number): Command | null {
+    const chosen = this.#choose(nsid, false, false)
+    if (chosen === null) return null
+    const [first, count] = chosen
+    const { blockBytes } = this.#volumes[nsid - 1]!
+    const oracle = this.oracles[nsid - 1]!
+    const from = ++this.now
+    const failures = this.#failures(nsid)
+    for (let block = first; block < first + count; block++) oracle.readers[block]!++
+    return command({
+      opcode: OPCODE.READ, nsid, cdw: [first, 0, count - 1], receiveBytes: count * blockBytes,
+      done: (command, status, data) => {
+        this.#judge(command, status, nsid, failures, [STATUS.READ_ERROR])
+        for (let k = 0; k < count; k++) {
+          oracle.readers[first + k]!--
+          if (status !== 0) continue
+          const value = this.valueAt(data, k * blockBytes, blockBytes)
+          if (!oracle.allows(first + k, value, from)) {
+            throw new Finding(`block ${first + k} of namespace ${nsid} reads as ${value}, and may be `
+              + `${oracle.describe(first + k)} since ${from}`)
+          }
+        }
+      },
+    })
+  }
+
+  #write(nsid: number): Command | null {
+    const chosen = this.#choose(nsid, true, false)
+    if (chosen === null) return null
+    const [first, count] = chosen
+    const { blockBytes } = this.#volumes[nsid - 1]!
+    const version = ++this.#version
+    const values = Array.from({ length: count }, (_, k) => Math.imul(first + k, MIX) ^ version || MIX | 0)
+    const through = this.#random.chance(8)
+    return command({
+      opcode: OPCODE.WRITE, nsid, cdw: [first, 0, (count - 1) | (through ? FUA : 0)], sendBytes: count * blockBytes,
+      fill: (data) => {
+        const words = new Int32Array(data.buffer, data.byteOffset, (count * blockBytes) >> 2)
+        const wordsABlock = blockBytes >> 2
+        for (let k = 0; k < words.length; k++) words[k] = values[(k / wordsABlock) | 0]! + (k % wordsABlock)
+      },
+      done: this.#changes(nsid, blocksOf(first, count), values, through),
+    })
+  }
+
+  #zeroes(nsid: number): Command | null {
+    const chosen = this.#choose(nsid, true, false)
+    if (chosen === null) return null
+    const [first, count] = chosen
+    const through = this.#random.chance(20)
+    const flags = (through ? FUA : 0) | (this.#random.chance(50) ? DEALLOCATE : 0)
+    return command({
+      opcode: OPCODE.WRITE_ZEROES, nsid, cdw: [first, 0, (count - 1) | flags],
+      done: this.#changes(nsid, blocksOf(first, count), new Array<number>(count).fill(0), through),
+    })
+  }
+
+  #deallocate(nsid: number): Command | null {
+    const chosen = this.#choose(nsid, true, true)
+    if (chosen === null) return null
+    const [first, count] = chosen
+    return command({
+      opcode: OPCODE.DSM, nsid, cdw: [0, 4], sendBytes: 16,
+      fill: (data) => {
+        const view = new DataView(data.buffer, data.byteOffset, 16)
+        view.setUint32(0, 0, true)
+        view.setUint32(4, count, true)
+        view.setBigUint64(8, BigInt(first), true)
+      },
+      done: this.#changes(nsid, blocksOf(first, count), new Array<number>(count).fill(0), false),
+    })
+  }
+
+  #flush(nsid: number): Command {
+    const from = ++this.now
+    const failures = this.#failures(nsid)
+    return command({
+      opcode: OPCODE.FLUSH, nsid, cdw: [],
+      done: (command, status) => {
+        this.#judge(command, status, nsid, failures, [STATUS.WRITE_FAULT, STATUS.CAPACITY])
+        this.now++
+        if (status === 0) this.oracles[nsid - 1]!.flushed(from)
+      },
+    })
+  }
+
+  #compare(nsid: number): Command | null {
+    const chosen = this.#choose(nsid, true, true)
+    if (chosen === null) return null
+    const [first, count] = chosen
+    const { blockBytes } = this.#volumes[nsid - 1]!
+    const oracle = this.oracles[nsid - 1]!
+    const values = blocksOf(first, count).map((block) => oracle.only(block))
+    if (values.includes(null)) return null
+    for (let block = first; block < first + count; block++) oracle.pins[block]!++
+    const failures = this.#failures(nsid)
+    const differs = this.#random.chance(30)
+    const where = this.#random.below(count * blockBytes)
+    return command({
+      opcode: OPCODE.COMPARE, nsid, cdw: [first, 0, count - 1], sendBytes: count * blockBytes,
+      fill: (data) => {
+        const words = new Int32Array(data.buffer, data.byteOffset, (count * blockBytes) >> 2)
+        for (let k = 0; k < words.length; k++) {
+          const value = values[(k / (blockBytes >> 2)) | 0]!
+          words[k] = value === 0 ? 0 : value + (k % (blockBytes >> 2))
+        }
+        if (differs) data[where]! ^= 1
+      },
+      done: (command, status) => {
+        for (let block = first; block < first + count; block++) oracle.pins[block]!--
+        if (status === (differs ? STATUS.COMPARE_FAILURE : 0)) {
+          this.completedCount++
+          return
+        }
+        if (status === 0) throw new Finding(`a Compare of ${count} blocks from ${first} on overlooks a difference`)
+        this.#judge(command, status, nsid, failures, [STATUS.READ_ERROR])
+      },
+    })
+  }
+
+  /** What is to be done with the answer of a command that puts these values into these blocks. */
+  #changes(
+    nsid: number, blocks: readonly number[], values: readonly number[], through: boolean,
+  ): (command: Command, status: number) => void {
+    const oracle = this.oracles[nsid - 1]!
+    const from = ++this.now
+    const versions = blocks.map((block, k) => oracle.begin(block, values[k]!, from))
+    for (const block of blocks) oracle.writers[block]!++
+    const failures = this.#failures(nsid)
+    return (command, status) => {
+      for (const block of blocks) oracle.writers[block]!--
+      if (status === -1) {
+        for (const block of blocks) oracle.pins[block]!++
+        this.lost.push({ nsid, blocks, versions })
+        this.aborting.delete(command)
+        return
+      }
+      this.#judge(command, status, nsid, failures, [STATUS.WRITE_FAULT, STATUS.CAPACITY])
+      const now = ++this.now
+      for (const [k, block] of blocks.entries()) oracle.end(block, versions[k]!, status === 0, through, now)
+    }
+  }
+
+  #failures(nsid: number): number {
+    return this.#disks[nsid - 1]?.failedCount ?? 0
+  }
+
+  /** Whether a command may end like this. */
+  #judge(command: Command, status: number, nsid: number, failures: number, media: readonly number[]): void {
+    const aborted = this.aborting.delete(command)
+    if (status === -1) return
+    this.completedCount++
+    if (status === 0 || status === STATUS.INTERRUPTED || (aborted && status === STATUS.ABORTED)) return
+    if (media.includes(status) && this.#failures(nsid) > failures) return
+    if (status === STATUS.CAPACITY && this.#failures(nsid) > failures) return
+    throw new Finding(`opcode ${command.opcode} of namespace ${nsid} ends with status ${status.toString(16)}h`)
+  }
+}
+
+/** A command with the usual things filled in. */
+export function command(
+  fields: Pick<Command, 'opcode' | 'cdw' | 'done'> & Partial<Command>,
+): Command {
+  return {
+    nsid: 0, type: 0, sendBytes: 0, receiveBytes: 0, fill: null, cid: 0, submittedUs: 0, received: 0, asked: 0, sent: 0,
+    dw0: 0, dw1: 0, status: -1, answered: false, ...fields,
+  }
+}
+
+function blocksOf(first: number, count: number): number[] {
+  return Array.from({ length: count }, (_, k) => first + k)
+}
