@@ -27,10 +27,10 @@ export class PciTree implements PciSystem {
   readonly identifiers = [join(this.root, 'pci.ids')]
   /** Every write, as FILE=TEXT, and every module that was asked for. */
   readonly done: string[] = []
-  /** Modules that can be loaded; drivers that refuse every device; an error of every write. */
+  /** Modules that can be loaded; drivers that refuse every device; the end of files that may not be written. */
   readonly loadable = new Set(['vfio-pci', 'uio_pci_generic'])
   readonly refusing = new Set<string>()
-  writeError: string | null = null
+  unwritable: string | null = null
 
   constructor() {
     for (const driver of ['nvme', 'pci-stub']) this.#driver(driver)
@@ -84,7 +84,9 @@ export class PciTree implements PciSystem {
   }
 
   readonly write = (path: string, text: string): void => {
-    if (this.writeError !== null) throw Object.assign(new Error('not permitted'), { code: this.writeError })
+    if (this.unwritable !== null && path.endsWith(this.unwritable)) {
+      throw Object.assign(new Error('not permitted'), { code: 'EACCES' })
+    }
     this.done.push(`${path.slice(this.sys.length + 1)}=${text.trim()}`)
     if (basename(path) === 'unbind') rmSync(join(this.sys, 'bus/pci/devices', text, 'driver'))
     else if (basename(path) === 'drivers_probe') this.#probe(text)

@@ -132,11 +132,14 @@ function requireHugePages(system: PciSystem, at: PciFunction): void {
 
 function rebind(system: PciSystem, at: PciFunction, driver: string): void {
   change(system, at, 'driver_override', driver)
-  if (at.driver !== null) change(system, at, 'driver/unbind', at.address)
-  probe(system, at)
-  if (driverNow(system, at) === driver) return
-  // Back to where it was: an override that stays would keep the kernel's driver away.
-  change(system, at, 'driver_override', '\n')
+  try {
+    if (at.driver !== null) change(system, at, 'driver/unbind', at.address)
+    probe(system, at)
+    if (driverNow(system, at) === driver) return
+  } finally {
+    // Back to where it was: an override that stays would keep the kernel's driver away.
+    if (driverNow(system, at) !== driver) change(system, at, 'driver_override', '\n')
+  }
   probe(system, at)
   throw new PciRefusal(at.address, [`${driver} did not take ${at.address}, which is back with `
     + `${driverNow(system, at) ?? 'nobody'}. dmesg says why.`])

@@ -5,7 +5,7 @@
  * Invariant: nothing but write() and loadModule() changes anything.
  */
 import { execFileSync } from 'node:child_process'
-import { closeSync, constants, openSync, readFileSync, readdirSync, readlinkSync, writeFileSync } from 'node:fs'
+import { closeSync, constants, openSync, readFileSync, readdirSync, readlinkSync, writeSync } from 'node:fs'
 import { basename } from 'node:path'
 
 export type PciSystem = {
@@ -27,7 +27,15 @@ export const LINUX: PciSystem = {
   dev: '/dev',
   modules: '/lib/modules',
   identifiers: ['/usr/share/misc/pci.ids', '/usr/share/hwdata/pci.ids'],
-  write: (path, text) => writeFileSync(path, text, { flag: 'r+' }),
+  // Some of these files may be written only: to open them for reading, too, is refused.
+  write: (path, text) => {
+    const file = openSync(path, constants.O_WRONLY)
+    try {
+      writeSync(file, text)
+    } finally {
+      closeSync(file)
+    }
+  },
   loadModule: (name) => {
     try {
       execFileSync('modprobe', [name], { stdio: 'ignore' })

@@ -93,12 +93,20 @@ describe('bind', () => {
     expect(tree.done.slice(-2)).toEqual([`${FOLDER}/driver_override=`, `bus/pci/drivers_probe=${ADDRESS}`])
   })
 
+  test('a driver that does not let go of it keeps it, without an override', () => {
+    tree.add({ address: ADDRESS })
+    tree.unwritable = 'unbind'
+    expect(refusal(() => bindDevice(tree, ADDRESS, false))).toMatch(/unbind cannot be written/)
+    expect(tree.driverOf(ADDRESS)).toBe('nvme')
+    expect(tree.done.at(-1)).toBe(`${FOLDER}/driver_override=`)
+  })
+
   test('says what is missing: the module, the permission, the IOMMU', () => {
     tree.add({ address: ADDRESS })
     tree.loadable.clear()
     expect(refusal(() => bindDevice(tree, ADDRESS, false))).toMatch(/no driver vfio-pci.*modprobe/)
     tree.loadable.add('vfio-pci')
-    tree.writeError = 'EACCES'
+    tree.unwritable = ''
     expect(refusal(() => bindDevice(tree, ADDRESS, false))).toMatch(/only root .*sudo/)
     tree.add({ address: '0000:09:00.0', group: null })
     expect(refusal(() => bindDevice(tree, '9:0.0', false))).toMatch(/No IOMMU.*firmware.*--without-iommu/)
