@@ -215,6 +215,9 @@ SHIM_API int32_t shim_socket_close(int32_t socket);
 /* Any thread. Writes "address port" (address without brackets; IPv4-mapped IPv6 as IPv4) of the
  * local (remote = 0) or remote (1) end to out, NUL-terminated, at most 64 bytes. 0 or -errno. */
 SHIM_API int32_t shim_address(int32_t socket, int32_t remote, char *out);
+/* Any thread. Sends text as one datagram to the Unix socket at path; a path that begins with @ is an
+ * abstract one. 0 or -errno. */
+SHIM_API int32_t shim_notify(const char *path, const char *text);
 
 /* ---- memory ---------------------------------------------------------------------------------- */
 

@@ -12,6 +12,7 @@ import { keyCommand } from './cli/key-command.ts'
 import { pciCommand } from './cli/pci-command.ts'
 import { rpcCommand } from './cli/rpc-command.ts'
 import { serveCommand } from './cli/serve-command.ts'
+import { serviceCommand } from './cli/service-command.ts'
 import { startErrorText } from './cli/serve.ts'
 import { VERSION } from './cli/version.ts'
 import { ConfigError } from './config/mistake.ts'
@@ -41,6 +42,7 @@ program.addCommand(inherit(configCommand()))
 program.addCommand(inherit(importCommand()))
 program.addCommand(inherit(exportCommand()))
 program.addCommand(inherit(rpcCommand(end)))
+program.addCommand(inherit(serviceCommand(end)))
 
 try {
   await program.parseAsync()

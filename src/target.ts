@@ -98,6 +98,8 @@ export type Target = {
   stop(): Promise<void>
   /** Moves paths to another state; resolves when every reactor goes by it. Rejects when there is no such path. */
   setAnaState(wish: AnaWish): Promise<void>
+  /** Resolves when every reactor has turned once more. */
+  pulse(): Promise<void>
   /** Resolves when a reactor has died; the target does not work any more then. */
   readonly failed: Promise<Error>
 }
@@ -248,6 +250,7 @@ async function assemble(
       backings.close()
       await lives.close()
     },
+    pulse: () => plane.change({ kind: 'pulse' }),
     failed: plane.failed,
     controllers: () => access.controllers,
     setAnaState: (wish) => model.setAnaState(wish),

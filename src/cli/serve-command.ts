@@ -7,12 +7,13 @@ import { configFromFlags } from '../config/flags.ts'
 import type { Flag } from '../config/flags.ts'
 import { LOG_LEVELS, createLog } from '../control/log.ts'
 import type { Log, LogFormat, LogLevel } from '../control/log.ts'
+import { drop, findUser } from '../control/privileges.ts'
 import { openControl } from '../rpc/control.ts'
 import { reloadNow } from './reload.ts'
 import { serve } from './serve.ts'
 import { VERSION } from './version.ts'
 
-type LogOptions = { readonly log?: LogFormat; readonly logLevel: LogLevel }
+type Options = { readonly log?: LogFormat; readonly logLevel: LogLevel; readonly runAs?: string }
 
 const STOP_SIGNALS = ['SIGTERM', 'SIGINT'] as const
 /** Of a terminal that has gone, where there is no file to read again; on Windows, of a console that is closed. */
@@ -97,11 +98,13 @@ export function serveCommand(end: (status: number) => void): Command {
       .choices(['text', 'json']))
     .addOption(new Option('--log-level <level>', 'the least that is logged').helpGroup('Log:')
       .choices(LOG_LEVELS).default('info'))
-    .action(async (options: LogOptions) => end(await run(flags, options)))
+    .addOption(new Option('--run-as <user>', 'become this user when everything is open').helpGroup('Other:'))
+    .action(async (options: Options) => end(await run(flags, options)))
 }
 
-async function run(flags: readonly Flag[], options: LogOptions): Promise<number> {
+async function run(flags: readonly Flag[], options: Options): Promise<number> {
   const config = configFromFlags(flags)
+  const user = options.runAs === undefined ? null : findUser(options.runAs)
   const file = process.platform === 'win32' ? undefined : flags.findLast(({ name }) => name === '--config')?.value
   const { stdout, stderr } = process
   // A log whose reader has gone is no reason to stop serving.
@@ -115,12 +118,16 @@ async function run(flags: readonly Flag[], options: LogOptions): Promise<number>
   })
   // Loaded here, so that help and mistakes need no native code.
   const { startTarget } = await import('../target.ts')
+  const { Service } = await import('../control/service.ts')
+  const { loadShim } = await import('../shim/shim.ts')
   const reload = file === undefined ? null : {
     source: file, read: () => configFromFlags(flags),
     onSignal: (again: () => void) => onSignals([RELOAD_SIGNAL], again),
   }
   return serve(config, {
     startTarget,
+    service: new Service(process.env, (path, text) => loadShim().notify(path, text), log),
+    drop: () => { if (user !== null) drop(user, config.state) },
     openControl: (target) => openControl(config, {
       target, log, version: VERSION,
       reload: reload === null ? null : () => reloadNow(target.live, reload, log),

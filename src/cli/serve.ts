@@ -6,14 +6,15 @@
  */
 import type { Config } from '../config/config.ts'
 import { StartError } from '../config/start-error.ts'
-import type { Log } from '../control/log.ts'
+import { type Log, endpointText } from '../control/log.ts'
+import type { Service } from '../control/service.ts'
 import type { Target } from '../target.ts'
 import { bannerText, connectCommands } from './banner.ts'
 import type { Serving } from './banner.ts'
 import { reload, type ReloadParts } from './reload.ts'
 import { VERSION } from './version.ts'
 
-export type ServedTarget = Serving & Pick<Target, 'stop' | 'failed'> & {
+export type ServedTarget = Serving & Pick<Target, 'stop' | 'failed' | 'pulse'> & {
   readonly live: Pick<Target['live'], 'update'>
 }
 
@@ -32,6 +33,10 @@ export type ServeParts<Served extends ServedTarget = ServedTarget> = {
   readonly command: string
   /** Calls `stop` with the name of each signal that asks weft to end; returns how to stop that. */
   readonly onSignal: (stop: (signal: string) => void) => () => void
+  /** Who started weft and wants to know how it is. */
+  readonly service: Pick<Service, 'ready' | 'reloading' | 'stopping' | 'watch'>
+  /** Gives up what is needed to open things, and no longer; throws a StartError. */
+  readonly drop: () => void
   /** null: there is no file that could be read again. */
   readonly reload: ReloadParts | null
   /** Ends the process at once. */
@@ -57,9 +62,12 @@ export async function serve<Served extends ServedTarget>(
     const target = await Promise.race([starting, asked.signal])
     if (typeof target === 'string') return stopStarting(starting, target, parts)
     const control = await openControl(target, parts)
+    await dropPrivileges(target, control, parts)
     parts.print?.(bannerText(config, target, VERSION, parts.command))
     const connect = connectCommands(config.subsystems, target.listeners)
     log.ready({ engine: target.engine, reactors: target.reactors, connect })
+    parts.service.ready(statusText(target))
+    parts.service.watch(() => target.pulse())
     reloads.begin(target)
     const reason = await Promise.race([asked.signal, target.failed])
     reloads.forget()
@@ -90,12 +98,12 @@ async function openControl<Served extends ServedTarget>(
 
 /** Reloads what is served each time that somebody asks, from when it is served; before, once it is. */
 class Reloads {
-  readonly #parts: Pick<ServeParts, 'reload' | 'log'>
+  readonly #parts: Pick<ServeParts, 'reload' | 'log' | 'service'>
   #target: ServedTarget | null = null
   #early = false
   readonly forget: () => void
 
-  constructor(parts: Pick<ServeParts, 'reload' | 'log'>) {
+  constructor(parts: Pick<ServeParts, 'reload' | 'log' | 'service'>) {
     this.#parts = parts
     this.forget = parts.reload?.onSignal(() => this.#asked()) ?? (() => {})
   }
@@ -106,9 +114,32 @@ class Reloads {
   }
 
   #asked(): void {
-    const { reload: parts, log } = this.#parts
     if (this.#target === null) this.#early = true
-    else void reload(this.#target.live, parts!, log)
+    else void this.#reload(this.#target)
+  }
+
+  async #reload(target: ServedTarget): Promise<void> {
+    const { reload: parts, service, log } = this.#parts
+    service.reloading()
+    await reload(target.live, parts!, log)
+    service.ready(statusText(target))
+  }
+}
+
+/** What systemctl status shows. */
+function statusText({ namespaces, listeners }: Serving): string {
+  const count = namespaces.length === 1 ? '1 namespace' : `${namespaces.length} namespaces`
+  return `Serves ${count} on ${listeners.map(endpointText).join(', ')}.`
+}
+
+/** Whoever may not become the user that he named serves nothing. */
+async function dropPrivileges(target: ServedTarget, control: ServedControl, { drop }: Pick<ServeParts, 'drop'>): Promise<void> {
+  try {
+    drop()
+  } catch (error) {
+    await within(STOP_MS, control.close())
+    await within(STOP_MS, target.stop())
+    throw error
   }
 }
 
@@ -135,7 +166,7 @@ function askedToStop(parts: Pick<ServeParts, 'onSignal' | 'exit'>): { signal: Pr
 
 /** A target that is still opening is stopped as soon as it stands: nothing half open remains. */
 async function stopStarting(
-  starting: Promise<ServedTarget>, signal: string, parts: Pick<ServeParts, 'log'>,
+  starting: Promise<ServedTarget>, signal: string, parts: Pick<ServeParts, 'log' | 'service'>,
 ): Promise<number> {
   const target = await within(STOP_MS, starting)
   if (target === null) return 1
@@ -143,8 +174,9 @@ async function stopStarting(
 }
 
 async function stopTarget(
-  target: ServedTarget, reason: string | Error, { log }: Pick<ServeParts, 'log'>,
+  target: ServedTarget, reason: string | Error, { log, service }: Pick<ServeParts, 'log' | 'service'>,
 ): Promise<number> {
+  service.stopping()
   log.stopping({ reason: typeof reason === 'string' ? reason : 'it failed' })
   const stopped = await within(STOP_MS, target.stop().then(() => true))
   if (stopped === null) {

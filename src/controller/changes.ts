@@ -38,6 +38,9 @@ export class Changes {
       case 'target':
         catalogue.adopt(change.target)
         return done()
+      case 'pulse':
+        this.#turned.push(done)
+        return wake()
       case 'unlisten':
         // Only one reactor accepts; what it accepts in its next turn still comes from there.
         acceptStop(change.socket)

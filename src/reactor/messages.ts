@@ -21,6 +21,8 @@ import type { Limits } from '../limits.ts'
 export type Change =
   /** What is exported, from now on. */
   | { readonly kind: 'target'; readonly target: TargetSnapshot }
+  /** Nothing is different. Acknowledged when the reactor has turned once more. */
+  | { readonly kind: 'pulse' }
   /** Nothing is accepted on this socket any more, and connections that came by it are ended in order. */
   | { readonly kind: 'unlisten'; readonly socket: number; readonly listener: string }
   /** Acknowledged when no command, copy or answer refers to these namespaces, which are exported no more. */

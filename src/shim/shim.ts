@@ -65,6 +65,8 @@ export type Shim = {
   readonly socketClose: (socket: number) => number
   /** "address port" of the local or the remote end; '' when the socket has none (any more). */
   readonly address: (socket: number, remote: boolean) => string
+  /** One datagram to a Unix socket; one that begins with @ is abstract. 0 or -errno. */
+  readonly notify: (path: string, text: string) => number
   readonly regionCreate: (bytes: number, huge: boolean) => number
   /** It keeps its place and what is in it; 0 or -errno. */
   readonly regionResize: (region: number, bytes: number) => number
@@ -107,6 +109,7 @@ const PROTOTYPES = {
   shim_release: 'int32_t shim_release(int32_t connection)',
   shim_socket_close: 'int32_t shim_socket_close(int32_t socket)',
   shim_address: 'int32_t shim_address(int32_t socket, int32_t remote, void *out)',
+  shim_notify: 'int32_t shim_notify(const char *path, const char *text)',
   shim_region_create: 'int32_t shim_region_create(double bytes, int32_t huge)',
   shim_region_resize: 'int32_t shim_region_resize(int32_t region, double bytes)',
   shim_region_release: 'int32_t shim_region_release(int32_t region)',
@@ -157,6 +160,7 @@ export function loadShim(path?: string): Shim {
       if (address(socket, remote ? 1 : 0, out) < 0) return ''
       return out.toString('latin1', 0, out.indexOf(0))
     },
+    notify: library('shim_notify'),
     regionCreate: (bytes, huge) => regionCreate(bytes, huge ? 1 : 0),
     regionResize: (region, bytes) => library('shim_region_resize')(region, bytes),
     regionRelease: library('shim_region_release'),

@@ -26,6 +26,10 @@ class Stage {
   hangUp = (): void => { throw new Error('nobody listens to SIGHUP') }
   read = (): Config => CONFIG
   readonly updates: Config[] = []
+  /** What the manager of services was told. */
+  readonly told: string[] = []
+  pulse = (): Promise<void> => Promise.reject(new Error('nobody watches'))
+  drop = (): void => {}
   fail = (_error: Error): void => {}
   start: () => Promise<ServedTarget> = () => Promise.resolve(this.target())
   /** Settles when the target is said to be ready. */
@@ -61,6 +65,11 @@ class Stage {
           return () => { this.hangUp = () => { throw new Error('nobody reloads any more') } }
         },
       },
+      service: {
+        ready: (status) => { this.told.push(`ready ${status}`) }, reloading: () => { this.told.push('reloading') },
+        stopping: () => { this.told.push('stopping') }, watch: (pulse) => { this.pulse = pulse },
+      },
+      drop: () => this.drop(),
       exit: (status) => { this.exits.push(status) },
     }
   }
@@ -75,6 +84,7 @@ class Stage {
         { subsystem: NQN, nsid: 2, kind: 'file', path: '/srv/disk.img', bytes: 10 * 1024 ** 3,
           blockBytes: 4096, volatile: false, note: 'without O_DIRECT' },
       ],
+      pulse: () => Promise.resolve(),
       engine: 'io_uring', reactors: 2, cpus: [2, 3],
       live: {
         update: (config) => {
@@ -126,6 +136,27 @@ test('SIGTERM stops the target, then the status is 0', async () => {
   expect(stopped).toBe(true)
   expect(stage.events).toEqual(['ready', 'stopping', 'stopped'])
   expect(() => stage.signal('SIGTERM')).toThrow('no longer listened to')
+})
+
+test('the manager of services is told each step, and that it reloads', async () => {
+  const running = stage.run()
+  await stage.ready
+  await expect(stage.pulse()).resolves.toBeUndefined()
+  stage.hangUp()
+  await vi.waitFor(() => expect(stage.told.length).toBe(3))
+  stage.signal('SIGTERM')
+  expect(await running).toBe(0)
+  const serves = 'ready Serves 2 namespaces on 127.0.0.1:4444.'
+  expect(stage.told).toEqual([serves, 'reloading', serves, 'stopping'])
+})
+
+test('a user that cannot be become stops what has started', async () => {
+  let stopped = false
+  stage.stop = async () => { stopped = true }
+  stage.drop = () => { throw new StartError('Only root can become weft.', '') }
+  expect(await stage.run()).toBe(1)
+  expect(stage.complained).toContain('Only root can become weft.')
+  expect({ stopped, told: stage.told }).toEqual({ stopped: true, told: [] })
 })
 
 describe('a second signal', () => {
