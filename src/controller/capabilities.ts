@@ -101,6 +101,7 @@ export const IO_ROWS: readonly ControllerRow[] = [
   ['nanagrpid', () => ANA_GROUPS_MAX],
   ['cmic', () => putBits(CMIC_BITS.multiPort, 1) | putBits(CMIC_BITS.multiController, 1)],
   ['cntrltype', () => CNTRLTYPE.IO],
+  ['ctratt', () => putBits(CTRATT_BITS.granularity, 1)],
   ['oaes', () => noticesSupported('nvm')],
   ['oacs', ({ subsystem }) => announcedBy(adminCommandsOf(subsystem))],
   // One slot, which is read-only.

@@ -12,7 +12,8 @@ import { assert } from '../assert.ts'
 import type { NamespaceSnapshot, SubsystemSnapshot } from '../subsystem/subsystem.ts'
 import { NQN_BYTES } from '../wire/fabrics.ts'
 import {
-  CNS, CONTROLLER_LIST, CONTROLLER_LIST_MAX, CSI, IDENTIFY_CONTROLLER, IDENTIFY_NAMESPACE, INDEPENDENT_NAMESPACE, LBAF,
+  CNS, CONTROLLER_LIST, CONTROLLER_LIST_MAX, CSI, GRANULARITY, GRANULARITY_LIST, IDENTIFY_CONTROLLER,
+  IDENTIFY_NAMESPACE, INDEPENDENT_NAMESPACE, LBAF,
   NAMESPACE_DESCRIPTOR, NAMESPACE_LIST_MAX, NIDL, NIDT, NVM_CONTROLLER,
 } from '../wire/identify.ts'
 import { layoutOf } from '../wire/layout.ts'
@@ -22,7 +23,7 @@ import { putHex, putNqn, putPadded, putU64 } from '../wire/value.ts'
 import {
   CONTROLLER_ROWS, type ControllerFacts, DISCOVERY_ROWS, IO_ROWS, NAMESPACE_ROWS, nsidMax,
 } from './capabilities.ts'
-import { VERIFY_BYTES_MAX, ZEROES_BYTES_MAX, sizeExponent } from './command-size.ts'
+import { BLOCK_BYTES_MAX, VERIFY_BYTES_MAX, ZEROES_BYTES_MAX, sizeExponent } from './command-size.ts'
 
 /**
  * Writes the answer to (cns, nsid, csi, cntid) into the 4096 zeroed bytes at `at`.
@@ -69,6 +70,11 @@ function putAboutNamespaces(
       return putDescriptors(view, at, facts.subsystem, nsid)
     case CNS.CONTROLLER_OF_COMMAND_SET:
       return csi === CSI.NVM ? putCommandSizes(view, at) : STATUS.INVALID_FIELD
+    case CNS.NAMESPACE_GRANULARITY:
+      // One entry, for all LBA formats: a size is cut to whole blocks.
+      putU64(view, at + GRANULARITY_LIST.entries + GRANULARITY.nsg, BLOCK_BYTES_MAX)
+      putU64(view, at + GRANULARITY_LIST.entries + GRANULARITY.ncg, BLOCK_BYTES_MAX)
+      return STATUS.SUCCESS
     case CNS.COMMAND_SETS:
       if (cntid !== 0xffff && cntid !== facts.controllerId) return STATUS.INVALID_FIELD
       // One combination, vector 0: the NVM command set alone.

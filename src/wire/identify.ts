@@ -66,7 +66,7 @@ export const OACS_BITS = bits('OACS', 16, {
   selfTest: [4, 1], directives: [5, 1], mi: [6, 1], virtualization: [7, 1], doorbells: [8, 1],
   lbaStatus: [9, 1], lockdown: [10, 1],
 })
-export const CTRATT_BITS = bits('CTRATT', 32, { hostId128: [0, 1], tbkas: [6, 1], elbas: [15, 1] })
+export const CTRATT_BITS = bits('CTRATT', 32, { hostId128: [0, 1], tbkas: [6, 1], granularity: [7, 1], elbas: [15, 1] })
 export const LPA_BITS = bits('LPA', 8, {
   smartPerNamespace: [0, 1], effects: [1, 1], extended: [2, 1], telemetry: [3, 1],
   persistentEvents: [4, 1], mlps: [5, 1],
@@ -148,6 +148,16 @@ export const INDEPENDENT_NAMESPACE = layout('INDEPENDENT_NAMESPACE', 4096, {
 /** CNS 12h, 13h: ascending CNTLIDs of 2 bytes. */
 export const CONTROLLER_LIST = layout('CONTROLLER_LIST', 4096, { count: [0, 2], cntlids: [2, 4094] })
 export const CONTROLLER_LIST_MAX = 2047
+
+/**
+ * CNS 16h. num: entries, 0-based. attributes bit 0: there is an entry for each LBA format; else the first is for
+ * all of them.
+ */
+export const GRANULARITY_LIST = layout('GRANULARITY_LIST', 288, {
+  attributes: [0, 4], num: [4, 1], rsvd5: [5, 27], entries: [32, 256],
+})
+/** What sizes and capacities of namespaces are best multiples of, in bytes. */
+export const GRANULARITY = layout('GRANULARITY', 16, { nsg: [0, 8], ncg: [8, 8] })
 
 /** CNS 02h, 07h, 10h: ascending NSIDs, ended by a 0 unless full. */
 export const NAMESPACE_LIST_MAX = 1024

@@ -216,6 +216,15 @@ describe('by command set', () => {
     expect(await refusal(at, 7, 0xffffffff, 0)).toBe('0/0Bh')
   })
 
+  test('IDY-20: CNS 16h has one entry for all LBA formats, and CTRATT says so', async () => {
+    const at = await open()
+    expect((await identified(at, 1)).readUInt32LE(96) & 0x80, 'CTRATT: namespace granularity').toBe(0x80)
+    const data = await identified(at, 0x16)
+    expect([data.readUInt32LE(0), data.readUInt8(4)], 'attributes, NUM').toEqual([0, 0])
+    expect([data.readBigUInt64LE(32), data.readBigUInt64LE(40)], 'NSG, NCG').toEqual([4096n, 4096n])
+    expect(zero(data.subarray(48))).toBe(true)
+  })
+
   test('IDY-19: CNS 1Ch names one combination, the NVM command set alone', async () => {
     const at = await open()
     const combinations = async (cntid: number): Promise<Buffer> =>

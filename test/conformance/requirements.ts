@@ -248,6 +248,8 @@ export const REQUIREMENTS: readonly Requirement[] = [
     'CNS 07h lists the active NSIDs of the command set that CSI names; another CSI fails with 0/02h.'],
   ['IDY-19', 'BASE: I/O Command Set data structure',
     'CNS 1Ch names the combinations of command sets that the controller has: NVM alone.'],
+  ['IDY-20', 'BASE: Namespace Granularity List',
+    'CNS 16h says what sizes and capacities of namespaces are best multiples of, as CTRATT bit 7 announces.'],
   // ---- log pages
   ['LOG-01', 'BASE: Supported Log Pages', 'LID 00h names exactly the log pages that can be read.'],
   ['LOG-02', 'BASE: Error Information',

@@ -227,7 +227,11 @@ describe('Preempt and Abort', () => {
     const { a, b } = await cast(0)
     const send = await unfinishedWrite(a, 0, 8, 0xaa)
     const acquiring = b.queue.submit(resvAcquire(1, 0, 2), { send: keys(KEY_B, 0n) })
-    await a.queue.submit(read(2, 0, 1), { receive: 512 })
+    let answered = false
+    void acquiring.then(() => { answered = true })
+    // Goes to all reactors and back, as the Acquire does: long enough for an answer that does not wait.
+    await daemon.statistics()
+    expect(answered, 'before the data of the write have come').toBe(false)
     expect(await send()).toBe(OK)
     expect((await acquiring).status).toBe(OK)
     expect((await a.queue.submit(write(1, 0, 1), { send: Buffer.alloc(512) })).status).toBe(CONFLICT)

@@ -77,7 +77,7 @@ describe('controller, CNS 01h', () => {
     expect(data.readUInt32LE(80), 'VER').toBe(0x20000)
     expect(data.readUInt32LE(88), 'RTD3E').toBe(5_000_000)
     expect(data.readUInt32LE(92), 'OAES: namespace attributes, ANA').toBe(0x900)
-    expect(data.readUInt32LE(96), 'CTRATT: 128-bit HOSTID, TBKAS').toBe(0x41)
+    expect(data.readUInt32LE(96), 'CTRATT: 128-bit HOSTID, TBKAS, granularity').toBe(0xc1)
     expect(data.readUInt8(111), 'CNTRLTYPE').toBe(1)
     expect(data.readUInt16LE(128), 'CRDT1').toBe(0)
   })
