@@ -2,7 +2,7 @@
  * The form of a check, and what it is given.
  * checks/* export lists of them; run.ts runs them in order.
  *
- * Invariant: a check leaves no connection, mount or background work behind.
+ * Invariant: a check leaves no connection, mount or background work behind, but the connection that it shares.
  */
 import type { Host } from './host.ts'
 import type { KernelSeries } from './kernel.ts'
@@ -25,6 +25,8 @@ export type Check = {
   readonly weftOnly?: boolean
   /** Left out with any other kernel: only these can do it. */
   readonly kernels?: readonly KernelSeries[]
+  /** Its only connection is that of Host.shared, so that it need not be closed before. */
+  readonly shares?: boolean
   /** Rejects with the reason. */
   run(bench: Bench): Promise<void>
 }

@@ -2,7 +2,8 @@
  * The guest's kernel as an NVMe host: connects, finds block devices, disconnects.
  * checks/* → host → vm → nvme-cli.
  *
- * Invariant: a connection is closed by whoever opened it, also when its check fails.
+ * Invariant: a connection is closed by whoever opened it, also when its check fails; the one that checks share is
+ * closed before any other check.
  */
 import { HOST_ID, HOST_NQN, type Subsystem, type Target } from './target.ts'
 import type { VirtualMachine } from './vm.ts'
@@ -38,6 +39,7 @@ export type Connection = {
 export class Host {
   readonly vm: VirtualMachine
   readonly target: Target
+  #shared: { readonly key: string; readonly subsystem: Subsystem; readonly connection: Connection } | null = null
 
   constructor(vm: VirtualMachine, target: Target) {
     this.vm = vm
@@ -104,6 +106,33 @@ found`
     if (!/disconnected 1 controller/.test(said)) {
       throw new Error(`nvme disconnect said: ${said.trim()}`)
     }
+  }
+
+  /**
+   * Runs work with a connection that stays for the next one that wants the same; whoever wants it otherwise calls
+   * release() first. For checks that leave everything as it was: connecting takes longer than most of them.
+   */
+  async shared(
+    subsystem: Subsystem, options: ConnectOptions, work: (at: Connection) => Promise<void>,
+  ): Promise<void> {
+    const key = JSON.stringify([subsystem.nqn, options])
+    if (this.#shared?.key !== key) {
+      await this.release()
+      this.#shared = { key, subsystem, connection: await this.connect(subsystem, options) }
+    }
+    await work(this.#shared.connection)
+  }
+
+  /** Closes the connection that is shared, if there is one. */
+  async release(): Promise<void> {
+    const shared = this.#shared
+    this.#shared = null
+    if (shared !== null) await this.disconnect(shared.subsystem)
+  }
+
+  /** Everything was disconnected. */
+  forget(): void {
+    this.#shared = null
   }
 
   /** Runs work with a connection, which is closed afterwards in any case. */

@@ -38,7 +38,7 @@ import { Weft } from './weft.ts'
 
 const CHECKS: readonly Check[] = [
   ...DISCOVERY_CHECKS, ...REFERRAL_CHECKS, ...FIELD_CHECKS, ...COMMAND_CHECKS, ...OPTIONAL_CHECKS,
-  ...FILESYSTEM_CHECKS, ...VERIFY_CHECKS, ...LOG_CHECKS, ...OUTAGE_CHECKS, ...MULTIPATH_CHECKS,
+  ...LOG_CHECKS, ...VERIFY_CHECKS, ...FILESYSTEM_CHECKS, ...OUTAGE_CHECKS, ...MULTIPATH_CHECKS,
   ...LIVE_CHECKS, ...RESERVATION_CHECKS, ...AUTHENTICATION_CHECKS, ...BENCHMARK_CHECKS,
 ]
 
@@ -47,6 +47,8 @@ const CHECK_TIMEOUT_MS = 900_000
 /** After this, what is left is not run: a target that hangs must not take the day. */
 const SUITE_TIMEOUT_MS = 45 * 60_000
 const BOOTS_MAX = 4
+/** Some checks quote whole logs. */
+const REASON_LENGTH_MAX = 4000
 
 type Options = {
   readonly only: RegExp
@@ -102,6 +104,7 @@ class Suite {
       this.#report(check.name, reason, Date.now() - began)
       if (reason !== null && bench !== null && !(await this.#tidy(bench))) bench = null
     }
+    await bench?.host.release().catch(() => {})
     if (bench?.weft != null) await this.#endWeft(bench.weft)
     this.#report('the kernel log has no complaint from nvme',
       this.#complaints === 0 ? null : `${this.#complaints}, see above`, 0)
@@ -144,7 +147,7 @@ class Suite {
   /** Runs one check. Resolves with why it failed, or null. */
   async #judge(check: Check, bench: Bench): Promise<string | null> {
     if (bench.weft?.running === false) await bench.weft.start()
-    const reason = await this.#inTime(check.run(bench))
+    const reason = await this.#inTime(this.#run(check, bench))
     const fault = bench.weft?.takeFault() ?? null
     const complaints = await this.#log?.complaints(check.expected ?? []) ?? []
     this.#complaints += complaints.length
@@ -152,6 +155,11 @@ class Suite {
       : `the kernel complains: ${complaints.slice(0, 4).join(' / ')}`
     const reasons = [fault, reason, said].filter((at) => at !== null)
     return reasons.length === 0 ? null : reasons.join('; ')
+  }
+
+  async #run(check: Check, bench: Bench): Promise<void> {
+    if (check.shares !== true) await bench.host.release()
+    await check.run(bench)
   }
 
   /** Resolves with null, or with the reason for a rejection or for running out of time. */
@@ -176,6 +184,7 @@ class Suite {
       if (this.#late) throw new Error('late')
       await bench.vm.require('rm -f /run/io-goes-on; busybox umount -f /mnt/weft 2> /dev/null; ' +
         'nvme disconnect-all; ! ls /sys/class/nvme/nvme* > /dev/null 2>&1', 60_000)
+      bench.host.forget()
       await this.#log?.complaints([])
       return true
     } catch {
@@ -204,7 +213,8 @@ class Suite {
       console.log(`ok ${name} # ${seconds(elapsedMs)} s`)
     } else {
       this.failed += 1
-      console.log(`not ok ${name}: ${reason.replaceAll('\n', ' / ')} # ${seconds(elapsedMs)} s`)
+      const words = reason.length > REASON_LENGTH_MAX ? `${reason.slice(0, REASON_LENGTH_MAX)} …` : reason
+      console.log(`not ok ${name}: ${words.replaceAll('\n', ' / ')} # ${seconds(elapsedMs)} s`)
     }
   }
 }

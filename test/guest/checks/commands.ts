@@ -10,6 +10,8 @@ import { type Connection, deviceOf } from '../host.ts'
 import { MAIN, type Namespace } from '../target.ts'
 
 const MEGABYTES = 8
+/** Bytes that are not zero, in a file. */
+const FILLING = `[ -e /tmp/filling ] || head -c ${MEGABYTES << 20} /dev/zero | tr '\\0' '\\245' > /tmp/filling`
 
 export const COMMAND_CHECKS: readonly Check[] = [
   onEach('blkdiscard reads back zero', async (bench, device, namespace) => {
@@ -29,15 +31,16 @@ export const COMMAND_CHECKS: readonly Check[] = [
     await expectFilled(bench, device, MEGABYTES / 2)
   }),
   {
-    ...onEach('compare tells equal from different', async (bench, device, { blockBytes }) => {
+    ...onEach('compare tells equal from different', async (bench, device, { nsid, blockBytes }) => {
       await fill(bench, device)
+      const file = `/tmp/block-${nsid}`
       const compare = `nvme compare ${device} --start-block=2 --block-count=0 ` +
-        `--data-size=${blockBytes} --data=/tmp/block`
-      await bench.vm.require(`dd if=${device} of=/tmp/block bs=${blockBytes} skip=2 count=1 ` +
+        `--data-size=${blockBytes} --data=${file}`
+      await bench.vm.require(`dd if=${device} of=${file} bs=${blockBytes} skip=2 count=1 ` +
         'iflag=direct status=none')
       const same = await bench.vm.run(compare)
       expect(same.status === 0, `equal data: ${same.stderr.trim() || same.stdout.trim()}`)
-      await bench.vm.require('printf x | dd of=/tmp/block bs=1 seek=77 conv=notrunc status=none')
+      await bench.vm.require(`printf x | dd of=${file} bs=1 seek=77 conv=notrunc status=none`)
       const other = await bench.vm.run(compare)
       expect(other.status !== 0 && /Compare Failure/i.test(other.stdout + other.stderr),
         `different data: status ${other.status}: ${other.stdout.trim()} ${other.stderr.trim()}`)
@@ -45,9 +48,9 @@ export const COMMAND_CHECKS: readonly Check[] = [
     expected: [/nvme\d+n\d+: Compare\(0x5\)/],
     weftOnly: true,
   },
-  onEach('flush and forced writes succeed', async (bench, device, { blockBytes }) => {
+  onEach('flush and forced writes succeed', async (bench, device, { nsid, blockBytes }) => {
     await bench.vm.require(`nvme flush ${device}`)
-    const file = `/tmp/forced-${blockBytes}`
+    const file = `/tmp/forced-${nsid}`
     await bench.vm.require(`head -c ${blockBytes} /dev/urandom > ${file}
 nvme write ${device} --start-block=9 --block-count=0 --data-size=${blockBytes} --data=${file} \\
   --force-unit-access
@@ -58,7 +61,7 @@ cmp ${file} ${file}.back`)
     ...onEach('commands beyond the end are refused', async (bench, device, namespace) => {
       const blockCount = namespace.bytes / namespace.blockBytes
       const read = (start: number) => bench.vm.run(`nvme read ${device} --start-block=${start} ` +
-        `--block-count=0 --data-size=${namespace.blockBytes} --data=/tmp/end`)
+        `--block-count=0 --data-size=${namespace.blockBytes} --data=/tmp/end-${namespace.nsid}`)
       const last = await read(blockCount - 1)
       expect(last.status === 0, `the last block cannot be read: ${last.stderr.trim()}`)
       const beyond = await read(blockCount)
@@ -71,28 +74,30 @@ cmp ${file} ${file}.back`)
   },
 ]
 
-/** The work on every namespace of the main subsystem, in one connection. */
+/** The work on every namespace of the main subsystem, at the same time. */
 function onEach(
   name: string, work: (bench: Bench, device: string, namespace: Namespace) => Promise<void>,
 ): Check {
   return {
     name,
-    run: (bench) => bench.host.within(MAIN, {}, async (connection: Connection) => {
-      for (const namespace of MAIN.namespaces) {
+    shares: true,
+    run: (bench) => bench.host.shared(MAIN, {}, async (connection: Connection) => {
+      await bench.vm.require(FILLING)
+      const ends = await Promise.allSettled(MAIN.namespaces.map((namespace) => {
         const kind = `${namespace.kind}, ${namespace.blockBytes}-byte blocks`
-        await work(bench, deviceOf(connection, namespace.nsid), namespace).catch((error: Error) => {
+        return work(bench, deviceOf(connection, namespace.nsid), namespace).catch((error: Error) => {
           throw new Error(`${kind}: ${error.message}`)
         })
-      }
+      }))
+      const failed = ends.find((end) => end.status === 'rejected')
+      if (failed !== undefined) throw failed.reason
     }),
   }
 }
 
 /** Writes the first megabytes with bytes that are not zero. */
 async function fill(bench: Bench, device: string): Promise<void> {
-  await bench.vm.require(`[ -e /tmp/filling ] || head -c ${MEGABYTES << 20} /dev/zero | ` +
-    `tr '\\0' '\\245' > /tmp/filling
-dd if=/tmp/filling of=${device} bs=1M oflag=direct status=none`)
+  await bench.vm.require(`dd if=/tmp/filling of=${device} bs=1M oflag=direct status=none`)
 }
 
 async function expectFilled(bench: Bench, device: string, fromMegabyte: number): Promise<void> {

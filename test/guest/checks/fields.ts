@@ -104,7 +104,8 @@ function connected(
 ): Check {
   return {
     name,
-    run: (bench) => bench.host.within(MAIN, {}, (connection) => work(bench, connection)),
+    run: (bench) => bench.host.shared(MAIN, {}, (connection) => work(bench, connection)),
+    shares: true,
   }
 }
 

@@ -80,8 +80,11 @@ function onEach(
     name,
     // The kernel's target has none of these.
     weftOnly: true,
-    expected: [/nvme\d+n\d+: .*(Write Zeroes|Verify|\(0x8\)|\(0xc\))/],
-    run: (bench) => bench.host.within(MAIN, {}, async (connection: Connection) => {
+    expected: [
+      /nvme\d+n\d+: .*(Write Zeroes|Verify|\(0x8\)|\(0xc\))/, /nvme nvme\d+: rescanning namespaces\./,
+    ],
+    shares: true,
+    run: (bench) => bench.host.shared(MAIN, {}, async (connection: Connection) => {
       for (const namespace of MAIN.namespaces) {
         const kind = `${namespace.kind}, ${namespace.blockBytes}-byte blocks`
         await work(bench, deviceOf(connection, namespace.nsid), namespace).catch((error: Error) => {
