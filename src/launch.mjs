@@ -29,7 +29,7 @@ async function launch(words) {
   const env = { ...process.env }
   if (run) env.PATH = dirname(node) + delimiter + (env.PATH ?? '')
   // A start takes 0.4 s of processor time with it, 0.9 s without.
-  else env.NODE_COMPILE_CACHE ??= cache
+  env.NODE_COMPILE_CACHE ??= cache
   if (shim !== null) env.WEFT_SHIM ??= shim
   become(node, [...flags, file, ...words.slice(run ? 2 : 0)], env)
 }
