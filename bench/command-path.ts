@@ -15,8 +15,10 @@ import { Guards } from '../src/controller/guard.ts'
 import { Holds } from '../src/controller/hold.ts'
 import { ReservationCommands } from '../src/controller/reservations.ts'
 import { IoExecutor } from '../src/controller/io.ts'
+import { Meter } from '../src/controller/meter.ts'
 import { Pairs } from '../src/controller/pair.ts'
 import { CONTROLLER_STATE, Shared } from '../src/controller/shared.ts'
+import { Tally, tallyBytes } from '../src/controller/tally.ts'
 import { MemoryDevice } from '../src/device/memory.ts'
 import { type Limits, limitsOf } from '../src/limits.ts'
 import { Namespace } from '../src/namespace/namespace.ts'
@@ -131,7 +133,10 @@ function assemble(limits: Limits, arena: Arena, digests: boolean): Assembled {
   const shim = { adopt: () => 0, release: () => 0, crc32c: () => 0, crc32cSeries: () => 0 }
   const all = new Connections(arena, shim, limits.txEntries, limits.rxBytes)
   const sender = new Sender(arena, limits.txEntries)
-  const completer = new Completer(slots, buffers, pages, adminAt, sender)
+  const tally = new Tally(new ArrayBuffer(tallyBytes(limits, 1)), limits, 1)
+  const namespaces: Namespace[] = []
+  const meter = new Meter(arena, tally, 0, namespaces, 1)
+  const completer = new Completer(slots, buffers, pages, adminAt, sender, meter)
   const transfers = new Transfers(
     slots, sender, limits.transfers, limits.transferBytes, limits.commandTransfers,
   )
@@ -139,8 +144,8 @@ function assemble(limits: Limits, arena: Arena, digests: boolean): Assembled {
   const namespace = new Namespace({
     nsid: 1, index: 0, counter: 0, blockBytes: BLOCK_BYTES, blockCount: 2 * MIB, uuid: '',
     nguid: '', readOnly: false, anaGroup: 1, device: { kind: 'memory', region: 1 },
-  }, new MemoryDevice(work, buffers, 1, BLOCK_BYTES), shared.counterAt(0, 0))
-  const namespaces = [namespace]
+  }, new MemoryDevice(work, buffers, 1, BLOCK_BYTES), shared.counterAt(0, 0), tally.namespaceAt(0, 0))
+  namespaces.push(namespace)
   const holds = new Holds({
     slots, buffers, namespaces, proceed: () => {}, sendsFrom: () => false, wake: () => {},
   })

@@ -11,6 +11,7 @@ import type { Keys } from './auth/keys.ts'
 import { DeviceErrors } from './control/device-errors.ts'
 import { Complaints } from './control/complaints.ts'
 import type { Log } from './control/log.ts'
+import type { Observer } from './control/observer.ts'
 import { Statistics } from './control/statistics.ts'
 import type { Lives } from './controller/lives.ts'
 import { CONTROLLER_STATE, ROW, type Shared } from './controller/shared.ts'
@@ -38,6 +39,7 @@ export type ControlPlaneParts = {
   readonly reserve: (request: Message<'reserve'>) => Promise<ReservationAnswer>
   readonly shared: Shared
   readonly lives: Lives
+  readonly observer: Pick<Observer, 'joined'>
   readonly log: Log
   readonly reactors: readonly ReactorHandle[]
   readonly listeners: Listeners
@@ -81,7 +83,6 @@ export class ControlPlane {
     })
     this.#load = parts.reactors.map(() => 0)
     this.#deviceErrors = new DeviceErrors(parts.log, parts.lives)
-    this.#changes = new Changes(parts.reactors.length, (message) => this.#broadcast(message))
     this.failed = new Promise((resolve) => {
       for (const [index, { worker }] of parts.reactors.entries()) {
         worker.on('message', (message: ToControl) => this.#receive(message))
@@ -256,6 +257,7 @@ export class ControlPlane {
       const { controller, cntlid, subsystem } = outcome
       if (request.qid === 0) {
         shared.clear(controller)
+        this.#parts.observer.joined(controller)
         const row = shared.row(controller)
         shared.words[row + ROW.CNTLID] = cntlid
         shared.words[row + ROW.SUBSYSTEM] = lives.use(request.subsystemNqn)

@@ -27,12 +27,14 @@ import { FabricsExecutor } from './controller/fabrics.ts'
 import { GUARD, Guards } from './controller/guard.ts'
 import { assembleIo, type IoParts } from './controller/io-parts.ts'
 import { KeepAlive } from './controller/keep-alive.ts'
+import { Meter } from './controller/meter.ts'
 import { Preemptions } from './controller/preemption.ts'
 import { Properties } from './controller/properties.ts'
 import type { Queue } from './controller/queue.ts'
 import { ReservationCommands } from './controller/reservations.ts'
 import { RightsTable, reservationGuard } from './controller/rights.ts'
 import { Shared, sharedBytes } from './controller/shared.ts'
+import { Tally, tallyBytes } from './controller/tally.ts'
 import { Namespace } from './namespace/namespace.ts'
 import { openDevice } from './device/open.ts'
 import { Arena } from './reactor/arena.ts'
@@ -54,6 +56,8 @@ const SPIN_US = 50
 const WAIT_US = 100000
 const POLL = -1
 const PAGE_BYTES = 4096
+/** How often the tally gets to know what the reactor is like. */
+const METER_MS = 100
 
 /** To the control plane and back. */
 export type Mailbox = {
@@ -86,6 +90,9 @@ export class ReactorThread {
   readonly #reservations: ReservationCommands
   readonly #aborts: Aborts
   readonly #keepAlive: KeepAlive
+  readonly #meter: Meter
+  readonly #buffers: Buffers
+  #meteredMs = 0
   readonly #reactor: Reactor
   readonly #collections = new Collections()
   #stopAtMs = 0
@@ -115,17 +122,23 @@ export class ReactorThread {
     const connections = new Connections(arena, shim, limits.txEntries, limits.rxBytes)
     this.#connections = connections
     const sender = new Sender(arena, limits.txEntries)
-    const completer = new Completer(slots, buffers, pages, adminAt, sender)
+    const tally = new Tally(
+      shim.regionView(setup.tallyRegion, tallyBytes(limits, setup.reactorCount)), limits, setup.reactorCount,
+    )
+    const namespaces = new Array<Namespace | null>(limits.namespaceIndices).fill(null)
+    this.#meter = new Meter(arena, tally, reactor, namespaces, limits.namespaceIndices)
+    this.#buffers = buffers
+    const completer = new Completer(slots, buffers, pages, adminAt, sender, this.#meter)
     this.#completer = completer
     const transfers = new Transfers(slots, sender, limits.transfers, limits.transferBytes, limits.commandTransfers)
     this.#transfers = transfers
 
     const deviceParts = { work, buffers, zeroAt, transferBytes: limits.maxTransferBytes }
     const catalogue = new Catalogue({
-      indexCount: limits.namespaceIndices, slots,
+      namespaces, slots,
       open: (subsystem, snapshot) => this.#rights.attach(new Namespace(
         snapshot, openDevice(deviceParts, snapshot, this.#failureOf(subsystem, snapshot)),
-        shared.counterAt(reactor, snapshot.counter),
+        shared.counterAt(reactor, snapshot.counter), tally.namespaceAt(reactor, snapshot.counter),
       )),
       renewed: (subsystem, table) => this.#associations.renew(subsystem, table),
       refersTo: (region) => work.copiesTo(region) || connections.sendsFrom(region, 0, Infinity),
@@ -287,6 +300,17 @@ export class ReactorThread {
     this.#connections.tick(nowMs)
     this.#keepAlive.tick(nowMs)
     this.#changes.tick()
+    if (((nowMs - this.#meteredMs) | 0) >= METER_MS) this.#publish(nowMs)
+  }
+
+  #publish(nowMs: number): void {
+    this.#meteredMs = nowMs
+    this.#meter.publish({
+      slotsUsed: this.#slots.count - this.#slots.freeCount, slots: this.#slots.count,
+      connections: this.#connections.openCount, buffers: this.#buffers.pages,
+      buffersUsed: this.#buffers.pages - this.#buffers.freePages,
+      commands: this.#completer.completedCount, collections: this.#collections.count,
+    }, this.#connections.all, this.#associations.controllers.values())
   }
 
   /** Everything that was posted to this reactor. False when it has stopped. */

@@ -21,9 +21,12 @@ import { StartError } from './config/start-error.ts'
 import { StateStore, type Subject } from './config/state-store.ts'
 import { Keys } from './auth/keys.ts'
 import type { Log } from './control/log.ts'
+import { MetricsServer } from './control/metrics-server.ts'
+import { Observer } from './control/observer.ts'
 import { type Keeper, Lives } from './controller/lives.ts'
 import { CONTROLLER_STATE, ROW, Shared, sharedBytes } from './controller/shared.ts'
 import { Trouble } from './controller/trouble.ts'
+import { Tally, tallyBytes } from './controller/tally.ts'
 import { Presence } from './discovery/presence.ts'
 import { Access, type ControllerRecord } from './subsystem/access.ts'
 import { ALWAYS_OPTIMIZED } from './subsystem/ana.ts'
@@ -96,6 +99,10 @@ export type Target = {
   controllers(): readonly ControllerRecord[]
   /** Ends every association, flushes, closes; resolves when all is done. */
   stop(): Promise<void>
+  /** What it is doing, and whether it is well. */
+  readonly observer: Observer
+  /** Where metrics are offered, null: nowhere. */
+  readonly metrics: Endpoint | null
   /** Moves paths to another state; resolves when every reactor goes by it. Rejects when there is no such path. */
   setAnaState(wish: AnaWish): Promise<void>
   /** Resolves when every reactor has turned once more. */
@@ -158,23 +165,37 @@ async function assemble(
   const shared = new Shared(
     shim.regionView(sharedRegion, sharedBytes(limits, config.reactors)), limits, config.reactors,
   )
+  const tallyRegion = shim.regionCreate(tallyBytes(limits, config.reactors), false)
+  if (tallyRegion < 0) throw new StartError(`There is no memory for statistics (${errnoName(tallyRegion)}).`)
+  const tally = new Tally(
+    shim.regionView(tallyRegion, tallyBytes(limits, config.reactors)), limits, config.reactors,
+  )
   const access = new Access(target, limits.controllers, {
     enabled: (controller) => shared.words[shared.row(controller) + ROW.STATE] === CONTROLLER_STATE.READY,
     granted: (controller) => shared.words[shared.row(controller) + ROW.GRANTED]!,
   })
   const troubled = (nqn: string): void => trouble.tell(nqn)
+  const observer: Observer = new Observer({
+    tally, shared, version: version(), uptimeMs: () => performance.now(), nowMs: () => Date.now(),
+    listeners: () => listeners.all.map(({ endpoint, discoveryOnly }) =>
+      ({ ...endpoint, service: discoveryOnly ? 'discovery' : 'nvm' })),
+    subsystems: () => model.target.subsystems, controllers: () => access.controllers,
+  })
+  const metrics = new MetricsServer(observer, log)
+  await metrics.start(config.metrics ?? null)
   const lives = new Lives({
     shared, subsystemsMax: limits.subsystems, firmware: target.firmware,
     health: keeperOf(store, HEALTH_RECORD, log, troubled), events: keeperOf(store, PERSISTENT_EVENTS, log, troubled),
     uptimeMs: () => performance.now(), nowMs: () => Date.now(),
   })
   lives.adopt(target.subsystems)
+  observer.adopt(target.subsystems)
   const reservations = reservationsOf(store, log, access, () => plane)
   const rights = reservations.open(config.subsystems.map(({ nqn }) => nqn))
   const cpus = processorsOf(config, shim)
   for (const flag of V8_FLAGS) setFlagsFromString(flag)
   const reactors = await Promise.all(cpus.map((cpu, reactor) => startReactor({
-    reactor, reactorCount: config.reactors, cpu, poll: config.poll, limits, sharedRegion, target, rights,
+    reactor, reactorCount: config.reactors, cpu, poll: config.poll, limits, sharedRegion, tallyRegion, target, rights,
   })))
   if (config.engine === 'auto' && reactors[0]!.engine === ENGINE.EPOLL) log.warning(NO_RING)
   for (const { backing } of stock.items) if (backing.note !== '') log.warning(`${backing.note}.`)
@@ -186,7 +207,7 @@ async function assemble(
     take: (range) => plane.exclusions.take(range), told: (sentence, facts) => log.notice(sentence, facts),
   })
   const plane = new ControlPlane({
-    shim, access, shared, lives, log, reactors, listeners, registrations, keys, upkeep,
+    shim, access, shared, observer, lives, log, reactors, listeners, registrations, keys, upkeep,
     reserve: ({ controller, namespaces, request }) => {
       const { subsystem, hostId } = access.get(controller) ?? { subsystem: { nqn: '' }, hostId: '' }
       return reservations.execute(subsystem.nqn, namespaces, hostId, request)
@@ -202,6 +223,7 @@ async function assemble(
   }), TICK_MS)
   const adopt = ({ subsystems }: TargetSnapshot): void => {
     lives.adopt(subsystems)
+    observer.adopt(subsystems)
     // Reactors get these before they serve what is reserved.
     for (const each of reservations.open(subsystems.map(({ nqn }) => nqn))) {
       void plane.change({ kind: 'rights', ...each })
@@ -224,14 +246,17 @@ async function assemble(
     configure: (next, serving) => {
       keys.replace(keysOf(next))
       void presence.configure(next.discoveryService)
+      void metrics.configure(next.metrics ?? null)
       for (const { endpoint, ana } of serving) paths.configure(endpoint, ana ?? ALWAYS_OPTIMIZED)
     },
   })
   const presence = new Presence(model.target, version(), log)
   model.watch((next) => presence.changed(next))
   await presence.configure(config.discoveryService)
+  observer.ready = true
   return {
-    live,
+    live, observer,
+    get metrics() { return metrics.endpoint },
     get snapshot() { return model.target },
     get listeners() { return endpoints(false) },
     get discovery() { return endpoints(true) },
@@ -241,6 +266,7 @@ async function assemble(
     stop: async () => {
       process.off(STATISTICS_SIGNAL, tell)
       clearInterval(ticking)
+      observer.ready = false
       await presence.stop()
       listeners.close()
       await plane.stop(DRAIN_MS, STOP_MS)
@@ -248,6 +274,7 @@ async function assemble(
         log.failure(`${path} cannot be synced (${reason}): what was written last may be lost.`)
       }
       backings.close()
+      metrics.stop()
       await lives.close()
     },
     pulse: () => plane.change({ kind: 'pulse' }),

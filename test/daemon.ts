@@ -64,6 +64,7 @@ export type DaemonConfig = {
   discovery?: Endpoint[] | false | {
     nqn?: string; listeners?: Endpoint[] | false; hosts?: HostsConfig; central?: boolean
   }
+  metrics?: Endpoint
   announce?: boolean
   register?: { address: string; port?: number }[]
   referrals?: { address: string; port?: number; subnqn?: string; hosts?: string[] }[]

@@ -50,6 +50,7 @@ const FLAGS = [
   ['--queue-depth <count>', 'entries of an I/O queue (1024)', 'Limits'],
   ['--max-transfer <size>', 'data of one command (1M)', 'Limits'],
   ['--in-capsule <size>', 'data that comes with a write command (16K)', 'Limits'],
+  ['--metrics <address:port>', 'offer Prometheus metrics and health over HTTP (port 9420)', 'Other'],
   ['--state <folder>', 'what survives a restart (/var/lib/weft, or ~/.local/state/weft)', 'Other'],
   ['--control <path>', 'socket for weft rpc, or off (/run/weft/weft.sock, or your own)', 'Other'],
   ['--config <file>', 'read all this from a JSON file', 'Other'],

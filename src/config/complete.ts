@@ -30,6 +30,7 @@ export type Surroundings = {
 
 export const IO_PORT = 4420
 export const DISCOVERY_PORT = 8009
+export const METRICS_PORT = 9420
 export const MODEL = 'weft'
 const DEFAULT_ADDRESS = '127.0.0.1'
 const LIMITS = {
@@ -79,6 +80,7 @@ export function complete(written: Written, around: Surroundings, keys: WrittenKe
       announce: written.announce ?? false,
       register: endpoints(written.register ?? [], DISCOVERY_PORT),
     },
+    metrics: written.metrics && endpointOf(written.metrics, METRICS_PORT),
     state: resolve(around.folder, written.state ?? around.state),
     control: controlOf(written.control, around),
     subsystems: written.subsystems.map((subsystem, at) =>

@@ -27,6 +27,8 @@ export type Config = {
   readonly discoveryRequired: boolean
   /** Where what survives a restart is kept: an absolute path, created when it is needed. */
   readonly state: string
+  /** Where metrics are offered over HTTP; left out: nowhere. */
+  readonly metrics?: Endpoint | undefined
   /** Where it is controlled from; path null: nowhere. */
   readonly control: {
     readonly path: string | null

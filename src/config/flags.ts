@@ -22,6 +22,7 @@ type Fields = Record<string, unknown>
 
 const NAMESPACE_FLAGS = ['--memory', '--null', '--file', '--device']
 const ANY_ADDRESS = '0.0.0.0'
+const LOOPBACK = '127.0.0.1'
 const LIMIT_KEYS: Record<string, string> = {
   '--queue-depth': 'queueDepth',
   '--max-transfer': 'maxTransfer',
@@ -89,6 +90,7 @@ class FlagReader {
       return this.#set(['limits'], name, limits, ['limits', limit])
     }
     if (name === '--cpus') return this.#set(['cpus'], name, cpusOf(value))
+    if (name === '--metrics') return this.#metrics(name, value)
     if (name === '--poll') return this.#set(['poll'], name, true)
     if (name === '--state') {
       // Relative to where the command is given, though what stands in a file is not.
@@ -211,6 +213,16 @@ class FlagReader {
     const { address, port } = parsed ?? { address: ANY_ADDRESS, port: null }
     const endpoint = { address: address ?? ANY_ADDRESS, ...(port === null ? {} : { port }) }
     this.input[key] = [...list, endpoint]
+  }
+
+  #metrics(name: string, value: string): void {
+    const parsed = parseEndpoint(value)
+    const allowed = 'ADDRESS:PORT such as 127.0.0.1:9420 or [::1]:9420, an address, or a port'
+    if (parsed === null) this.mistakes.push(mistake(['metrics'], value, allowed))
+    const { address, port } = parsed ?? { address: null, port: null }
+    // Unlike what is served, it is nobody's business unless somebody says so.
+    const place = { address: address ?? LOOPBACK, ...(port === null ? {} : { port }) }
+    this.#set(['metrics'], name, place)
   }
 
   /** Where somebody else listens: an address is needed. */

@@ -147,6 +147,7 @@ export const configSchema = section({
   announce: flag.optional(),
   register: list(section(remote), LIMITS.endpoints).optional(),
   state: path.optional(),
+  metrics: endpoint.optional(),
   control: z.union([z.literal(false), path], { error: controlForm }).optional(),
   subsystems: list(subsystemSchema, LIMITS.subsystems),
 })

@@ -16,8 +16,8 @@ import type { NamespaceSnapshot, SubsystemSnapshot, TargetSnapshot } from '../su
 import { markPaths } from './ana.ts'
 
 export type CatalogueParts = {
-  /** Indices that there are. */
-  readonly indexCount: number
+  /** By index, all null to begin with: the catalogue fills it in. */
+  readonly namespaces: (Namespace | null)[]
   readonly slots: Slots
   /** Makes the namespace with its device on this reactor. */
   readonly open: (subsystem: SubsystemSnapshot, snapshot: NamespaceSnapshot) => Namespace
@@ -45,7 +45,7 @@ export class Catalogue {
 
   constructor(parts: CatalogueParts) {
     this.#parts = parts
-    this.namespaces = new Array<Namespace | null>(parts.indexCount).fill(null)
+    this.namespaces = parts.namespaces
   }
 
   /** What is exported from now on. */

@@ -28,8 +28,10 @@ export class Namespace {
   guards = 0
   /** Index of its first counter on this reactor. */
   readonly counterAt: number
+  /** The same of its tally: controller/tally.ts. */
+  readonly tallyAt: number
 
-  constructor(snapshot: NamespaceSnapshot, device: Device, counterAt: number) {
+  constructor(snapshot: NamespaceSnapshot, device: Device, counterAt: number, tallyAt = 0) {
     this.snapshot = snapshot
     this.nsid = snapshot.nsid
     this.index = snapshot.index
@@ -38,6 +40,7 @@ export class Namespace {
     this.readOnly = isReadOnly(snapshot)
     this.device = device
     this.counterAt = counterAt
+    this.tallyAt = tallyAt
   }
 
   /** Its facts are others now, but those about its blocks: a namespace with another size is a new object. */

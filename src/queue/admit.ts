@@ -16,6 +16,7 @@ import { type Outcome, STALL as STALL_, WANTS_DATA as WANTS_DATA_ } from '../dev
 import type { Arena } from '../reactor/arena.ts'
 import type { Share } from '../reactor/share.ts'
 import type { Work } from '../reactor/work.ts'
+import { H as H_ } from '../shim/abi.ts'
 import { ADMIN_IN_CAPSULE_BYTES as ADMIN_IN_CAPSULE_BYTES_ } from '../wire/pdu.ts'
 import { SGL_ID as SGL_ID_ } from '../wire/sqe.ts'
 import { STATUS as STATUS_ } from '../wire/status.ts'
@@ -26,6 +27,7 @@ import type { Transfers } from './transfer.ts'
 import { Waiters } from './wait.ts'
 
 // V8 folds the constants of a module, but not those that it imports: docs/adr/0005.
+const H = H_
 const STALL = STALL_
 const WANTS_DATA = WANTS_DATA_
 const ADMIN_IN_CAPSULE_BYTES = ADMIN_IN_CAPSULE_BYTES_
@@ -140,6 +142,7 @@ export class Admission {
     const slot = slots.take(client)
     slot.cid = words[w]! >>> 16
     slot.opcode = opcode
+    slot.startedUs = words[H.NOW_US]!
     slot.bytes = sglLength
     slot.direction = sglLength === 0 ? 0 : opcode & 3
     slot.keepPages = inCapsule ? 0 : isIo ? this.#keepFor(queue.share) : this.#keepForAdmin(queue.share, sglLength)

@@ -5,13 +5,22 @@
  * Invariant: every admitted slot passes finish() once, and free() once.
  */
 import { assert } from '../assert.ts'
+import {
+  type Meter, QUICK_BITS as QUICK_BITS_, QUICK_MASK as QUICK_MASK_,
+} from '../controller/meter.ts'
+import { HOST_BLOCK_SHIFT as HOST_BLOCK_SHIFT_ } from '../controller/tally.ts'
 import type { Buffers } from '../reactor/buffers.ts'
 import type { Share } from '../reactor/share.ts'
 import { SLOT as SLOT_, type Slot, type Slots } from '../reactor/slots.ts'
+import { H as H_ } from '../shim/abi.ts'
 import type { Transport } from './transport.ts'
 
 // V8 folds the constants of a module, but not those that it imports: docs/adr/0005.
 const SLOT = SLOT_
+const H = H_
+const QUICK_BITS = QUICK_BITS_
+const QUICK_MASK = QUICK_MASK_
+const HOST_BLOCK_SHIFT = HOST_BLOCK_SHIFT_
 
 /** The slot's data go to the host. */
 export const TO_HOST = 2
@@ -24,18 +33,24 @@ export class Completer {
   readonly #adminBuffers: Buffers
   readonly #adminAt: number
   readonly #transport: Transport
+  readonly #words: Int32Array
+  readonly #quick: Int32Array
+  readonly #meter: Pick<Meter, 'record'>
   /** Commands answered since the start, by all connections of this reactor. */
   completedCount = 0
 
   constructor(
     slots: Slots, buffers: Buffers, adminBuffers: Buffers, adminAt: number,
-    transport: Transport,
+    transport: Transport, meter: Pick<Meter, 'record' | 'quick' | 'words'>,
   ) {
     this.#slots = slots
     this.#buffers = buffers
     this.#adminBuffers = adminBuffers
     this.#adminAt = adminAt
     this.#transport = transport
+    this.#words = meter.words
+    this.#quick = meter.quick
+    this.#meter = meter
   }
 
   /** The command is done with this status (wire/status.ts): answers, unless its host has gone. */
@@ -43,10 +58,21 @@ export class Completer {
     assert(status >= 0, 'a command finishes with a status')
     slot.status = status
     this.completedCount++
-    if (!this.answers(slot)) {
+    const us = (this.#words[H.NOW_US]! - slot.startedUs) | 0
+    if ((us | status) === 0) {
+      // Not by a call: one more on this way is one that V8 does not inline any more.
+      const place = ((slot.namespace + 1) << QUICK_BITS) | (slot.opcode & QUICK_MASK)
+      this.#quick[place] = (this.#quick[place]! + 1) | 0
+    } else {
+      this.#meter.record(slot, us, status)
+    }
+    const owner = slot.owner
+    if (owner === null || !owner.sends) {
       this.free(slot)
       return
     }
+    owner.commandCount = (owner.commandCount + 1) | 0
+    owner.transferredBlocks = (owner.transferredBlocks + (slot.bytes >>> HOST_BLOCK_SHIFT)) | 0
     if (status === 0 && slot.direction === TO_HOST && slot.bytes !== 0) {
       this.#transport.sendData(slot)
     } else {

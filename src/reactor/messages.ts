@@ -44,6 +44,8 @@ export type ReactorSetup = {
   readonly poll: boolean
   readonly limits: Limits
   readonly sharedRegion: number
+  /** controller/tally.ts. */
+  readonly tallyRegion: number
   readonly target: TargetSnapshot
   /** Of the namespaces that are reserved already. */
   readonly rights: readonly NamespaceRights[]

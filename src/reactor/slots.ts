@@ -38,6 +38,9 @@ export interface Owner {
   readonly sends: boolean
   /** Slots that name it; Slots counts. */
   slotCount: number
+  /** What was answered since the meter took it away: commands, and their data in blocks of 512 bytes. */
+  commandCount: number
+  transferredBlocks: number
 }
 
 export class Slot {
@@ -79,6 +82,8 @@ export class Slot {
   /** What the executing command is doing, and how far it is: see device and controller/io.ts. */
   step = 0
   progress = 0
+  /** H.NOW_US of the turn that took the command from the network. */
+  startedUs = 0
   /** Bytes asked for by R2T so far, and R2Ts that are open: see queue/transfer.ts. */
   asked = 0
   open = 0

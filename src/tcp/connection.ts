@@ -64,6 +64,8 @@ export class Connection implements Owner {
   heldCount = 0
   /** Slots that it holds. */
   slotCount = 0
+  commandCount = 0
+  transferredBlocks = 0
   /** For Holders: when it was seen to move last, and where it stood. */
   movedMs = 0
   mark = 0
@@ -104,6 +106,8 @@ export class Connection implements Owner {
     this.reason = ''
     this.releasedCount = words[this.control + C.TX_HEAD]!
     this.slotCount = 0
+    this.commandCount = 0
+    this.transferredBlocks = 0
     this.heldCount = 0
     this.stalled = 0
     this.payloadTag = -1

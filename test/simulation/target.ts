@@ -9,6 +9,7 @@ import { Keys } from '../../src/auth/keys.ts'
 import { ControlPlane, type ControlPlaneParts } from '../../src/control-plane.ts'
 import { Lives } from '../../src/controller/lives.ts'
 import { CONTROLLER_STATE, ROW, Shared, sharedBytes } from '../../src/controller/shared.ts'
+import { tallyBytes } from '../../src/controller/tally.ts'
 import { ReactorThread } from '../../src/reactor-thread.ts'
 import type { ToControl, ToReactor } from '../../src/reactor/messages.ts'
 import type { Limits } from '../../src/limits.ts'
@@ -51,6 +52,7 @@ export class SimulatedTarget {
     const target = snapshotOf(machine, limits, volumes)
     this.#namespaces = target.subsystems[0]!.namespaces
     const sharedRegion = machine.addRegion(sharedBytes(limits, reactorCount))
+    const tallyRegion = machine.addRegion(tallyBytes(limits, reactorCount))
     const shared = new Shared(machine.region(sharedRegion).buffer as ArrayBuffer, limits, reactorCount)
     this.#access = new Access(target, limits.controllers, {
       enabled: (controller) => shared.words[shared.row(controller) + ROW.STATE] === CONTROLLER_STATE.READY,
@@ -67,7 +69,7 @@ export class SimulatedTarget {
       const worker = new Worker()
       this.#workers.push(worker)
       this.reactors.push(new ReactorThread(
-        { reactor, reactorCount, cpu: -1, poll: false, limits, sharedRegion, target, rights: [] },
+        { reactor, reactorCount, cpu: -1, poll: false, limits, sharedRegion, tallyRegion, target, rights: [] },
         shim as never,
         {
           post: (message) => { worker.outbox.push(structuredClone(message)) },
@@ -82,7 +84,7 @@ export class SimulatedTarget {
         socketClose: (socket: number) => machine.network.close(socket),
         address: (socket: number, remote: boolean) => remote ? `198.51.100.7 ${socket}` : '192.0.2.1 4420',
       },
-      access: this.#access, shared, lives, log: this.#log(),
+      access: this.#access, shared, observer: { joined: () => {} }, lives, log: this.#log(),
       listeners: { all: [LISTENER], find: () => LISTENER },
       registrations: { manage: async () => 0, forget: async () => {} }, keys: new Keys(),
       upkeep: { perform: async () => 0 }, reserve: async () => ({ status: 0 }),

@@ -76,7 +76,7 @@ function rig(count = 2) {
     forget: async (association: unknown) => { forgotten.push(association) },
   }
   const plane = new ControlPlane({
-    shim, access, shared, lives, log, listeners, registrations, keys: new Keys(),
+    shim, access, shared, lives, observer: { joined: () => {} }, log, listeners, registrations, keys: new Keys(),
     reactors: reactors.map((worker, index) => ({ worker, shim: 70 + index, engine: 1 })),
   } as unknown as ControlPlaneParts)
   const send = (message: ToControl, from = 0): void => { reactors[from]!.emit('message', message) }

@@ -21,7 +21,7 @@ function rig() {
   const renewed: { subsystem: SubsystemSnapshot; table: NamespaceTable }[] = []
   const used = new Set<number>()
   const catalogue = new Catalogue({
-    indexCount: 8, slots, refersTo: (region) => used.has(region),
+    namespaces: new Array<Namespace | null>(8).fill(null), slots, refersTo: (region) => used.has(region),
     renewed: (subsystem, table) => renewed.push({ subsystem, table }),
     open: (_subsystem, snapshot) => {
       opened.push(snapshot.index)

@@ -28,7 +28,7 @@ function rig() {
     sendsFrom: (region, from, end) => sending.some(([in_, at]) => in_ === region && at! >= from && at! < end),
   })
   const slot = (opcode: number, lba: number, more: Partial<Slot> = {}): Slot => Object.assign(
-    slots.take({ index: 2, sends: true, slotCount: 0 }),
+    slots.take({ index: 2, sends: true, slotCount: 0, commandCount: 0, transferredBlocks: 0 }),
     { opcode, lbaLo: lba, blockCount: 4, namespace: 0, bytes: 2048, cid: opcode, ...more },
   )
   /** Blocks 10 to 19 of namespace 0. */

@@ -40,7 +40,7 @@ function rig(pages = 64) {
   })
   const queue = new Queue(2)
   const half = (cid: number, opcode: number, more: Partial<Slot> = {}): Slot => Object.assign(
-    slots.take({ index: 2, sends: true, slotCount: 0 }),
+    slots.take({ index: 2, sends: true, slotCount: 0, commandCount: 0, transferredBlocks: 0 }),
     { cid, opcode, bytes: 1024, blockCount: 2, lbaLo: 7, namespace: 0, ...more },
   )
   const first = (status = 0, more: Partial<Slot> = {}) => {

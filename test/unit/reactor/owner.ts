@@ -3,4 +3,6 @@
  */
 import type { Owner } from '../../../src/reactor/slots.ts'
 
-export const ownerOf = (index = 0): Owner => ({ index, sends: true, slotCount: 0 })
+export const ownerOf = (index = 0): Owner => ({
+  index, sends: true, slotCount: 0, commandCount: 0, transferredBlocks: 0,
+})

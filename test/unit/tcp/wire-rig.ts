@@ -115,6 +115,7 @@ export class WireRig {
     this.sender = new Sender(arena, txEntries)
     this.completer = new Completer(
       this.slots, this.buffers, this.pages, this.#adminAt, this.sender,
+      { record: () => {}, quick: new Int32Array(1024), words: arena.words },
     )
     this.transfers = new Transfers(this.slots, this.sender, SLOTS * 2, limits.transferBytes ?? 1024, 2)
     this.aborts = new Aborts(this.slots, 0, (message) => this.posted.push(message))
