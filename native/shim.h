@@ -197,6 +197,9 @@ SHIM_API int32_t shim_wake(int32_t id);
  * only, so that both may listen on one port; "fe80::1%eth0"). port 0: the system's choice, see
  * shim_address. Returns a socket (>= 0) or -errno. */
 SHIM_API int32_t shim_listen(const char *address, int32_t port, int32_t backlog);
+/* Any thread. A socket that is connected to a numeric address, to be adopted, or -errno: -ETIMEDOUT
+ * after wait_ms, -ECONNREFUSED, … Blocks as long as that takes. */
+SHIM_API int32_t shim_connect(const char *address, int32_t port, int32_t wait_ms);
 /* Accepts on `listener` from now on: each accepted socket is a completion (token, socket or
  * -errno). After an error accepting pauses for 100 ms. token >= 0x40000000 by convention of
  * TypeScript; the shim does not interpret it. At most 64 listeners a shim. */

@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <net/if.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -60,6 +61,25 @@ int32_t shim_listen(const char *address, int32_t port, int32_t backlog) {
     return -error;
   }
   return fd;
+}
+
+int32_t shim_connect(const char *address, int32_t port, int32_t wait_ms) {
+  union any_address where;
+  int length = parse(address, port, &where);
+  if (length < 0) return length;
+  int fd = socket(where.common.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (fd < 0) return -errno;
+  int error = connect(fd, &where.common, (socklen_t)length) ? errno : 0;
+  if (error == EINPROGRESS) {
+    struct pollfd wait = {.fd = fd, .events = POLLOUT};
+    socklen_t bytes = sizeof error;
+    int ready = poll(&wait, 1, wait_ms);
+    if (ready <= 0) error = ready == 0 ? ETIMEDOUT : errno;
+    else if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &bytes)) error = errno;
+  }
+  if (error == 0) return fd;
+  close(fd);
+  return -error;
 }
 
 static int check_socket(int32_t socket) {

@@ -9,6 +9,7 @@ import { discoverCommand, identifyCommand } from './cli/ask-commands.ts'
 import { configCommand, exportCommand, importCommand } from './cli/config-command.ts'
 import { doctorCommand } from './cli/doctor-command.ts'
 import { keyCommand } from './cli/key-command.ts'
+import { perfCommand } from './cli/perf-command.ts'
 import { pciCommand } from './cli/pci-command.ts'
 import { rpcCommand } from './cli/rpc-command.ts'
 import { serveCommand } from './cli/serve-command.ts'
@@ -43,6 +44,7 @@ program.addCommand(inherit(importCommand()))
 program.addCommand(inherit(exportCommand()))
 program.addCommand(inherit(rpcCommand(end)))
 program.addCommand(inherit(serviceCommand(end)))
+program.addCommand(inherit(perfCommand(end)))
 
 try {
   await program.parseAsync()

@@ -15,7 +15,7 @@ import {
 } from './discover.ts'
 import { identify } from './identify.ts'
 
-type Address = { readonly address: string; readonly port: number | null }
+export type Address = { readonly address: string; readonly port: number | null }
 
 export function discoverCommand(): Command {
   return new Command('discover')
@@ -105,17 +105,17 @@ Examples:
 /** Both as they were read by parseSecret. */
 type KeyOptions = { readonly key?: Secret; readonly controllerKey?: Secret }
 
-function keyOption(): Option {
+export function keyOption(): Option {
   return new Option('--key <file>', 'a file with the secret of this host, where it has to authenticate')
     .argParser(parseSecret)
 }
 
-function controllerKeyOption(): Option {
+export function controllerKeyOption(): Option {
   return new Option('--controller-key <file>', 'the same of the controller, to be sure who it is')
     .argParser(parseSecret)
 }
 
-function secretsOf({ key, controllerKey }: KeyOptions): HostSecrets | null {
+export function secretsOf({ key, controllerKey }: KeyOptions): HostSecrets | null {
   if (key !== undefined) return { key, controllerKey: controllerKey ?? null }
   if (controllerKey === undefined) return null
   throw new HostError('--controller-key goes with --key: who asks has to answer first.')
@@ -127,7 +127,7 @@ function parseSecret(path: string): Secret {
   return secret
 }
 
-function parseAddress(text: string): Address {
+export function parseAddress(text: string): Address {
   const parsed = parseEndpoint(text)
   if (parsed?.address == null || (parsed.port ?? 0) > 65535) {
     throw new InvalidArgumentError('Write 192.0.2.10, 192.0.2.10:4420 or [2001:db8::10]:4420.')

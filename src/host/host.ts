@@ -8,25 +8,24 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { hostIdentity, machineId } from '../config/identity.ts'
-import { SECP_NVME, SPSP } from '../wire/authentication.ts'
-import { CQE, CQE_CONNECT_INVALID } from '../wire/cqe.ts'
+import { CQE, CQE_CONNECT } from '../wire/cqe.ts'
 import {
-  AUTHENTICATION_SEND, AUTHREQ_ATR, CNTLID_DYNAMIC, CONNECT, CONNECT_DATA, CONNECT_DATA_BYTES, CSTS_MASK, FABRICS, FABRICS_TYPE,
-  NQN_BYTES, PROPERTY, PROPERTY_GET, PROPERTY_SET,
+  AUTHREQ_ATR, CONNECT, CSTS_MASK, FABRICS_TYPE, PROPERTY, PROPERTY_GET, PROPERTY_SET,
 } from '../wire/fabrics.ts'
 import { FID } from '../wire/feature.ts'
 import { putBits } from '../wire/layout.ts'
 import {
-  C2H_DATA, CAPSULE_CMD, CAPSULE_CMD_BYTES, CAPSULE_RESP, CH, H2C_DATA, ICREQ, ICRESP, IC_BYTES,
-  PDU_FLAG, PDU_TYPE, R2T, SHORT_HEADER_BYTES,
+  C2H_DATA, CAPSULE_RESP, CH, H2C_DATA, ICREQ, ICRESP, IC_BYTES, PDU_FLAG, PDU_TYPE, R2T,
+  SHORT_HEADER_BYTES,
 } from '../wire/pdu.ts'
 import {
-  ADMIN_OPCODE, DISCOVERY_INFORMATION_MANAGEMENT, FABRICS_OPCODE, GET_LOG_PAGE,
-  GET_LOG_PAGE_LSP_RAE, IDENTIFY, IDENTIFY_BYTES, PSDT_SGL, SET_FEATURES, SGL_ID, SQE, SQE_BYTES,
+  ADMIN_OPCODE, DISCOVERY_INFORMATION_MANAGEMENT, GET_LOG_PAGE, GET_LOG_PAGE_LSP_RAE, IDENTIFY,
+  IDENTIFY_BYTES, SET_FEATURES, SGL_ID, SQE,
 } from '../wire/sqe.ts'
-import { DO_NOT_RETRY, STATUS, describeStatus } from '../wire/status.ts'
-import { putHex, putNqn } from '../wire/value.ts'
 import { type HostSecrets, authenticate } from './authentication.ts'
+import {
+  authentication, bytesOf, capsule, command, connectData, fabrics, misplaced, putHead, refuse, viewOf,
+} from './capsule.ts'
 import { HostError } from './error.ts'
 import { PduSocket } from './pdu-socket.ts'
 
@@ -67,6 +66,7 @@ export class Host {
   /** Most bytes of an H2CData. */
   #maxDataBytes = 0
   #eventAsked = false
+  #controllerId = 0
   /** DW0 of an event that was told and not yet taken. */
   #event: number | null = null
 
@@ -92,6 +92,21 @@ export class Host {
   /** This side's address of the connection. */
   get localAddress(): string {
     return this.#pdus.localAddress
+  }
+
+  /** The controller that it was given. */
+  get controllerId(): number {
+    return this.#controllerId
+  }
+
+  /** How many I/O queues there may be, of those that are asked for. */
+  async grantQueues(count: number): Promise<number> {
+    const sqe = command(ADMIN_OPCODE.SET_FEATURES)
+    sqe.setUint8(SET_FEATURES.fid, FID.NUMBER_OF_QUEUES)
+    sqe.setUint32(SET_FEATURES.cdw11, (count - 1) | (count - 1) << 16, true)
+    const { cqe } = await this.#execute('Set Features Number of Queues', sqe, 0)
+    const granted = cqe.getUint32(CQE.dw0, true)
+    return Math.min(granted & 0xffff, granted >>> 16, count - 1) + 1
   }
 
   /** The 4096 bytes of an Identify. */
@@ -185,16 +200,12 @@ export class Host {
 
   /** True when the target wants this host to authenticate. */
   async #connect(keepAliveMs: number): Promise<boolean> {
-    const host = hostIdentity(machineId())
-    const data = new DataView(new ArrayBuffer(CONNECT_DATA_BYTES))
-    putHex(data, CONNECT_DATA.hostid, host.id)
-    data.setUint16(CONNECT_DATA.cntlid, CNTLID_DYNAMIC, true)
-    putNqn(data, CONNECT_DATA.subnqn, NQN_BYTES, this.#nqn)
-    putNqn(data, CONNECT_DATA.hostnqn, NQN_BYTES, host.nqn)
+    const data = connectData(this.#nqn)
     const sqe = fabrics(FABRICS_TYPE.CONNECT)
     sqe.setUint16(CONNECT.sqsize, ADMIN_SQSIZE, true)
     sqe.setUint32(CONNECT.kato, keepAliveMs, true)
     const { cqe } = await this.#execute(`Connect to ${this.#nqn}`, sqe, 0, bytesOf(data))
+    this.#controllerId = cqe.getUint16(CQE_CONNECT.cntlid, true)
     return (cqe.getUint32(CQE.dw0, true) & AUTHREQ_ATR) !== 0
   }
 
@@ -318,71 +329,4 @@ export class Host {
     answer.set(new Uint8Array(pdu.buffer, from, bytes), at)
     return (pdu.getUint8(CH.flags) & PDU_FLAG.SUCCESS) !== 0
   }
-}
-
-function misplaced(what: string): HostError {
-  return new HostError(`The target answered ${what} with a PDU that does not belong there.`)
-}
-
-function refuse(what: string, cqe: DataView, sqe: DataView): void {
-  const status = cqe.getUint16(CQE.status, true) >> 1
-  if (status === STATUS.SUCCESS) return
-  if (status === STATUS.CONNECT_INVALID_PARAMETERS
-    && cqe.getUint8(CQE_CONNECT_INVALID.iattr) === 1
-    && cqe.getUint16(CQE_CONNECT_INVALID.ipo, true) === CONNECT_DATA.subnqn) {
-    throw new HostError(`${what} was refused: there is no subsystem of that name. `
-      + 'weft discover shows which there are.')
-  }
-  const ofFabrics = sqe.getUint8(SQE.opcode) === FABRICS_OPCODE
-  const code = status & ~DO_NOT_RETRY
-  throw new HostError(`${what} was refused: ${describeStatus(code, ofFabrics)}.`)
-}
-
-function command(opcode: number): DataView {
-  const sqe = new DataView(new ArrayBuffer(SQE_BYTES))
-  sqe.setUint8(SQE.opcode, opcode)
-  sqe.setUint8(SQE.flags, PSDT_SGL)
-  return sqe
-}
-
-function fabrics(type: number): DataView {
-  const sqe = command(FABRICS_OPCODE)
-  sqe.setUint8(FABRICS.fctype, type)
-  return sqe
-}
-
-/** Authentication Send or Receive: TL and AL are at the same place. */
-function authentication(type: number, bytes: number): DataView {
-  const sqe = fabrics(type)
-  sqe.setUint8(AUTHENTICATION_SEND.spsp0, SPSP)
-  sqe.setUint8(AUTHENTICATION_SEND.spsp1, SPSP)
-  sqe.setUint8(AUTHENTICATION_SEND.secp, SECP_NVME)
-  sqe.setUint32(AUTHENTICATION_SEND.tl, bytes, true)
-  return sqe
-}
-
-function capsule(sqe: DataView, data: Uint8Array | undefined): Uint8Array {
-  const bytes = CAPSULE_CMD_BYTES + (data?.length ?? 0)
-  const pdu = new DataView(new ArrayBuffer(bytes))
-  const pdo = data === undefined ? 0 : CAPSULE_CMD_BYTES
-  putHead(pdu, PDU_TYPE.CAPSULE_CMD, CAPSULE_CMD_BYTES, pdo, bytes)
-  const whole = bytesOf(pdu)
-  whole.set(bytesOf(sqe), CAPSULE_CMD.sqe)
-  if (data !== undefined) whole.set(data, CAPSULE_CMD_BYTES)
-  return whole
-}
-
-function putHead(pdu: DataView, type: number, hlen: number, pdo: number, plen: number): void {
-  pdu.setUint8(CH.type, type)
-  pdu.setUint8(CH.hlen, hlen)
-  pdu.setUint8(CH.pdo, pdo)
-  pdu.setUint32(CH.plen, plen, true)
-}
-
-function bytesOf(view: DataView): Uint8Array {
-  return new Uint8Array(view.buffer, view.byteOffset, view.byteLength)
-}
-
-function viewOf(bytes: Uint8Array): DataView {
-  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 }

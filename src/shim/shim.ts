@@ -58,6 +58,8 @@ export type Shim = {
   readonly wake: (id: number) => number
   /** A socket, or -errno. port 0 lets the system choose; see address(). */
   readonly listen: (address: string, port: number, backlog: number) => number
+  /** A connected socket, or -errno. Blocks for waitMs at most. */
+  readonly connect: (address: string, port: number, waitMs: number) => number
   readonly accept: (listener: number, token: number) => number
   readonly acceptStop: (listener: number) => number
   readonly adopt: (socket: number) => number
@@ -103,6 +105,7 @@ const PROTOTYPES = {
   shim_turn: 'int32_t shim_turn()',
   shim_wake: 'int32_t shim_wake(int32_t id)',
   shim_listen: 'int32_t shim_listen(const char *address, int32_t port, int32_t backlog)',
+  shim_connect: 'int32_t shim_connect(const char *address, int32_t port, int32_t wait_ms)',
   shim_accept: 'int32_t shim_accept(int32_t listener, int32_t token)',
   shim_accept_stop: 'int32_t shim_accept_stop(int32_t listener)',
   shim_adopt: 'int32_t shim_adopt(int32_t socket)',
@@ -150,6 +153,7 @@ export function loadShim(path?: string): Shim {
     turn: library('shim_turn'),
     wake: library('shim_wake'),
     listen: library('shim_listen'),
+    connect: library('shim_connect'),
     accept: library('shim_accept'),
     acceptStop: library('shim_accept_stop'),
     adopt: library('shim_adopt'),
