@@ -14,6 +14,7 @@ import { pciCommand } from './cli/pci-command.ts'
 import { rpcCommand } from './cli/rpc-command.ts'
 import { serveCommand } from './cli/serve-command.ts'
 import { serviceCommand } from './cli/service-command.ts'
+import { statusCommand, topCommand } from './cli/status-command.ts'
 import { startErrorText } from './cli/serve.ts'
 import { VERSION } from './cli/version.ts'
 import { ConfigError } from './config/mistake.ts'
@@ -43,6 +44,8 @@ program.addCommand(inherit(configCommand()))
 program.addCommand(inherit(importCommand()))
 program.addCommand(inherit(exportCommand()))
 program.addCommand(inherit(rpcCommand(end)))
+program.addCommand(inherit(statusCommand()))
+program.addCommand(inherit(topCommand()))
 program.addCommand(inherit(serviceCommand(end)))
 program.addCommand(inherit(perfCommand(end)))
 

@@ -9,7 +9,7 @@ import type { Method } from './method.ts'
 /** What of the target methods use. */
 export type ServedTarget = Pick<Target,
   'live' | 'snapshot' | 'controllers' | 'limits' | 'engine' | 'reactors' | 'cpus' | 'listeners'
-  | 'discovery' | 'setAnaState'>
+  | 'discovery' | 'setAnaState' | 'observer'>
 
 export type Context = {
   readonly target: ServedTarget
