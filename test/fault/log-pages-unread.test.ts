@@ -1,8 +1,9 @@
 /**
  * Hosts ask for logs, one after another, and read none of them: long ones and short ones, more than sockets
- * and the memory for admin answers hold. Others connect, identify and read logs meanwhile.
+ * and the memory for admin answers hold. Others connect, identify and read logs meanwhile; one alone never takes so
+ * much that it has to be ended.
  */
-import { afterEach, beforeEach, test } from 'vitest'
+import { afterEach, beforeEach, expect, test } from 'vitest'
 import { getLogPage, identify, read } from '../command-bytes.ts'
 import { NQN, startDaemon, type Daemon } from '../daemon.ts'
 import { openSession } from '../host-session.ts'
@@ -41,5 +42,23 @@ test.each([[1], [4]])('%i hosts for each size', async (count) => {
     await session.admin.must(getLogPage(0x02, 128), { receive: 512 })
     await session.queue(1).must(read(1, 0, 8), { receive: 4096 })
     await session.end()
+  }
+})
+
+test('one host: others get long logs too, and it gets its own when it reads again', async () => {
+  const silent = await openSession(daemon.endpoint, { subnqn: NQN }, 0)
+  silent.admin.wire.pause()
+  const asked = Array.from({ length: ASKED_BYTES / MIB }, () =>
+    silent.admin.submit(getLogPage(0x02, MIB / 4), { receive: MIB, held: true }))
+  const ends = Promise.allSettled(asked)
+  for (let round = 0; round < 5; round += 1) {
+    const session = await openSession(daemon.endpoint, { subnqn: NQN }, 0)
+    await session.admin.must(identify(1), { receive: 4096 })
+    await session.admin.must(getLogPage(0x02, MIB / 4), { receive: MIB })
+    await session.end()
+  }
+  silent.admin.wire.resume()
+  for (const end of await ends) {
+    expect(end.status === 'fulfilled' ? end.value.status : String(end.reason)).toBe('0/00h')
   }
 })
