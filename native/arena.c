@@ -24,7 +24,7 @@
 static uint64_t place_area(struct shim *shim, int32_t word, uint64_t at, uint64_t bytes,
                            uint64_t align) {
   at = (at + align - 1) & ~(align - 1);
-  if (at <= ARENA_BYTES_MAX) shim->header[word] = (int32_t)at;
+  if (at <= ARENA_BYTES_MAX) shim->at[word] = (int32_t)at;
   return at + bytes;
 }
 
@@ -46,7 +46,7 @@ static uint8_t *reserve_arena(uint64_t bytes) {
 
 /* Makes the buffer area what devices may reach. */
 static int open_buffers(struct shim *shim) {
-  uint8_t *buffers = shim->arena + shim->header[SHIM_H_BUFFERS_AT];
+  uint8_t *buffers = shim->arena + shim->at[SHIM_H_BUFFERS_AT];
   uint64_t bytes = buffer_bytes(&shim->limits);
   if (!bytes) return 0;
   bool huge = shim->limits.huge && dma_huge(buffers, bytes);
@@ -54,7 +54,7 @@ static int open_buffers(struct shim *shim) {
   return dma_add(buffers, bytes, huge);
 }
 
-/* Lays the areas out, writing their offsets to shim->header; returns the arena's size. */
+/* Lays the areas out, writing their offsets to shim->at; returns the arena's size. */
 static uint64_t lay_out(struct shim *shim) {
   const struct shim_limits *limits = &shim->limits;
   uint64_t connections = (uint64_t)limits->connections_max, at = PAGE;
@@ -73,10 +73,7 @@ static uint64_t lay_out(struct shim *shim) {
 }
 
 int arena_open(struct shim *shim) {
-  int32_t words[SHIM_H_COUNTERS] = {0};
-  shim->header = words;
   uint64_t bytes = lay_out(shim);
-  shim->header = NULL;
   shim->rx_memory = -1;
   if (bytes > ARENA_BYTES_MAX) return -EFBIG;
   uint8_t *arena = reserve_arena(bytes);
@@ -85,9 +82,9 @@ int arena_open(struct shim *shim) {
   shim->arena_bytes = bytes;
   shim->header = (int32_t *)(void *)arena;
   shim->counters = (double *)(void *)(arena + 4 * SHIM_H_COUNTERS);
-  memcpy(arena, words, sizeof words);
-  shim->ready = (int32_t *)(void *)(arena + words[SHIM_H_READY_AT]);
-  shim->completions = (int32_t *)(void *)(arena + words[SHIM_H_COMPLETIONS_AT]);
+  memcpy(arena, shim->at, sizeof shim->at);
+  shim->ready = (int32_t *)(void *)(arena + shim->at[SHIM_H_READY_AT]);
+  shim->completions = (int32_t *)(void *)(arena + shim->at[SHIM_H_COMPLETIONS_AT]);
   shim->rx_memory = memfd_create("weft-receive", MFD_CLOEXEC);
   if (shim->rx_memory < 0) return -errno;
   uint64_t rings = (uint64_t)shim->limits.rx_bytes * (uint64_t)shim->limits.connections_max;
@@ -96,7 +93,7 @@ int arena_open(struct shim *shim) {
 
 void arena_close(struct shim *shim) {
   if (shim->rx_memory >= 0) close(shim->rx_memory);
-  if (shim->arena) dma_remove(shim->arena + shim->header[SHIM_H_BUFFERS_AT]);
+  if (shim->arena) dma_remove(shim->arena + shim->at[SHIM_H_BUFFERS_AT]);
   if (shim->arena) munmap(shim->arena, shim->arena_bytes);
   shim->rx_memory = -1;
   shim->arena = NULL;
@@ -122,7 +119,7 @@ void arena_ring_forget(struct shim *shim, struct connection *connection) {
   (void)fallocate(shim->rx_memory, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
                   connection->index * bytes, bytes);
   size_t tx_bytes = 64 * (size_t)shim->limits.tx_entries;
-  uint8_t *tx = shim->arena + shim->header[SHIM_H_TX_AT] + (size_t)connection->index * tx_bytes;
+  uint8_t *tx = shim->arena + shim->at[SHIM_H_TX_AT] + (size_t)connection->index * tx_bytes;
   (void)madvise(tx, tx_bytes, MADV_DONTNEED);
   (void)madvise(connection->tx_iov, IOVECS_MAX * sizeof(struct iovec), MADV_DONTNEED);
 }

@@ -79,7 +79,7 @@ static bool gather(struct shim *shim, struct connection *connection) {
     breach(shim, -EINVAL);
     return false;
   }
-  int32_t *ring = (int32_t *)(void *)(shim->arena + shim->header[SHIM_H_TX_AT]) +
+  int32_t *ring = (int32_t *)(void *)(shim->arena + shim->at[SHIM_H_TX_AT]) +
                   (size_t)connection->index * entries * 16;
   int n = 0;
   size_t bytes = 0;
@@ -221,7 +221,7 @@ static uint32_t place_late(struct shim *shim, struct connection *connection, uin
     breach(shim, target ? -EINVAL : -EFAULT);
     return bytes;
   }
-  memcpy(target, from, taken);
+  memmove(target, from, taken);
   memmove(from, from + taken, bytes - taken);
   advance_place(block, taken);
   count(shim, SHIM_N_COPIED_BYTES, taken);

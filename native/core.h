@@ -31,6 +31,7 @@ enum {
   IOVECS_MAX = 1024,       /* of one send; the kernel's own limit (UIO_MAXIOV) */
   SEND_BYTES = 1 << 20,    /* a send gathers no further entry beyond this */
   PAD_BYTES_MAX = 128,
+  AREAS_END = 32,          /* words of the header up to the end of the areas' offsets */
   HEADER_BYTES_MAX = 32,
   SCRATCH_BYTES = 64 << 10,
   ZERO_SLICE_BYTES = 64 << 20,   /* memory given back to the system in one turn */
@@ -126,6 +127,7 @@ struct waker {
 
 struct shim {
   int32_t *header;         /* the arena's first bytes */
+  int32_t at[AREAS_END];   /* where areas begin; those in the header are for TypeScript to read */
   uint8_t *arena;
   uint64_t arena_bytes;
   double *counters;
@@ -174,7 +176,7 @@ void arena_close(struct shim *shim);
 int arena_ring_map(struct shim *shim, struct connection *connection);
 void arena_ring_forget(struct shim *shim, struct connection *connection);
 static inline uint8_t *arena_ring(const struct shim *shim, int32_t connection) {
-  return shim->arena + (uint32_t)shim->header[SHIM_H_RX_AT] +
+  return shim->arena + (uint32_t)shim->at[SHIM_H_RX_AT] +
          (uint64_t)connection * 2 * (uint32_t)shim->limits.rx_bytes;
 }
 
@@ -184,12 +186,16 @@ extern struct region regions[REGIONS_MAX + 1];
 static inline uint64_t wide(int32_t lo, int32_t hi) {
   return (uint64_t)(uint32_t)hi << 32 | (uint32_t)lo;
 }
-/* The address of `bytes` at a place, or NULL when any of them lies outside the region. */
+/*
+ * The address of `bytes` at a place, or NULL when any of them lies outside the region. Of the arena
+ * no payload comes from, or goes to, what tells the shim what to do.
+ */
 static inline uint8_t *place(const struct shim *shim, int32_t region, int32_t lo, int32_t hi,
                              uint64_t bytes) {
   uint64_t at = wide(lo, hi), size;
   uint8_t *base;
   if (region == 0) {
+    if (at < (uint32_t)shim->at[SHIM_H_SCRATCH_AT]) return NULL;
     base = shim->arena;
     size = shim->arena_bytes;
   } else {

@@ -82,7 +82,7 @@ static void start(struct shim *shim, struct op *op) {
 int ops_start(struct shim *shim, int32_t amount) {
   if (amount < 0 || amount > shim->limits.ops_max - shim->ops_outstanding) return -EINVAL;
   const int32_t *words = (const int32_t *)(const void *)
-    (shim->arena + shim->header[SHIM_H_OPS_AT]);
+    (shim->arena + shim->at[SHIM_H_OPS_AT]);
   struct op checked = {0};
   for (int32_t i = 0; i < amount; i++) {
     int verdict = decode(shim, words + 16 * (size_t)i, &checked);

@@ -97,7 +97,7 @@ static int open_tables(struct shim *shim) {
   shim->visits = (int32_t *)(void *)(tables + iov_bytes + connection_bytes + op_bytes);
   shim->listed = shim->visits + connections;
   shim->tables = tables;
-  int32_t *blocks = (int32_t *)(void *)(shim->arena + shim->header[SHIM_H_CONNECTIONS_AT]);
+  int32_t *blocks = (int32_t *)(void *)(shim->arena + shim->at[SHIM_H_CONNECTIONS_AT]);
   for (size_t i = 0; i < connections; i++) {
     shim->connections[i].index = (int32_t)i;
     shim->connections[i].fd = -1;

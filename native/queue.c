@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 static inline int32_t *block_of(const struct shim *shim, int32_t queue) {
-  return (int32_t *)(void *)(shim->arena + shim->header[SHIM_H_QUEUES_AT]) + 16 * (size_t)queue;
+  return (int32_t *)(void *)(shim->arena + shim->at[SHIM_H_QUEUES_AT]) + 16 * (size_t)queue;
 }
 
 /* Everything written to memory before is what the device finds there when it sees the door. */

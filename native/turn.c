@@ -33,14 +33,14 @@ static void copy_ahead(uint8_t *target, const uint8_t *source, size_t bytes, con
   for (size_t at = 0; at < bytes; at += AHEAD_BYTES) {
     size_t left = bytes - at;
     ahead(next, next_bytes, at, 1);
-    memcpy(target + at, source + at, left < AHEAD_BYTES ? left : AHEAD_BYTES);
+    memmove(target + at, source + at, left < AHEAD_BYTES ? left : AHEAD_BYTES);
   }
 }
 
 static int copy_all(struct shim *shim, int32_t amount) {
   if (amount < 0 || amount > shim->limits.copies_max) return -EINVAL;
   const int32_t *first = (const int32_t *)(const void *)
-    (shim->arena + shim->header[SHIM_H_COPIES_AT]);
+    (shim->arena + shim->at[SHIM_H_COPIES_AT]);
   for (int32_t i = 0; i < amount; i++) {
     const int32_t *words = first + 8 * (size_t)i;
     if (!copy_end(shim, words, words[6]) || !copy_end(shim, words + 3, words[6])) return -EFAULT;
@@ -70,7 +70,7 @@ int copies_perform(struct shim *shim) {
 /* Lists what TypeScript touched beside what the last turn left to visit; each once. */
 static int list_touched(struct shim *shim, int32_t amount) {
   const int32_t *touched = (const int32_t *)(const void *)
-    (shim->arena + shim->header[SHIM_H_TOUCHED_AT]);
+    (shim->arena + shim->at[SHIM_H_TOUCHED_AT]);
   if (amount < 0 || amount > shim->limits.connections_max) return -EINVAL;
   for (int32_t i = 0; i < amount; i++) {
     int32_t index = touched[i];

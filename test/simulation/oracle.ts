@@ -18,6 +18,8 @@ export type Version = {
   until: number
   /** The medium has certainly something newer. */
   replaced: boolean
+  /** It came to an end in the middle, in memory that hosts' data go straight into: the block is anything. */
+  torn: boolean
 }
 
 const BEYOND = Infinity
@@ -41,7 +43,7 @@ export class Oracle {
   }
 
   begin(block: number, value: number, now: number): Version {
-    const version = { value, from: now, done: BEYOND, kept: false, until: BEYOND, replaced: false }
+    const version = { value, from: now, done: BEYOND, kept: false, until: BEYOND, replaced: false, torn: false }
     this.#versions[block]!.push(version)
     this.#dirty.add(block)
     return version
@@ -76,7 +78,7 @@ export class Oracle {
   /** Whether a read between these moments may find this. */
   allows(block: number, value: number, from: number): boolean {
     for (const version of this.#versions[block]!) {
-      if (version.value === value && version.until >= from) return true
+      if ((version.value === value || version.torn) && version.until >= from) return true
     }
     return false
   }
@@ -85,9 +87,9 @@ export class Oracle {
   only(block: number): number | null {
     const versions = this.#versions[block]!
     let found: number | null = null
-    for (const { value, until } of versions) {
+    for (const { value, until, torn } of versions) {
       if (until !== BEYOND) continue
-      if (found !== null && found !== value) return null
+      if (torn || (found !== null && found !== value)) return null
       found = value
     }
     return found
@@ -130,5 +132,5 @@ export class Oracle {
 }
 
 function first(value: number): Version {
-  return { value, from: 0, done: 0, kept: true, until: BEYOND, replaced: false }
+  return { value, from: 0, done: 0, kept: true, until: BEYOND, replaced: false, torn: false }
 }

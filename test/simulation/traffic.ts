@@ -85,6 +85,7 @@ export class Traffic {
     const now = ++this.now
     for (const [k, block] of lost.blocks.entries()) {
       oracle.pins[block]!--
+      lost.versions[k]!.torn = this.#volumes[lost.nsid - 1]!.kind === 'memory'
       oracle.end(block, lost.versions[k]!, false, false, now)
     }
   }
@@ -248,7 +249,10 @@ export class Traffic {
       }
       this.#judge(command, status, nsid, failures, [STATUS.WRITE_FAULT, STATUS.CAPACITY])
       const now = ++this.now
-      for (const [k, block] of blocks.entries()) oracle.end(block, versions[k]!, status === 0, through, now)
+      for (const [k, block] of blocks.entries()) {
+        versions[k]!.torn = status !== 0 && this.#volumes[nsid - 1]!.kind === 'memory'
+        oracle.end(block, versions[k]!, status === 0, through, now)
+      }
     }
   }
 

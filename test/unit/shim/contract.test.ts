@@ -32,6 +32,8 @@ describe.each(ENGINES)('$name', ({ engine }) => {
     ['region -1', [-1, 0], [0, 0], 16, -EFAULT],
     ['region out of the table', [1 << 20, 0], [0, 0], 16, -EFAULT],
     ['negative length', [0, 0], [0, 0], -1, -EFAULT],
+    ['target in the header', [0, 4 * H.COPIES_AT], [0, 'end'], 4, -EFAULT],
+    ['target among the control blocks', [0, 4096], [0, 'end'], 4, -EFAULT],
   ] as const)('copy: %s', (_, target, source, bytes, expected) => {
     const at = (place: readonly [number, number | 'end']): [number, number] =>
       [place[0], place[1] === 'end' ? arenaBytes - 15 : place[1]]
@@ -70,6 +72,12 @@ describe.each(ENGINES)('$name', ({ engine }) => {
     broken(-EINVAL)
   })
 
+  test('offsets of areas that were overwritten lead nowhere', () => {
+    for (let word = H.CONNECTIONS_AT; word <= H.RX_AT; word++) rig.words[word] = INT_MAX
+    rig.words[H.TOUCHED] = 1
+    expect(rig.turn()).toBe(0)
+  })
+
   test('a touched connection that is free is nothing', () => {
     rig.touch(3)
     expect(rig.turn()).toBe(0)
@@ -88,7 +96,7 @@ describe.each(ENGINES)('$name', ({ engine }) => {
     ['target outside', { [O.CODE]: OP.MOVE, [O.BYTES]: 8, [O.OTHER_HI]: -1 }, -EFAULT],
     ['other side outside', { [O.CODE]: OP.COMPARE, [O.BYTES]: 8, [O.OTHER_HI]: -1 }, -EFAULT],
   ])('op: %s', (_, words, expected) => {
-    rig.op({ [O.CODE]: OP.COMPARE, [O.BYTES]: 4 })
+    rig.op({ [O.CODE]: OP.COMPARE, [O.BYTES]: 4, [O.LO]: rig.buffer(0), [O.OTHER_LO]: rig.buffer(0) })
     rig.op(words)
     broken(expected)
     expect(rig.results.size).toBe(0)
