@@ -10,6 +10,7 @@ import { Authenticator, type Party } from './auth/authenticator.ts'
 import type { Keys } from './auth/keys.ts'
 import { DeviceErrors } from './control/device-errors.ts'
 import { Complaints } from './control/complaints.ts'
+import type { Newcomers } from './control/newcomers.ts'
 import type { Log } from './control/log.ts'
 import type { Observer } from './control/observer.ts'
 import { Statistics } from './control/statistics.ts'
@@ -42,6 +43,7 @@ export type ControlPlaneParts = {
   readonly observer: Pick<Observer, 'joined'>
   readonly log: Log
   readonly reactors: readonly ReactorHandle[]
+  readonly newcomers: Newcomers
   readonly listeners: Listeners
   readonly keys: Keys
   readonly upkeep: Pick<Upkeep, 'perform'>
@@ -228,19 +230,18 @@ export class ControlPlane {
 
   /** A new connection goes to the reactor that has the fewest. */
   #accepted({ listener, socket }: Message<'accepted'>): void {
-    const { shim, listeners } = this.#parts
+    const { shim, listeners, newcomers } = this.#parts
     const from = listeners.find(listener)
-    if (from === undefined || this.#stopping) {
-      shim.socketClose(socket)
-      return
+    const { address, port } = endpointOf(shim.address(socket, true))
+    const remote = address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`
+    if (from === undefined || this.#stopping || !newcomers.arrive(address, remote)) {
+      return void shim.socketClose(socket)
     }
     const reactor = this.#load.indexOf(Math.min(...this.#load))
     this.#load[reactor]!++
-    const remote = endpointOf(shim.address(socket, true))
     this.#post(reactor, {
       type: 'adopt', socket, local: endpointOf(shim.address(socket, false)),
-      listener: listenerKey(from.endpoint), discoveryOnly: from.discoveryOnly,
-      remote: remote.address.includes(':') ? `[${remote.address}]:${remote.port}` : `${remote.address}:${remote.port}`,
+      listener: listenerKey(from.endpoint), discoveryOnly: from.discoveryOnly, remote,
     })
   }
 
@@ -268,6 +269,7 @@ export class ControlPlane {
         reactor, connection, serial, qid: request.qid, controller, cntlid, host: request.hostNqn,
         address: remote, subsystem, name: request.subsystemNqn, keepAliveMs,
       })
+      if (!authenticate) this.#parts.newcomers.settle(remote)
       if (request.qid === 0 && !authenticate) log.hostConnected({ ...facts, controller: cntlid, keepAliveMs })
     }
     this.#post(reactor, { type: 'joined', slot, request, outcome, authenticate, connection, serial })
@@ -275,6 +277,7 @@ export class ControlPlane {
 
   /** A host has authenticated a queue. It is connected when that was its admin queue. */
   #proven({ qid, host, address, name, cntlid, keepAliveMs }: Party, method: string, again: boolean): void {
+    this.#parts.newcomers.settle(address)
     if (qid !== 0) return
     const facts = { hostNqn: host, address, subsystem: name, controller: cntlid, authentication: method }
     if (again) this.#parts.log.authenticatedAgain(facts)
@@ -282,20 +285,19 @@ export class ControlPlane {
   }
 
   #unproven({ qid, host, address, name, cntlid }: Party, reason: string): void {
-    this.#parts.log.authenticationFailed({
-      hostNqn: host, address, subsystem: name, controller: cntlid, queue: qid, reason,
-    })
+    const facts = { hostNqn: host, address, subsystem: name, controller: cntlid, queue: qid, reason }
+    this.#parts.log.authenticationFailed(facts)
   }
 
   #countQueues(controller: number): void {
     const { access, shared } = this.#parts
     const record = access.get(controller)
-    if (record === null) return
-    shared.words[shared.row(controller) + ROW.IO_QUEUES] = ioQueues(record)
+    if (record !== null) shared.words[shared.row(controller) + ROW.IO_QUEUES] = ioQueues(record)
   }
 
   #gone({ reactor, connection, serial, remote, reason }: Message<'gone'>): void {
     const { access } = this.#parts
+    this.#parts.newcomers.settle(remote)
     this.#load[reactor]!--
     const queue = access.leave(reactor, connection, serial)
     if (queue === null) {
@@ -388,8 +390,7 @@ export class ControlPlane {
   #ended(): void {
     this.#endedCount++
     this.#changes.abandon()
-    for (const { done } of this.#endings) done()
-    this.#endings = []
+    for (const { done } of this.#endings.splice(0)) done()
     if (this.#endedCount === this.#parts.reactors.length) this.#allEnded()
   }
 }

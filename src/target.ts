@@ -23,6 +23,7 @@ import { Keys } from './auth/keys.ts'
 import type { Log } from './control/log.ts'
 import { MetricsServer } from './control/metrics-server.ts'
 import { Observer } from './control/observer.ts'
+import { Newcomers } from './control/newcomers.ts'
 import { type Keeper, Lives } from './controller/lives.ts'
 import { CONTROLLER_STATE, ROW, Shared, sharedBytes } from './controller/shared.ts'
 import { Trouble } from './controller/trouble.ts'
@@ -208,6 +209,7 @@ async function assemble(
   })
   const plane = new ControlPlane({
     shim, access, shared, observer, lives, log, reactors, listeners, registrations, keys, upkeep,
+    newcomers: new Newcomers(limits.connections * reactors.length, log),
     reserve: ({ controller, namespaces, request }) => {
       const { subsystem, hostId } = access.get(controller) ?? { subsystem: { nqn: '' }, hostId: '' }
       return reservations.execute(subsystem.nqn, namespaces, hostId, request)

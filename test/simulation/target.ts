@@ -7,6 +7,8 @@
 import { EventEmitter } from 'node:events'
 import { Keys } from '../../src/auth/keys.ts'
 import { ControlPlane, type ControlPlaneParts } from '../../src/control-plane.ts'
+import type { Log } from '../../src/control/log.ts'
+import { Newcomers } from '../../src/control/newcomers.ts'
 import { Lives } from '../../src/controller/lives.ts'
 import { CONTROLLER_STATE, ROW, Shared, sharedBytes } from '../../src/controller/shared.ts'
 import { tallyBytes } from '../../src/controller/tally.ts'
@@ -78,13 +80,15 @@ export class SimulatedTarget {
       ))
     }
     this.#idle = this.reactors.map(({ held }) => held)
+    const log = this.#log() as Log
     const plane = new ControlPlane({
       shim: {
         wake: (id: number) => machine.wake(id),
         socketClose: (socket: number) => machine.network.close(socket),
         address: (socket: number, remote: boolean) => remote ? `198.51.100.7 ${socket}` : '192.0.2.1 4420',
       },
-      access: this.#access, shared, observer: { joined: () => {} }, lives, log: this.#log(),
+      access: this.#access, shared, observer: { joined: () => {} }, lives, log,
+      newcomers: new Newcomers(limits.connections * reactorCount, log),
       listeners: { all: [LISTENER], find: () => LISTENER },
       registrations: { manage: async () => 0, forget: async () => {} }, keys: new Keys(),
       upkeep: { perform: async () => 0 }, reserve: async () => ({ status: 0 }),

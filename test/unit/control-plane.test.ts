@@ -5,6 +5,8 @@ import { EventEmitter } from 'node:events'
 import { describe, expect, test, vi } from 'vitest'
 import { Keys } from '../../src/auth/keys.ts'
 import { ControlPlane, type ControlPlaneParts } from '../../src/control-plane.ts'
+import type { Log } from '../../src/control/log.ts'
+import { Newcomers } from '../../src/control/newcomers.ts'
 import { Lives } from '../../src/controller/lives.ts'
 import { CONTROLLER_STATE, ROW } from '../../src/controller/shared.ts'
 import type { JoinRequest, ToControl, ToReactor } from '../../src/reactor/messages.ts'
@@ -77,6 +79,7 @@ function rig(count = 2) {
   }
   const plane = new ControlPlane({
     shim, access, shared, lives, observer: { joined: () => {} }, log, listeners, registrations, keys: new Keys(),
+    newcomers: new Newcomers(16, log as unknown as Log),
     reactors: reactors.map((worker, index) => ({ worker, shim: 70 + index, engine: 1 })),
   } as unknown as ControlPlaneParts)
   const send = (message: ToControl, from = 0): void => { reactors[from]!.emit('message', message) }
