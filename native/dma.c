@@ -145,7 +145,11 @@ bool dma_huge(uint8_t *base, uint64_t bytes) {
   /* Populated: its physical place is asked for, and a lack of pages must show now. */
   void *mapping = mmap(base, bytes, PROT_READ | PROT_WRITE,
                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | MAP_FIXED | MAP_POPULATE, -1, 0);
-  if (mapping != MAP_FAILED) return true;
+  if (mapping != MAP_FAILED) {
+    /* A child that is forked must not have its parent's pages moved when that writes to them. */
+    (void)madvise(base, bytes, MADV_DONTFORK);
+    return true;
+  }
   /* A failed fixed mapping may have left a hole. */
   (void)mmap(base, bytes, PROT_READ | PROT_WRITE,
              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);

@@ -139,6 +139,35 @@ describe.each(ENGINES)('$name', ({ engine }) => {
     expect(rig.doubles[COUNTER.BLOCKS]).toBe(blocks)
   })
 
+  test('a queue closed in its sleep is told of no more, and its number is free again', () => {
+    expect(pci.interrupts(device, 1)).toBe(0)
+    const first = queue(0)
+    set(first, { WATCH_AT: 0, WATCH_MASK: 1, WATCH_VALUE: 1 })
+    rig.words[H.WAIT_US] = 1000
+    rig.turn()
+    expect(pci.queueClose(queues.pop()!)).toBe(0)
+    pci.interrupt(device, 0)
+    ring[0] = 1
+    for (let turns = 0; turns < 3; turns++) rig.turn()
+    expect(rig.word(H.NEWS)).toBe(0)
+    expect(queue(0)).toBe(first)
+  })
+
+  test('many queues have news of their own', () => {
+    const [first, second] = [queue(), queue()]
+    set(first, { WATCH_AT: 0, WATCH_MASK: 1, WATCH_VALUE: 1 })
+    set(second, { WATCH_AT: 4, WATCH_MASK: 1, WATCH_VALUE: 1 })
+    ring[1] = 1
+    rig.turn()
+    expect(rig.word(H.NEWS)).toBe(1)
+    ring[0] = 1
+    rig.turn()
+    expect(rig.word(H.NEWS)).toBe(2)
+    expect(pci.queueClose(queues.shift()!)).toBe(0)
+    rig.turn()
+    expect(rig.word(H.NEWS)).toBe(1)
+  })
+
   test('what is watched lies in the region', () => {
     const first = queue()
     set(first, { WATCH_AT: 65536, WATCH_MASK: 1 })
