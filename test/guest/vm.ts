@@ -32,6 +32,9 @@ export type BootOptions = {
   readonly counterKhz: number | null
   /** More words for the kernel's command line. */
   readonly kernelWords?: readonly string[]
+  /** More of the machine: the words after '-machine q35', and further parameters. */
+  readonly machine?: string
+  readonly devices?: readonly string[]
 }
 
 type Pending = {
@@ -188,7 +191,7 @@ function qemuParameters(options: BootOptions, share: string, port: string): read
     ...options.kernelWords ?? [],
   ]
   return [
-    '-machine', 'q35', '-accel', 'tcg,thread=multi', '-cpu', 'max',
+    '-machine', `q35${options.machine ?? ''}`, '-accel', 'tcg,thread=multi', '-cpu', 'max',
     '-smp', String(CORES), '-m', `${MEMORY_MIB}M`,
     '-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot',
     '-kernel', options.kernel.image, '-initrd', options.initramfs, '-append', words.join(' '),
@@ -199,6 +202,7 @@ function qemuParameters(options: BootOptions, share: string, port: string): read
     '-device', 'virtserialport,chardev=port,name=weft',
     '-virtfs', 'local,path=/,mount_tag=hostroot,security_model=none,readonly=on,multidevs=remap',
     '-virtfs', `local,path=${share},mount_tag=share,security_model=none,multidevs=remap`,
+    ...options.devices ?? [],
   ]
 }
 
