@@ -44,6 +44,7 @@ struct space {
 
 static struct memory memories[MEMORIES_MAX];
 static struct space spaces[SPACES];
+static int32_t physical_devices;   /* open ones that have no IOMMU */
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 
 void dma_lock(void) { pthread_mutex_lock(&mutex); }
@@ -90,9 +91,9 @@ static int map_everywhere(const struct memory *memory) {
 }
 
 int dma_add(uint8_t *base, uint64_t bytes, bool huge) {
-  int result = -ENOSPC;
   dma_lock();
-  uint64_t address = find_address(whole(bytes, HUGE_PAGE));
+  int result = physical_devices && !huge ? -ENOBUFS : -ENOSPC;
+  uint64_t address = result == -ENOBUFS ? 0 : find_address(whole(bytes, HUGE_PAGE));
   for (int i = 0; address && i < MEMORIES_MAX; i++) {
     if (memories[i].base) continue;
     struct memory memory = {.base = base, .bytes = bytes, .address = address, .huge = huge};
@@ -192,12 +193,22 @@ static uint64_t physical(const uint8_t *page) {
   return bytes == sizeof entry && entry & PAGE_PRESENT ? (entry & PAGE_FRAME) * PAGE : 0;
 }
 
-int dma_physical_sound(void) {
-  for (int i = 0; i < MEMORIES_MAX; i++) {
+int physical_join(void) {
+  int result = 0;
+  dma_lock();
+  for (int i = 0; result == 0 && i < MEMORIES_MAX; i++) {
     const struct memory *memory = &memories[i];
-    if (memory->base && (!memory->huge || !physical(memory->base))) return -ENOBUFS;
+    if (memory->base && (!memory->huge || !physical(memory->base))) result = -ENOBUFS;
   }
-  return 0;
+  if (result == 0) physical_devices++;
+  dma_unlock();
+  return result;
+}
+
+void physical_leave(void) {
+  dma_lock();
+  physical_devices--;
+  dma_unlock();
 }
 
 int dma_place(const uint8_t *at, bool is_physical, uint64_t *address) {

@@ -70,8 +70,10 @@ int space_find(int32_t kind, uint32_t *id);
 int space_add(int32_t kind, int fd, uint32_t id, const struct space_calls *calls);
 void space_keep(int32_t kind);
 void space_leave(int32_t kind);
-/* 0 when all DMA memory is made of huge pages whose place the system tells; else -ENOBUFS. */
-int dma_physical_sound(void);
+/* A device that reaches memory by physical addresses comes: 0 when all DMA memory is made of huge
+ * pages whose place the system tells, as all that comes must be until it leaves; else -ENOBUFS. */
+int physical_join(void);
+void physical_leave(void);
 /* Where a device finds a byte of DMA memory. 0 or -EFAULT. Takes the lock itself. */
 int dma_place(const uint8_t *at, bool is_physical, uint64_t *address);
 /* Held while a device opens or closes; guards spaces and memory. */

@@ -33,7 +33,6 @@ static int map_bar(struct device *device) {
 }
 
 static int uio_open(struct device *device, const char *name, const char *path) {
-  device->physical = true;
   device->folder = open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (device->folder < 0) return -errno;
   device->group = open(path, O_RDWR | O_CLOEXEC);
@@ -42,13 +41,14 @@ static int uio_open(struct device *device, const char *name, const char *path) {
   device->fd = openat(device->folder, "config", O_RDWR | O_CLOEXEC);
   if (device->fd < 0) return -errno;
   device->facts.reset = faccessat(device->folder, "reset", W_OK, 0) == 0;
-  dma_lock();
-  int result = dma_physical_sound();
-  dma_unlock();
-  return result < 0 ? result : map_bar(device);
+  int result = physical_join();
+  if (result < 0) return result;
+  device->physical = true;
+  return map_bar(device);
 }
 
 static void uio_close(struct device *device) {
+  if (device->physical) physical_leave();
   if (device->bar) munmap(device->bar, device->bar_bytes);
 }
 

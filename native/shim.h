@@ -60,7 +60,8 @@ struct shim_limits {
 
 /* Opens this thread's shim; touches no memory it need not. Returns the shim's id (>= 0) or
  * -errno. -EBUSY: the thread has one already. -EPERM/-ENOSYS: engine URING was forced and the
- * kernel refuses it. -EFBIG: the arena would reach 2 GiB. */
+ * kernel refuses it. -EFBIG: the arena would reach 2 GiB. -ENOBUFS: a device without an IOMMU is
+ * open, and there are too few huge pages for the buffers. */
 SHIM_API int32_t shim_open(const struct shim_limits *limits);
 /* Closes every connection and op of this thread's shim, waits for them, frees the arena. Listeners,
  * files and regions stay. */
@@ -346,7 +347,7 @@ enum {
 SHIM_API int32_t shim_pci_state(int32_t device);
 
 /* Any thread. A region of zeroed DMA memory, 2 MiB-aligned, of huge pages where some are reserved;
- * shim_region_release() when no device uses it. An id or -errno. */
+ * shim_region_release() when no device uses it. An id or -errno (-ENOBUFS as shim_open()). */
 SHIM_API int32_t shim_dma_create(double bytes);
 /* Where the device finds a place of DMA memory (region 0: this thread's buffer area): two words, lo
  * and hi, to out. 0 or -EFAULT: not DMA memory. */

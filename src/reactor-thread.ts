@@ -46,7 +46,7 @@ import { SLOT, Slots, type Slot } from './reactor/slots.ts'
 import { Work } from './reactor/work.ts'
 import { COUNTER, H } from './shim/abi.ts'
 import { STATUS } from './wire/status.ts'
-import { errnoName, type Shim } from './shim/shim.ts'
+import { openReason, type Shim } from './shim/shim.ts'
 import type { NamespaceSnapshot, SubsystemSnapshot } from './subsystem/subsystem.ts'
 import { shimLimits } from './limits.ts'
 import { assert } from './assert.ts'
@@ -104,7 +104,7 @@ export class ReactorThread {
     this.#shim = shim
     if (setup.cpu >= 0) shim.pin(setup.cpu)
     this.#id = shim.open(shimLimits(limits))
-    if (this.#id < 0) throw new Error(`the shim cannot be opened: ${errnoName(this.#id)}`)
+    if (this.#id < 0) throw new Error(`the shim cannot be opened: ${openReason(this.#id)}`)
     const arena = new Arena(shim.arena())
     this.#arena = arena
     const slots = new Slots(limits.slots)

@@ -193,6 +193,13 @@ export function loadShim(path?: string): Shim {
   }
 }
 
+/** Why open() refused, for who starts the target. */
+export function openReason(errno: number): string {
+  if (-errno !== constants.errno.ENOBUFS) return errnoName(errno)
+  return 'its buffers must be huge pages, since a device is driven without an IOMMU, and too few are '
+    + 'reserved. Reserve more and start again: echo 512 > /sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages'
+}
+
 /** The name of an error number of either sign: errnoName(-98) is 'EADDRINUSE'. */
 export function errnoName(errno: number): string {
   const positive = Math.abs(errno)

@@ -2,13 +2,16 @@
  * PCI devices through the shim, on one that is none: registers in a region, DMA memory, doors that a
  * turn rings, news that end its wait, and events that end its sleep.
  */
-import { constants } from 'node:os'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { constants, tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { COUNTER, H, PCI, Q, RING, WORDS } from '../../../src/shim/abi.ts'
 import { loadPci, type OpenedPci, PAGE_MASK, PAGE_SHIFT } from '../../../src/shim/pci.ts'
+import { openReason } from '../../../src/shim/shim.ts'
 import { ENGINES, LIMITS, Rig, shim } from './rig.ts'
 
-const { EBUSY, EFAULT, EINVAL, ENOENT } = constants.errno
+const { EBUSY, EFAULT, EINVAL, ENOBUFS, ENOENT } = constants.errno
 const pci = loadPci()
 const BAR_BYTES = 8192
 const TAIL_AT = 0x1008
@@ -248,6 +251,32 @@ describe('a device', () => {
     expect([pci.interrupted(device, 0), pci.interrupted(device, 1), pci.interrupted(device, 1)])
       .toEqual([0, 2, 0])
     pci.close(device)
+  })
+
+  test('without an IOMMU has its registers in sysfs, is one process\'s, and wants huge pages', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'weft-uio-'))
+    const path = join(folder, 'uio0')
+    writeFileSync(join(folder, 'resource0'), new Uint8Array(16384))
+    writeFileSync(join(folder, 'config'), Uint8Array.of(0x36, 0x1b, 0x10, 0, 4, 0, 0, 0))
+    for (const name of ['uio0', 'reset']) writeFileSync(join(folder, name), '')
+    const { device, facts } = opened(pci.open({ by: 'uio', folder, path }))
+    try {
+      expect(facts).toEqual({ barBytes: 16384, vectors: 0, reset: true, translated: false })
+      expect(pci.write(device, 0x14, 0x460001)).toBe(0)
+      expect(readFileSync(join(folder, 'resource0')).readInt32LE(0x14)).toBe(0x460001)
+      expect([pci.configRead(device, 0, 2), pci.configRead(device, 4, 2)]).toEqual([0x1b36, 0x402])
+      expect(pci.open({ by: 'uio', folder, path })).toBe(-EBUSY)
+      expect([pci.interrupts(device, 0), pci.interrupts(device, 1)]).toEqual([0, -EINVAL])
+      expect(shim.open(LIMITS)).toBe(-ENOBUFS)
+      expect(openReason(-ENOBUFS)).toMatch(/huge pages.*nr_hugepages/)
+      expect(pci.reset(device)).toBe(0)
+      expect(readFileSync(join(folder, 'reset'), 'latin1')).toBe('1')
+    } finally {
+      pci.close(device)
+      rmSync(folder, { recursive: true })
+    }
+    // Its lock, and what it asked of buffers, went with it.
+    new Rig({}).close()
   })
 
   test('that is not there is not opened', () => {
