@@ -8,6 +8,7 @@
 import type { Worker } from 'node:worker_threads'
 import { Authenticator, type Party } from './auth/authenticator.ts'
 import type { Keys } from './auth/keys.ts'
+import type { Controllers } from './nvme/controllers.ts'
 import { DeviceErrors } from './control/device-errors.ts'
 import { Complaints } from './control/complaints.ts'
 import type { Newcomers } from './control/newcomers.ts'
@@ -47,6 +48,7 @@ export type ControlPlaneParts = {
   readonly listeners: Listeners
   readonly keys: Keys
   readonly upkeep: Pick<Upkeep, 'perform'>
+  readonly nvme: Pick<Controllers, 'late'>
   readonly registrations: Pick<Registrations, 'manage' | 'forget'>
 }
 
@@ -172,10 +174,8 @@ export class ControlPlane {
   #receive(message: ToControl): void {
     const { access, lives } = this.#parts
     switch (message.type) {
-      case 'up':
-        return
-      case 'accepted':
-        return this.#accepted(message)
+      case 'up': return
+      case 'accepted': return this.#accepted(message)
       case 'join':
         return this.#join(message)
       case 'authentication':
@@ -195,12 +195,12 @@ export class ControlPlane {
           message.task, message.information, access.get(message.controller)))
       case 'device-error':
         return this.#deviceErrors.tell(message)
+      case 'pci-late': return this.#parts.nvme.late(message)
       case 'read-history':
         return this.#post(message.reactor, {
           type: 'history', slot: message.slot, log: lives.log(access.get(message.controller)),
         })
-      case 'record':
-        return lives.record(access.get(message.controller), message.event, message.data)
+      case 'record': return lives.record(access.get(message.controller), message.event, message.data)
       case 'exhausted':
         return this.#complaints.noSlots(message.reactor)
       case 'changed':

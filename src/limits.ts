@@ -16,6 +16,8 @@ export type Sizing = {
   readonly inCapsuleBytes: number
   readonly maxTransferBytes: number
   readonly bufferBytes: number
+  /** Devices reach the buffers: huge pages, where there are some. */
+  readonly huge?: boolean
 }
 
 export type Limits = Sizing & {
@@ -129,6 +131,7 @@ export function shimLimits(limits: Limits): ShimLimits {
     opsMax: limits.opsMax,
     bufferBytes: limits.bufferBytes + limits.adminBufferBytes,
     socketBufferBytes: limits.socketBufferBytes,
+    huge: limits.huge === true,
   }
 }
 

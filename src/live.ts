@@ -58,7 +58,7 @@ export class Live {
   resizeNamespace(nqn: string, nsid: number, bytes: number | null): Promise<void> {
     return this.#editNamespaces(nqn, (namespaces) => {
       const { backing } = known(namespaces.find((each) => each.nsid === nsid), `namespace ${nsid} of ${nqn}`)
-      if (backing.kind === 'device' ? bytes !== null : bytes === null && backing.kind !== 'file') {
+      if (!('bytes' in backing) ? bytes !== null : bytes === null && backing.kind !== 'file') {
         throw new StartError(`A ${backing.kind} ${bytes === null ? 'namespace needs a size' : 'has the size that it has'}.`)
       }
       return namespaces.map((each) => each.nsid === nsid ? withBytes(each, bytes) : each)
@@ -165,5 +165,5 @@ function known<Thing>(thing: Thing | undefined, name: string): Thing {
 
 function withBytes(config: NamespaceConfig, bytes: number | null): NamespaceConfig {
   const { backing } = config
-  return backing.kind === 'device' ? config : { ...config, backing: { ...backing, bytes } as typeof backing }
+  return 'bytes' in backing ? { ...config, backing: { ...backing, bytes } as typeof backing } : config
 }

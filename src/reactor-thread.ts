@@ -36,7 +36,9 @@ import { RightsTable, reservationGuard } from './controller/rights.ts'
 import { Shared, sharedBytes } from './controller/shared.ts'
 import { Tally, tallyBytes } from './controller/tally.ts'
 import { Namespace } from './namespace/namespace.ts'
+import { failureReports } from './device/failure.ts'
 import { openDevice } from './device/open.ts'
+import { Pairs } from './nvme/pairs.ts'
 import { Arena } from './reactor/arena.ts'
 import { Buffers } from './reactor/buffers.ts'
 import { Collections } from './reactor/collections.ts'
@@ -45,9 +47,9 @@ import { ACCEPT_TOKEN, Reactor } from './reactor/reactor.ts'
 import { SLOT, Slots, type Slot } from './reactor/slots.ts'
 import { Work } from './reactor/work.ts'
 import { COUNTER, H } from './shim/abi.ts'
+import { loadPci, type Pci } from './shim/pci.ts'
 import { STATUS } from './wire/status.ts'
 import { openReason, type Shim } from './shim/shim.ts'
-import type { NamespaceSnapshot, SubsystemSnapshot } from './subsystem/subsystem.ts'
 import { shimLimits } from './limits.ts'
 import { assert } from './assert.ts'
 
@@ -93,11 +95,13 @@ export class ReactorThread {
   readonly #meter: Meter
   readonly #buffers: Buffers
   #meteredMs = 0
+  readonly #devices: Pairs
   readonly #reactor: Reactor
   readonly #collections = new Collections()
   #stopAtMs = 0
 
-  constructor(setup: ReactorSetup, shim: Shim, mailbox: Mailbox) {
+  /** pci: how it reaches devices that it drives; asked for when there is one. */
+  constructor(setup: ReactorSetup, shim: Shim, mailbox: Mailbox, pci: () => Pci = loadPci) {
     this.#setup = setup
     const { limits, target, reactor } = setup
     this.#mailbox = mailbox
@@ -133,11 +137,16 @@ export class ReactorThread {
     const transfers = new Transfers(slots, sender, limits.transfers, limits.transferBytes, limits.commandTransfers)
     this.#transfers = transfers
 
-    const deviceParts = { work, buffers, zeroAt, transferBytes: limits.maxTransferBytes }
+    const devices = new Pairs({
+      arena, shim, pci, slotCount: slots.count, buffersEnd: adminAt, post: this.#post,
+      finished: (slot, status) => this.#completed(slots.all[slot]!, status),
+    })
+    this.#devices = devices
+    const deviceParts = { work, buffers, zeroAt, transferBytes: limits.maxTransferBytes, pairs: devices, reactor }
     const catalogue = new Catalogue({
       namespaces, slots,
       open: (subsystem, snapshot) => this.#rights.attach(new Namespace(
-        snapshot, openDevice(deviceParts, snapshot, this.#failureOf(subsystem, snapshot)),
+        snapshot, openDevice(deviceParts, snapshot, ...failureReports(subsystem.nqn, snapshot, this.#post)),
         shared.counterAt(reactor, snapshot.counter), tally.namespaceAt(reactor, snapshot.counter),
       )),
       renewed: (subsystem, table) => this.#associations.renew(subsystem, table),
@@ -147,6 +156,7 @@ export class ReactorThread {
       catalogue, holds: () => this.#commands.holds, rights: this.#rights, preemptions: () => this.#preemptions,
       wake: () => { shim.wake(this.#id) }, acceptStop: (socket) => { shim.acceptStop(socket) },
       dismissFrom: (listener, reason) => connections.dismissFrom(listener, reason),
+      pci: (change) => devices.change(change),
     })
     const finish = (slot: Slot, status: number): void => completer.finish(slot, status)
     const events = new Events(slots, finish)
@@ -227,6 +237,7 @@ export class ReactorThread {
       accepted: (token, result) => this.#accepted(token - ACCEPT_TOKEN, result),
       ready: (index) => connections.ready(index),
       retry: () => {
+        if (arena.words[H.NEWS] !== 0) devices.poll()
         connections.retry()
         if (holds.draining) holds.poll()
         if (this.#preemptions.waiting) this.#preemptions.poll()
@@ -289,17 +300,11 @@ export class ReactorThread {
     if (result >= 0) this.#post({ type: 'accepted', listener, socket: result })
   }
 
-  #failureOf({ nqn }: SubsystemSnapshot, { nsid, device }: NamespaceSnapshot) {
-    const path = device.kind === 'file' || device.kind === 'block' ? device.path : ''
-    return (errno: number, operation: string): void => this.#post({
-      type: 'device-error', subsystem: nqn, nsid, path, errno, operation,
-    })
-  }
-
   #tick(nowMs: number): void {
     this.#connections.tick(nowMs)
     this.#keepAlive.tick(nowMs)
     this.#changes.tick()
+    this.#devices.tick(nowMs)
     if (((nowMs - this.#meteredMs) | 0) >= METER_MS) this.#publish(nowMs)
   }
 
@@ -320,7 +325,7 @@ export class ReactorThread {
     for (let message = take(); message !== undefined; message = take()) this.#receive(message)
     if (!this.#reception.closed) return true
     const nowMs = this.#arena.words[H.NOW_MS]!
-    const idle = this.#work.opsOutstanding === 0 && this.#reservations.pending === 0
+    const idle = this.#work.opsOutstanding === 0 && this.#reservations.pending === 0 && !this.#devices.pending
     if (this.#connections.openCount === 0 && idle) return false
     if (((nowMs - this.#stopAtMs) | 0) >= 0) {
       this.#stopAtMs = (nowMs + LINGER_MS) | 0

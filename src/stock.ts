@@ -88,7 +88,7 @@ export class Stock {
 
 /** The size that a configuration asks for; null where the storage decides. */
 export function bytesOf({ backing }: NamespaceConfig): number | null {
-  return backing.kind === 'device' ? null : backing.bytes
+  return 'bytes' in backing ? backing.bytes : null
 }
 
 function key(nqn: string, nsid: number): string {

@@ -38,14 +38,21 @@ import { Upkeep } from './subsystem/upkeep.ts'
 import { Registrations } from './subsystem/registration.ts'
 import type { Endpoint, TargetSnapshot } from './subsystem/subsystem.ts'
 import { Backings } from './device/backing.ts'
+import { Controllers } from './nvme/controllers.ts'
+import { CLOCK } from './nvme/failure.ts'
+import { functionOpener, type OpenParts, takeFrom } from './nvme/open.ts'
+import { LINUX } from './pci/system.ts'
 import { Listeners } from './tcp/listener.ts'
 import { ControlPlane, type ReactorHandle } from './control-plane.ts'
 import { Live } from './live.ts'
 import { Model } from './model.ts'
 import { snapshotOf } from './snapshot.ts'
 import { type Item, Stock } from './stock.ts'
+import { addressesIn } from './update.ts'
+import { servedBy } from './driven.ts'
 import type { ReactorSetup, ToControl } from './reactor/messages.ts'
 import { ENGINE } from './shim/abi.ts'
+import { loadPci } from './shim/pci.ts'
 import { errnoName, loadShim, type Shim } from './shim/shim.ts'
 import { type Limits, limitsOf } from './limits.ts'
 
@@ -112,8 +119,10 @@ export type Target = {
   readonly failed: Promise<Error>
 }
 
-/** Throws StartError. */
-export async function startTarget(config: Config, log: Log): Promise<Target> {
+/** take: how NVMe controllers are reached that weft drives. Throws StartError. */
+export async function startTarget(
+  config: Config, log: Log, take: OpenParts['take'] = takeFrom(LINUX),
+): Promise<Target> {
   const shim = loadShim()
   const engine = ENGINES[config.engine]
   if (engine !== ENGINE.AUTO && (shim.engines() & (1 << engine)) === 0) {
@@ -122,20 +131,26 @@ export async function startTarget(config: Config, log: Log): Promise<Target> {
       'Leave --engine out to use epoll, or permit it: sysctl kernel.io_uring_disabled=0.',
     )
   }
-  const limits = limitsOf({ ...config.limits, engine })
-  const backings = new Backings(shim)
+  const limits = limitsOf({ ...config.limits, engine, huge: addressesIn(config).length !== 0 })
+  const nvme = new Controllers({
+    open: functionOpener({ shim, pci: loadPci(), take }), clock: CLOCK, log,
+    sizing: { reactorCount: config.reactors, transferBytes: limits.maxTransferBytes },
+  })
+  const backings = new Backings(shim, (address) => nvme.find(address))
   const listeners = new Listeners(shim)
   try {
-    return await assemble(config, log, shim, limits, backings, listeners)
+    await nvme.prepare(addressesIn(config))
+    return await assemble(config, log, shim, limits, backings, listeners, nvme)
   } catch (error) {
     listeners.close()
     backings.close()
+    await nvme.stop()
     throw error
   }
 }
 
 async function assemble(
-  config: Config, log: Log, shim: Shim, limits: Limits, backings: Backings, listeners: Listeners,
+  config: Config, log: Log, shim: Shim, limits: Limits, backings: Backings, listeners: Listeners, nvme: Controllers,
 ): Promise<Target> {
   const stock = new Stock(backings, limits)
   for (const { nqn, namespaces } of config.subsystems) {
@@ -208,7 +223,7 @@ async function assemble(
     take: (range) => plane.exclusions.take(range), told: (sentence, facts) => log.notice(sentence, facts),
   })
   const plane = new ControlPlane({
-    shim, access, shared, observer, lives, log, reactors, listeners, registrations, keys, upkeep,
+    shim, access, shared, observer, lives, log, reactors, listeners, registrations, keys, upkeep, nvme,
     newcomers: new Newcomers(limits.connections * reactors.length, log),
     reserve: ({ controller, namespaces, request }) => {
       const { subsystem, hostId } = access.get(controller) ?? { subsystem: { nqn: '' }, hostId: '' }
@@ -239,7 +254,7 @@ async function assemble(
   const endpoints = (discoveryOnly: boolean): Endpoint[] =>
     listeners.all.filter((each) => each.discoveryOnly === discoveryOnly).map(({ endpoint }) => endpoint)
   const live = new Live(config, {
-    plane, model, stock, backings, listeners, limits, firmware, log,
+    plane, model, stock, backings, nvme, listeners, limits, firmware, log,
     check: (nqn) => {
       lives.check(nqn)
       store.load(nqn, RESERVATIONS)
@@ -254,6 +269,7 @@ async function assemble(
   })
   const presence = new Presence(model.target, version(), log)
   model.watch((next) => presence.changed(next))
+  nvme.serve(servedBy({ model, plane, live, stock, nvme, log }))
   await presence.configure(config.discoveryService)
   observer.ready = true
   return {
@@ -277,6 +293,7 @@ async function assemble(
       }
       backings.close()
       metrics.stop()
+      await nvme.stop()
       await lives.close()
     },
     pulse: () => plane.change({ kind: 'pulse' }),
@@ -358,9 +375,9 @@ function processorsOf(config: Config, shim: Shim): number[] {
 
 function factsOf({ nqn, config, backing }: Item): NamespaceFacts {
   const { device, blockBytes, blockCount, note } = backing
-  const stored = device.kind === 'file' || device.kind === 'block'
+  const stored = 'path' in device
   return {
-    subsystem: nqn, nsid: config.nsid, kind: device.kind, path: stored ? device.path : '', bytes: blockBytes * blockCount,
+    subsystem: nqn, nsid: config.nsid, kind: device.kind, path: 'path' in device ? device.path : '', bytes: blockBytes * blockCount,
     blockBytes, volatile: !stored, note,
   }
 }

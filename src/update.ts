@@ -17,6 +17,8 @@ import type { ControlPlane } from './control-plane.ts'
 import type { Backings } from './device/backing.ts'
 import type { Limits } from './limits.ts'
 import type { Model } from './model.ts'
+import { pciAddresses } from './nvme/address.ts'
+import type { Controllers } from './nvme/controllers.ts'
 import { snapshotOf } from './snapshot.ts'
 import { bytesOf, type Item, type Stock } from './stock.ts'
 import { listenerKey } from './subsystem/ana.ts'
@@ -33,6 +35,8 @@ export type UpdateParts = {
   readonly model: Pick<Model, 'apply' | 'target'>
   readonly stock: Stock
   readonly backings: Pick<Backings, 'cut'>
+  /** The NVMe controllers that weft drives. */
+  readonly nvme: Pick<Controllers, 'prepare' | 'tidy'>
   readonly listeners: Pick<Listeners, 'all' | 'listen' | 'remove'>
   readonly limits: Limits
   readonly firmware: string
@@ -77,11 +81,14 @@ export class Update {
 
   /** Returns the configuration that is in force. Throws a StartError, and nothing has changed then. */
   async apply(): Promise<Config> {
+    const { nvme } = this.#parts
     try {
+      await nvme.prepare(addressesIn(this.#after))
       this.#planNamespaces()
       this.#planListeners()
     } catch (error) {
       this.#undo()
+      await nvme.tidy(new Set(addressesIn(this.#before)))
       throw error
     }
     await this.#endSubsystems()
@@ -237,7 +244,8 @@ export class Update {
     const { removed, resized } = this.#plan
     const leaving = [...removed, ...resized.map(({ before }) => before)]
     if (leaving.length === 0) return
-    const settled = plane.change({ kind: 'retire', indices: leaving.map(({ index }) => index) }).then(() => this.#close())
+    const settled = plane.change({ kind: 'retire', indices: leaving.map(({ index }) => index) })
+      .then(() => this.#close())
     let timer: NodeJS.Timeout
     const late = new Promise<boolean>((resolve) => { timer = setTimeout(() => resolve(true), DRAIN_MS) })
     const isLate = await Promise.race([settled.then(() => false), late]).finally(() => clearTimeout(timer))
@@ -246,7 +254,14 @@ export class Update {
     log.warning(`Hosts have not finished their commands on ${names}; its storage is closed when they have.`)
   }
 
-  #close(): void {
+  /** Storage, and NVMe controllers that nothing is on any more. */
+  async #close(): Promise<void> {
+    this.#release()
+    const { stock, nvme } = this.#parts
+    await nvme.tidy(new Set([...pciAddresses(stock.items.map(({ config }) => config)), ...addressesIn(this.#after)]))
+  }
+
+  #release(): void {
     const { stock, backings, log } = this.#parts
     for (const item of this.#plan.removed) stock.release(item)
     for (const { before, after } of this.#plan.resized) {
@@ -337,6 +352,11 @@ export class Update {
       this.#parts.log.notice(`Who may connect to ${nqn} now: ${who}.`, { change: 'hosts', subsystem: nqn, hosts: hosts ?? 'any' })
     }
   }
+}
+
+/** Of the NVMe controllers that a configuration names. */
+export function addressesIn({ subsystems }: Config): string[] {
+  return pciAddresses(subsystems.flatMap(({ namespaces }) => namespaces))
 }
 
 function pause(milliseconds: number): Promise<void> {

@@ -15,7 +15,7 @@ export type Serving = Pick<Target,
 
 /** How the kinds of device are called where "10 GiB of …" is said. */
 const KINDS: Readonly<Record<string, string>> = {
-  memory: 'memory', null: 'nothing (null)', file: 'file', block: 'device',
+  memory: 'memory', null: 'nothing (null)', file: 'file', block: 'device', pci: 'NVMe device',
 }
 
 /** command is what was typed: "weft", or "npm start --". */

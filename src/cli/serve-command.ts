@@ -26,6 +26,7 @@ const FLAGS = [
   ['--file <path>', 'a namespace in a file', 'Namespaces'],
   ['--size <size>', 'of the file before it: created, or extended, to this size', 'Namespaces'],
   ['--device <path>', 'a namespace on a block device', 'Namespaces'],
+  ['--pci <address>', 'a namespace of an NVMe device that weft drives, 0000:03:00.0 or …/2', 'Namespaces'],
   ['--block <bytes>', 'block size of the namespace before it, 512 or 4096', 'Namespaces'],
   ['--read-only', 'the namespace before it is not to be written', 'Namespaces'],
   ['--nqn <nqn>', 'name of the subsystem (derived from the machine id)', 'Subsystem'],

@@ -10,6 +10,7 @@ import type { HostKeys } from '../auth/keys.ts'
 import type { Backing, Config, ListenerConfig, NamespaceConfig, SubsystemConfig } from './config.ts'
 import { defaultNqn, namespaceNguid, namespaceUuid, serialOf } from './identity.ts'
 import type { WrittenKeys } from './keys.ts'
+import { pciPlace, pciText } from '../nvme/address.ts'
 import type {
   Written, WrittenDiscovery, WrittenEndpoint, WrittenHosts, WrittenListener, WrittenNamespace,
   WrittenSubsystem,
@@ -173,7 +174,7 @@ function completeNamespace(
   return {
     nsid,
     backing,
-    blockBytes: written.block ?? (backing.kind === 'device' ? null : 512),
+    blockBytes: written.block ?? (backing.kind === 'device' || backing.kind === 'pci' ? null : 512),
     uuid: written.uuid?.toLowerCase() ?? namespaceUuid(machineId, nqn, nsid, name),
     nguid: written.nguid?.toLowerCase() ?? namespaceNguid(machineId, nqn, nsid, name),
     readOnly: written.readOnly ?? false,
@@ -185,6 +186,7 @@ function backingOf(written: WrittenNamespace, folder: string): Backing {
   if (written.memory !== undefined) return { kind: 'memory', bytes: written.memory }
   if (written.null !== undefined) return { kind: 'null', bytes: written.null }
   if (written.device !== undefined) return { kind: 'device', path: resolve(folder, written.device) }
+  if (written.pci !== undefined) return { kind: 'pci', path: pciText(pciPlace(written.pci)!) }
   const bytes = written.size ?? null
   return {
     kind: 'file',

@@ -89,7 +89,7 @@ export type SubsystemConfig = {
 export type NamespaceConfig = {
   readonly nsid: number
   readonly backing: Backing
-  /** null (only with kind 'device'): that of the device. */
+  /** null (only with kinds 'device' and 'pci'): that of the device. */
   readonly blockBytes: 512 | 4096 | null
   readonly uuid: string
   readonly nguid: string
@@ -108,3 +108,5 @@ export type Backing =
       readonly create: boolean
     }
   | { readonly kind: 'device'; readonly path: string }
+  /** A namespace of an NVMe controller that weft drives itself; path: as nvme/address.ts writes it. */
+  | { readonly kind: 'pci'; readonly path: string }

@@ -8,6 +8,7 @@
 import { connectionBytes, connectionsThatFit, limitsOf } from '../limits.ts'
 import { CNTLID_MAX, CNTLID_MIN } from '../wire/fabrics.ts'
 import { mistake } from './mistake.ts'
+import { pciPlace, pciText } from '../nvme/address.ts'
 import type { Mistake, Path } from './mistake.ts'
 import type { LimitsConfig } from './config.ts'
 import { formatSize, parseSize } from './size.ts'
@@ -16,7 +17,7 @@ type Fields = Record<string, unknown>
 
 /** Static controllers of a subsystem. */
 const STATIC_MAX = 1024
-const MEDIA = ['memory', 'null', 'file', 'device'] as const
+const MEDIA = ['memory', 'null', 'file', 'device', 'pci'] as const
 
 /** namespacesMax: in all subsystems together. */
 export function contradictions(input: unknown, namespacesMax: number): Mistake[] {
@@ -42,8 +43,8 @@ export function contradictions(input: unknown, namespacesMax: number): Mistake[]
 
 function namespaceMistakes(subsystems: Numbered[], namespacesMax: number): Mistake[] {
   const mistakes: Mistake[] = []
-  const ids: Record<'uuid' | 'nguid' | 'file' | 'device', Named[]> = {
-    uuid: [], nguid: [], file: [], device: [],
+  const ids: Record<'uuid' | 'nguid' | 'file' | 'device' | 'pci', Named[]> = {
+    uuid: [], nguid: [], file: [], device: [], pci: [],
   }
   let count = 0
   for (const subsystem of subsystems) {
@@ -53,9 +54,9 @@ function namespaceMistakes(subsystems: Numbered[], namespacesMax: number): Mista
       count += 1
       mistakes.push(...mediumMistakes(path, fields))
       nsids.push([[...path, 'nsid'], fields.nsid])
-      for (const key of ['uuid', 'nguid', 'file', 'device'] as const) {
+      for (const key of ['uuid', 'nguid', 'file', 'device', 'pci'] as const) {
         const value = fields[key]
-        const folded = typeof value === 'string' && key.endsWith('id') ? value.toLowerCase() : value
+        const folded = typeof value === 'string' ? foldedAs(key, value) : value
         ids[key].push([[...path, key], folded])
       }
     }
@@ -68,6 +69,15 @@ function namespaceMistakes(subsystems: Numbered[], namespacesMax: number): Mista
     mistakes.push(mistake(['subsystems'], `${count} namespaces`, `at most ${namespacesMax} in all`))
   }
   return mistakes
+}
+
+/** What is the same, written in one way. */
+function foldedAs(key: string, value: string): string {
+  if (key === 'pci') {
+    const place = pciPlace(value)
+    return place === null ? value : pciText(place)
+  }
+  return key.endsWith('id') ? value.toLowerCase() : value
 }
 
 type Range = { readonly at: number; readonly first: number; readonly last: number }
@@ -114,13 +124,13 @@ function mediumMistakes(path: Path, fields: Fields): Mistake[] {
   const media = MEDIA.filter((key) => fields[key] !== undefined)
   if (media.length !== 1) {
     const found = media.length === 0 ? undefined : media
-    mistakes.push(mistake(path, found, 'exactly one of memory, null, file and device'))
+    mistakes.push(mistake(path, found, 'exactly one of memory, null, file, device and pci'))
     return mistakes
   }
   if (media[0] !== 'file') {
     for (const key of ['size', 'create']) {
       if (fields[key] === undefined) continue
-      const allowed = media[0] === 'device'
+      const allowed = media[0] === 'device' || media[0] === 'pci'
         ? 'nothing: a device has its size'
         : `nothing: "${media[0]}" is the size itself`
       mistakes.push(mistake([...path, key], fields[key], allowed))

@@ -58,5 +58,5 @@ function identityOf({ backing, blockBytes, uuid, nguid, readOnly }: NamespaceCon
 }
 
 function sizeOf({ backing }: NamespaceConfig): number | null {
-  return backing.kind === 'device' ? null : backing.bytes
+  return 'bytes' in backing ? backing.bytes : null
 }

@@ -103,6 +103,8 @@ function mediumOf(backing: NamespaceConfig['backing']): object {
       return { null: backing.bytes }
     case 'device':
       return { device: backing.path }
+    case 'pci':
+      return { pci: backing.path }
     case 'file':
       return { file: backing.path, ...(backing.bytes === null ? {} : { size: backing.bytes, create: backing.create }) }
   }

@@ -20,7 +20,7 @@ export type Flag = { readonly name: string; readonly value: string }
 
 type Fields = Record<string, unknown>
 
-const NAMESPACE_FLAGS = ['--memory', '--null', '--file', '--device']
+const NAMESPACE_FLAGS = ['--memory', '--null', '--file', '--device', '--pci']
 const ANY_ADDRESS = '0.0.0.0'
 const LOOPBACK = '127.0.0.1'
 const LIMIT_KEYS: Record<string, string> = {
@@ -151,7 +151,7 @@ class FlagReader {
   }
 
   #before(name: string, value: string): Mistake {
-    const place = name === '--size' ? '--file' : 'a namespace: --file, --device, --memory or --null'
+    const place = name === '--size' ? '--file' : 'a namespace: --file, --device, --pci, --memory or --null'
     return mistake([`${name} ${value}`.trim()], 'no namespace before it', `after ${place}`)
   }
 

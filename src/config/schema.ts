@@ -10,6 +10,7 @@ import { isIP } from 'node:net'
 import { z } from 'zod'
 import { AUTH_GROUPS, AUTH_HASHES } from '../wire/authentication.ts'
 import { nearest } from './mistake.ts'
+import { PCI_FORM, pciPlace } from '../nvme/address.ts'
 import { ANA_GROUPS_MAX, ANA_NAMES } from '../subsystem/ana.ts'
 import { CNTLID_MAX, CNTLID_MIN } from '../wire/fabrics.ts'
 import { NQN_FORM, isNqn } from './nqn.ts'
@@ -56,6 +57,7 @@ export const namespaceSchema = section({
   size: size(4096, 2 ** 52).optional(),
   create: flag.optional(),
   device: path.optional(),
+  pci: text(PCI_FORM, (value) => pciPlace(value) !== null).optional(),
   block: z.literal([512, 4096], { error: '512 or 4096' }).optional(),
   uuid: text('a UUID such as 6c1e7c2e-4f4b-8a6b-9d3e-0f5a7b1c2d3e', (value) =>
     UUID.test(value) && !NIL.test(value)).optional(),

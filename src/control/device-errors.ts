@@ -8,6 +8,7 @@ import { constants } from 'node:os'
 import type { Lives } from '../controller/lives.ts'
 import type { ToControl } from '../reactor/messages.ts'
 import { errnoName } from '../shim/shim.ts'
+import { describeStatus } from '../wire/status.ts'
 import type { Log } from './log.ts'
 
 const { EROFS } = constants.errno
@@ -22,14 +23,15 @@ export class DeviceErrors {
     this.#lives = lives
   }
 
-  tell({ subsystem, nsid, path, errno, operation }: Extract<ToControl, { type: 'device-error' }>): void {
+  tell({ subsystem, nsid, path, errno, operation, status }: Extract<ToControl, { type: 'device-error' }>): void {
     if (errno === EROFS) this.#lives.mediumReadOnly(subsystem, nsid)
-    const key = `${subsystem} ${nsid} ${operation} ${errno}`
+    const key = `${subsystem} ${nsid} ${operation} ${errno} ${status ?? ''}`
     if (this.#told.has(key)) return
     this.#told.add(key)
     this.#log.deviceError({
       subsystem, namespace: nsid, device: path,
-      reason: `${operation} failed with ${errnoName(errno)}; further ones are not logged`,
+      reason: `${operation} failed with ${status === undefined ? errnoName(errno) : describeStatus(status)}; `
+        + 'further ones are not logged',
     })
   }
 }

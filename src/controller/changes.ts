@@ -17,6 +17,8 @@ export type ChangeParts = {
   readonly preemptions: () => Pick<Preemptions, 'reserve' | 'abort'>
   /** Makes the next turn end at once: changes that wait for it are not to wait for traffic. */
   readonly wake: () => void
+  /** A device that this reactor drives. */
+  readonly pci: (change: Extract<Change, { kind: 'pci' }>) => void
   /** Accepts no more on a socket. */
   readonly acceptStop: (socket: number) => void
   /** Ends the connections that came by a listener, in order. */
@@ -58,6 +60,9 @@ export class Changes {
       case 'rights':
         rights.adopt(change, catalogue.namespaces)
         return change.rights === null ? done() : preemptions().reserve(change.uuid, change.rights.full, done)
+      case 'pci':
+        this.#parts.pci(change)
+        return done()
       case 'preempt':
         return preemptions().abort(change.uuid, change.hostIds, done)
     }

@@ -8,9 +8,11 @@ import { closeSync, fsyncSync, openSync } from 'node:fs'
 import { constants } from 'node:os'
 import type { Backing, NamespaceConfig } from '../config/config.ts'
 import { StartError } from '../config/start-error.ts'
+import { pciPlace } from '../nvme/address.ts'
 import { FILE } from '../shim/abi.ts'
 import { errnoName, type FileFacts, type Shim } from '../shim/shim.ts'
 import type { DeviceSnapshot } from '../subsystem/subsystem.ts'
+import { type DrivenController, openPci, resizePci } from './controller-namespace.ts'
 
 /** A namespace's storage, open. */
 export type OpenBacking = {
@@ -29,16 +31,20 @@ const MEMORY_REMEDY = 'While it is served it can grow to 64 GiB, or to four time
 
 export class Backings {
   readonly #shim: Shim
+  readonly #controller: (address: string) => DrivenController
   readonly #regions: number[] = []
   readonly #files: { readonly file: number; readonly path: string; readonly readOnly: boolean }[] = []
 
-  constructor(shim: Shim) {
+  /** controller: an NVMe controller that is open already. It throws a StartError. */
+  constructor(shim: Shim, controller: (address: string) => DrivenController = noController) {
     this.#shim = shim
+    this.#controller = controller
   }
 
   /** Throws a StartError that says what is wrong and what would be right; nothing is open then. */
   open(namespace: NamespaceConfig): OpenBacking {
     const { backing } = namespace
+    if (backing.kind === 'pci') return openPci(namespace, backing.path, this.#controllerOf(backing.path))
     if (!('path' in backing)) return this.#openMemory(namespace, backing)
     const before = this.#files.length
     try {
@@ -69,7 +75,7 @@ export class Backings {
     if (device.kind === 'memory') {
       this.#regions.splice(this.#regions.indexOf(device.region), 1)
       this.#shim.regionRelease(device.region)
-    } else if (device.kind !== 'null') {
+    } else if (device.kind === 'file' || device.kind === 'block') {
       this.#files.splice(this.#files.findIndex(({ file }) => file === device.file), 1)
       this.#shim.fileClose(device.file)
     }
@@ -81,6 +87,7 @@ export class Backings {
    */
   resize(open: OpenBacking, bytes: number | null): OpenBacking {
     const { device, blockBytes } = open
+    if (device.kind === 'pci') return resizePci(open, device.path, this.#controllerOf(device.path))
     if (bytes !== null && bytes > blockBytes * open.blockCount) this.#setBytes(open, bytes)
     let present = bytes ?? blockBytes * open.blockCount
     if (device.kind === 'file' || device.kind === 'block') {
@@ -96,6 +103,10 @@ export class Backings {
   /** Gives back what is beyond `bytes`, which nobody uses any more. Throws a StartError. */
   cut(open: OpenBacking, bytes: number): void {
     this.#setBytes(open, bytes)
+  }
+
+  #controllerOf(path: string): DrivenController {
+    return this.#controller(pciPlace(path)!.address)
   }
 
   #setBytes({ device, readOnly, blockBytes }: OpenBacking, bytes: number): void {
@@ -172,6 +183,10 @@ export class Backings {
     this.#files.push({ file: opened.file, path, readOnly: (flags & FILE.READ_ONLY) !== 0 })
     return opened
   }
+}
+
+function noController(address: string): never {
+  throw new StartError(`No NVMe controller is open at ${address}.`)
 }
 
 function nameOf(device: DeviceSnapshot): string {

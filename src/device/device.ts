@@ -21,7 +21,7 @@ export const WANTS_DATA = -3
 export type Outcome = number
 
 export interface Device {
-  readonly kind: 'memory' | 'null' | 'file' | 'block'
+  readonly kind: 'memory' | 'null' | 'file' | 'block' | 'pci'
   /** Sets the place that the payload is sent from, fills it. */
   read(slot: Slot): Outcome
   /** Sets the place that the host's data goes to: WANTS_DATA or STALL. */

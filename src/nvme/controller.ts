@@ -66,6 +66,10 @@ export class NvmeController {
     this.#quirks = quirksOf(pci.vendor, pci.device)
   }
 
+  get reactorCount(): number {
+    return this.#sizing.reactorCount
+  }
+
   /** Once it was started. */
   get facts(): ControllerFacts {
     if (this.#facts === null) throw new Error('a controller is asked for facts before it was started')
@@ -122,6 +126,14 @@ export class NvmeController {
       if (facts !== null && await this.#commandSetOf(nsid) === CSI.NVM) found.set(nsid, facts)
     }
     this.namespaces = found
+  }
+
+  /** After an event about namespaces, of which the device tells again only when its log was read. */
+  async rescan(): Promise<void> {
+    await this.#admin!.ask({
+      opcode: ADMIN_OPCODE.GET_LOG_PAGE, nsid: NSID_ALL, cdw10: LID.CHANGED_NAMESPACES | NUMD(OURS_PAGE_BYTES),
+    }, ANSWER_MS)
+    await this.scan()
   }
 
   /** The SMART log of the controller, as it is. */

@@ -33,6 +33,10 @@ export type Change =
   | { readonly kind: 'let-go'; readonly id: number; readonly namespace: number }
   /** What hosts may do on a namespace while it is reserved. */
   | ({ readonly kind: 'rights' } & NamespaceRights)
+  /** What a device that reactors drive is up to: it is reset, works again, is gone, or is not needed any more. */
+  | { readonly kind: 'pci'; readonly device: number; readonly step: 'hold' | 'go' | 'fail' | 'close';
+      /** Of commands, after 'fail' and 'close'. */
+      readonly status: number }
   /** Acknowledged when no command of these hosts on the namespace can do anything any more. */
   | { readonly kind: 'preempt'; readonly uuid: string; readonly hostIds: readonly string[] }
 
@@ -99,7 +103,12 @@ export type ToControl =
   | { readonly type: 'perform'; readonly reactor: number; readonly slot: number;
       readonly controller: number; readonly task: UpkeepTask }
   | { readonly type: 'device-error'; readonly subsystem: string; readonly nsid: number; readonly path: string;
-      readonly errno: number; readonly operation: string }
+      readonly errno: number; readonly operation: string;
+      /** What a device that has no errno answered. */
+      readonly status?: number }
+  /** A device has not answered a command for long, or what nobody asked. */
+  | { readonly type: 'pci-late'; readonly device: number; readonly qid: number; readonly cid: number;
+      readonly broken: boolean }
   /** A host wants to read the persistent event log. Answered by 'history'. */
   | { readonly type: 'read-history'; readonly reactor: number; readonly slot: number; readonly controller: number }
   /** Something that belongs into the persistent event log. event: PERSISTENT_EVENT_TYPE. */

@@ -6,6 +6,8 @@
  * Invariant: nqn is unique among subsystems, nsid among the namespaces of a subsystem; namespaces are in ascending nsid.
  */
 import { CNTLID_MAX, CNTLID_MIN } from '../wire/fabrics.ts'
+import type { QueuePlace } from '../nvme/place.ts'
+import type { Geometry } from '../nvme/queue-pair.ts'
 import type { AnaPath } from './ana.ts'
 
 /** Where hosts connect: a numeric address and a TCP port. "0.0.0.0" and "::" are wildcards. */
@@ -29,6 +31,29 @@ export type DeviceSnapshot =
       readonly discard: boolean
       readonly zero: boolean
       readonly readOnly: boolean
+    }
+  | {
+      /** A namespace of an NVMe controller that the reactors drive. */
+      readonly kind: 'pci'
+      /** Address of the controller and NSID on it: nvme/address.ts. */
+      readonly path: string
+      /** By reactor. */
+      readonly places: readonly QueuePlace[]
+      readonly geometry: Geometry
+      /** What the controller can do. */
+      readonly volatileCache: boolean
+      readonly compare: boolean
+      readonly deallocate: boolean
+      readonly writeZeroes: boolean
+      readonly verify: boolean
+      readonly zeroesMayDeallocate: boolean
+      /** Deallocated blocks read as zeroes. */
+      readonly discard: boolean
+      /** As of other devices. */
+      readonly physicalBytes: number
+      readonly optimalBytes: number
+      readonly discardBytes: number
+      readonly boundaryBytes: number
     }
 
 export type NamespaceSnapshot = {

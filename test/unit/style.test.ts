@@ -24,6 +24,7 @@ const DATA = ['config', 'subsystem']
 /** They put the parts together, so they import every one of them. */
 const COMPOSITION = [
   'target', 'live', 'update', 'model', 'snapshot', 'stock', 'control-plane', 'reactor-thread', 'reactor-worker',
+  'driven',
 ]
 
 const FILE_LINES_MAX = 400

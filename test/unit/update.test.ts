@@ -88,6 +88,7 @@ function rig(before: Config) {
       },
       listen: (listeners: Listener[]) => { if (listeners.length !== 0) happened.push('listen') },
     },
+    nvme: { prepare: () => Promise.resolve(), tidy: () => Promise.resolve() },
     listeners: {
       all,
       listen: (wanted: Listener['wanted'], discoveryOnly: boolean) => {

@@ -185,7 +185,7 @@ describe('mistakes', () => {
     expect(found).toContain('reactors: found 0, allowed: a whole number from 1 to 256')
     expect(found).toContain('engine: found "fast", allowed: "auto", "uring" or "epoll"')
     expect(found).toContain('subsystems[0].namespaces[1]: found nothing, '
-      + 'allowed: exactly one of memory, null, file and device')
+      + 'allowed: exactly one of memory, null, file, device and pci')
     expect(found.join('\n')).toMatch(/listeners\[0\]\.address: found "localhost", allowed: a num/)
     expect(found.join('\n')).toMatch(/listeners\[0\]\.port: found 99999, allowed: a whole number/)
     expect(found.join('\n')).toMatch(/subsystems\[0\]\.nqn: found "disks", allowed: a name such/)
