@@ -38,6 +38,7 @@ import { hasAdminCommand } from './commands.ts'
 import type { Controller } from './controller.ts'
 import { timestampChanged } from './event-data.ts'
 import type { Events } from './events.ts'
+import type { DeviceHealth } from './device-health.ts'
 import type { Executor } from './executor.ts'
 import { type NamespaceFeature, featureBytes, getFeature, namespaceFeature, setFeature } from './features.ts'
 import { healthOf, errorsOf } from './health.ts'
@@ -61,7 +62,7 @@ export type AdminParts = {
   readonly pages: Buffers
   readonly shared: Shared
   /** What is exported, at this moment. */
-  readonly catalogue: { readonly target: TargetSnapshot }
+  readonly catalogue: { readonly target: TargetSnapshot; readonly health?: DeviceHealth }
   readonly aborts: Aborts
   readonly events: Events
   readonly reservations: ReservationCommands
@@ -205,6 +206,7 @@ export class AdminExecutor implements Executor {
       health: (namespace) => healthOf(
         shared, shared.words[shared.row(controller.index) + ROW.SUBSYSTEM]!, controller.subsystem.namespaces, namespace,
       ),
+      devices: (one) => this.#parts.catalogue.health?.of(one === null ? controller.subsystem.namespaces : [one]) ?? [],
       persistentEvents: (action) => persistentEvents(admin, action),
       changedNamespaces: () => [...admin.changedNamespaces].sort((one, other) => one - other),
       ana: () => this.#anaLog(controller, lsp),

@@ -14,6 +14,7 @@ import type { Namespace, NamespaceTable } from '../namespace/namespace.ts'
 import { SLOT, type Slots } from '../reactor/slots.ts'
 import type { NamespaceSnapshot, SubsystemSnapshot, TargetSnapshot } from '../subsystem/subsystem.ts'
 import { markPaths } from './ana.ts'
+import { DeviceHealth } from './device-health.ts'
 
 export type CatalogueParts = {
   /** By index, all null to begin with: the catalogue fills it in. */
@@ -40,6 +41,8 @@ export class Catalogue {
   /** By NQN. */
   readonly subsystems = new Map<string, SubsystemSnapshot>()
   readonly tables = new Map<string, NamespaceTable>()
+  /** Of the NVMe devices that some of them are on. */
+  readonly health = new DeviceHealth()
   readonly #parts: CatalogueParts
   #retirements: Retirement[] = []
 

@@ -11,7 +11,7 @@ import type { Preemptions } from './preemption.ts'
 import type { RightsTable } from './rights.ts'
 
 export type ChangeParts = {
-  readonly catalogue: Pick<Catalogue, 'adopt' | 'retire' | 'tick' | 'namespaces'>
+  readonly catalogue: Pick<Catalogue, 'adopt' | 'retire' | 'tick' | 'namespaces' | 'health'>
   readonly holds: () => Pick<Holds, 'begin' | 'end'>
   readonly rights: Pick<RightsTable, 'adopt'>
   readonly preemptions: () => Pick<Preemptions, 'reserve' | 'abort'>
@@ -60,6 +60,9 @@ export class Changes {
       case 'rights':
         rights.adopt(change, catalogue.namespaces)
         return change.rights === null ? done() : preemptions().reserve(change.uuid, change.rights.full, done)
+      case 'device-health':
+        catalogue.health.set(change.address, change.log)
+        return done()
       case 'pci':
         this.#parts.pci(change)
         return done()

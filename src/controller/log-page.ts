@@ -22,6 +22,7 @@ import { STATUS } from '../wire/status.ts'
 import { putPadded, putU64 } from '../wire/value.ts'
 import type { AdminState } from './admin-state.ts'
 import { adminCommandsOf, IO_COMMANDS } from './commands.ts'
+import { mergeSmart } from './device-health.ts'
 import { namespaceFeature, supportedFeatures } from './features.ts'
 import { ERROR_ENTRIES } from './shared.ts'
 
@@ -76,6 +77,8 @@ export type LogSources = {
   readonly errors: () => readonly ErrorEntry[]
   /** null: of the subsystem. */
   readonly health: (namespace: NamespaceSnapshot | null) => HealthCounters
+  /** SMART logs of the NVMe devices behind it. */
+  readonly devices?: (namespace: NamespaceSnapshot | null) => readonly Uint8Array[]
   /** NSIDs in ascending order. Reading forgets them, where RAE is 0: that is the caller's part. */
   readonly changedNamespaces: () => readonly number[]
   /** As the controller's path has it. */
@@ -137,9 +140,10 @@ export function logPage(request: LogRequest, sources: LogSources): Uint8Array | 
 const isGlobal = (nsid: number): boolean => nsid === 0 || nsid >>> 0 === NSID_ALL
 
 function smartLogOf(sources: LogSources, { nsid }: LogRequest): Uint8Array | number {
-  if (isGlobal(nsid)) return smartLog(sources.health(null))
+  if (isGlobal(nsid)) return smartLog(sources.health(null), sources.devices?.(null))
   const namespace = sources.subsystem.namespaces.find((each) => each.nsid === nsid)
-  return namespace === undefined ? STATUS.INVALID_NAMESPACE : smartLog(sources.health(namespace))
+  return namespace === undefined ? STATUS.INVALID_NAMESPACE
+    : smartLog(sources.health(namespace), sources.devices?.(namespace))
 }
 
 /**
@@ -206,8 +210,8 @@ export function errorLog(errors: readonly ErrorEntry[]): Uint8Array {
   return bytesOf(view)
 }
 
-/** LID 02h. Temperatures stay 0: there is no sensor. */
-export function smartLog(health: HealthCounters): Uint8Array {
+/** LID 02h. Temperatures are those of devices (device-health.ts); without them 0: there is no sensor. */
+export function smartLog(health: HealthCounters, devices: readonly Uint8Array[] = []): Uint8Array {
   const view = blank(512)
   view.setUint8(SMART_LOG.cw, health.warning)
   view.setUint8(SMART_LOG.avsp, 100)
@@ -221,6 +225,7 @@ export function smartLog(health: HealthCounters): Uint8Array {
   putU64(view, SMART_LOG.upl, health.unsafeShutdowns)
   putU64(view, SMART_LOG.mdie, health.mediaErrors)
   putU64(view, SMART_LOG.eile, health.errors)
+  mergeSmart(view, devices)
   return bytesOf(view)
 }
 

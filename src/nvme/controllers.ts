@@ -19,6 +19,8 @@ import type { OpenFunction } from './function.ts'
 const GRACE_MS = 3000
 const RETRY_MS = 1000
 const LOOK_MS = 250
+/** How often its SMART log is read. */
+const HEALTH_MS = 10_000
 /** Reports of one overdue command before the controller is reset: the first asks it to abort the command. */
 const LATE_MAX = 10
 const STOP_MS = 10_000
@@ -51,6 +53,8 @@ type Entry = {
   recovering: Promise<void> | null
   /** Reports of an overdue command, by queue and identifier. */
   readonly late: Map<string, number>
+  /** When its SMART log was asked for last. */
+  healthMs: number
   closing: boolean
   /** Of closing. */
   closed: Promise<void>
@@ -93,6 +97,7 @@ export class Controllers {
   /** The target serves; from now on they are looked after. */
   serve(served: Served): void {
     this.#served = served
+    this.tick()
     this.#looking = setInterval(() => this.tick(), LOOK_MS)
   }
 
@@ -102,6 +107,7 @@ export class Controllers {
       if (entry.recovering !== null || entry.closing) continue
       try {
         entry.controller.tick()
+        this.#askHealth(entry)
       } catch (error) {
         if (!(error instanceof ControllerError)) throw error
         this.#recover(entry, error.message)
@@ -164,7 +170,7 @@ export class Controllers {
     }
     controller.onEvent = (event) => this.#served?.happened(address, event)
     this.#entries.set(address, {
-      address, controller, recovering: null, late: new Map(), closing: false, closed: Promise.resolve(),
+      address, controller, recovering: null, late: new Map(), healthMs: -HEALTH_MS, closing: false, closed: Promise.resolve(),
     })
   }
 
@@ -178,6 +184,15 @@ export class Controllers {
     const entry = this.#entries.get(address)
     this.#entries.delete(address)
     await entry?.controller.close()
+  }
+
+  /** Hosts read it from the reactors. One that is not answered is asked for again. */
+  #askHealth(entry: Entry): void {
+    const nowMs = this.#parts.clock.now()
+    if (this.#served === null || nowMs - entry.healthMs < HEALTH_MS) return
+    entry.healthMs = nowMs
+    const { address, controller } = entry
+    controller.smart().then((log) => this.#served?.change({ kind: 'device-health', address, log }), () => {})
   }
 
   #recover(entry: Entry, reason: string): void {

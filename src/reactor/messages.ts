@@ -37,6 +37,8 @@ export type Change =
   | { readonly kind: 'pci'; readonly device: number; readonly step: 'hold' | 'go' | 'fail' | 'close';
       /** Of commands, after 'fail' and 'close'. */
       readonly status: number }
+  /** The SMART log of such a device. */
+  | { readonly kind: 'device-health'; readonly address: string; readonly log: Uint8Array }
   /** Acknowledged when no command of these hosts on the namespace can do anything any more. */
   | { readonly kind: 'preempt'; readonly uuid: string; readonly hostIds: readonly string[] }
 

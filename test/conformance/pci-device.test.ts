@@ -4,10 +4,11 @@
  */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import {
-  DEAC, FUA, compare, copy, copyRanges, datasetManagement, flush, identify, rangeList, read, verify, write, writeZeroes,
+  DEAC, FUA, compare, copy, copyRanges, datasetManagement, flush, getLogPage, identify, rangeList, read, verify, write, writeZeroes,
 } from '../command-bytes.ts'
 import { closeWires } from '../host.ts'
 import { openSession, type Session } from '../host-session.ts'
+import { FAKE_SMART } from '../nvme/commands.ts'
 import { FAKE_DEFAULTS, type FakeOptions } from '../nvme/device.ts'
 import { SERVED_NQN, serveFake, type Served } from '../nvme/served.ts'
 
@@ -137,6 +138,20 @@ describe.each(kinds)('%s', (_name, options) => {
     served.device.faults.bad.clear()
     expect([lost.status, failed.status, bad.status]).toEqual(['2/81h', '2/80h', '2/81h'])
     await served.line('deviceError')
+  })
+
+  test('the SMART log has the temperature, wear and counters of the device', async () => {
+    let log: Buffer = Buffer.alloc(512)
+    const reads = async (): Promise<boolean> => {
+      log = (await session.admin.must(getLogPage(0x02, 128, 0, { nsid: 0xffffffff }), { receive: 512 })).data
+      return log.readUInt16LE(1) === FAKE_SMART.temperature
+    }
+    for (let tries = 0; tries < 1000 && !await reads(); tries++) await new Promise((resolve) => { setTimeout(resolve, 20) })
+    expect([log.readUInt16LE(1), log[3], log[5], log.readUInt32LE(128)])
+      .toEqual([FAKE_SMART.temperature, FAKE_SMART.spare, FAKE_SMART.used, FAKE_SMART.hours])
+    expect(log.readUInt32LE(160)).toBeGreaterThanOrEqual(FAKE_SMART.mediaErrors)
+    // Ours: what the host has read.
+    expect(log.readUInt32LE(64)).toBeGreaterThan(0)
   })
 
   test('Identify says what the device does: size, blocks, boundary', async () => {
