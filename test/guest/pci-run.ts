@@ -17,9 +17,11 @@ import { KERNEL_TARGET_WORDS } from './kernel-target.ts'
 import { cacheDirectory, checkMachine, counterKhz, describeMachine, installPackages } from './machine.ts'
 import { type PciCheck, type PciMachine, tidy } from './pci/check.ts'
 import { MAPPING_CHECKS } from './pci/mapping.ts'
+import { RATIO_CHECKS } from './pci/ratio.ts'
+import { SERVING_CHECKS } from './pci/serving.ts'
 import { VirtualMachine } from './vm.ts'
 
-const CHECKS: readonly PciCheck[] = [...MAPPING_CHECKS]
+const CHECKS: readonly PciCheck[] = [...MAPPING_CHECKS, ...SERVING_CHECKS, ...RATIO_CHECKS]
 const DISK_BYTES = 256 * 1024 * 1024
 const DISKS = 3
 
