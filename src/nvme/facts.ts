@@ -10,11 +10,12 @@ import {
 } from '../wire/identify.ts'
 import { takeBits } from '../wire/layout.ts'
 import { takePadded, takeU64 } from '../wire/value.ts'
-import { PRP_BYTES_MAX } from './prp.ts'
 import type { Geometry } from './queue-pair.ts'
 import type { Quirks } from './quirks.ts'
 
 const PAGE_BYTES = 4096
+/** Of one command: so that the lists of all identifiers are in one piece with their queues (place.ts). */
+const TRANSFER_BYTES_MAX = 1024 * 1024
 /** NLB is 16 bits, 0-based. */
 const BLOCKS_MAX = 65536
 const RANGE_BLOCKS_MAX = 0x7fffffff
@@ -57,7 +58,7 @@ export function controllerFacts(
     const exponent = limit === null ? 0 : limit.getUint8(at)
     return exponent === 0 ? 0 : PAGE_BYTES * 2 ** exponent
   }
-  const most = Math.min(transferBytes, PRP_BYTES_MAX)
+  const most = Math.min(transferBytes, TRANSFER_BYTES_MAX)
   return {
     serial: takePadded(view, field.sn, field.mn - field.sn), model: takePadded(view, field.mn, field.fr - field.mn),
     firmware: takePadded(view, field.fr, field.rab - field.fr),

@@ -20,8 +20,6 @@ const PRP2_WORD = 8
 /** In the first word: PSDT 01b, an SGL. */
 const PSDT_SGL = 0x4000
 const LIST_ENTRIES_MAX = PAGE_BYTES / 8
-/** The largest payload whose list fits a page, wherever it begins. */
-export const PRP_BYTES_MAX = LIST_ENTRIES_MAX * PAGE_BYTES
 
 export class Pointers {
   readonly #words: Int32Array

@@ -81,6 +81,9 @@ describe('from reset to queues', () => {
   test('MDTS 0 is no limit but ours', async () => {
     const { controller } = await started({ mdts: 0 }, { transferBytes: 256 * 1024 })
     expect(controller.facts.transferBytes).toBe(256 * 1024)
+    const large = await started({ mdts: 0, mqes: 1023 }, { transferBytes: 16 * 1024 * 1024 })
+    expect(large.controller.facts.transferBytes).toBe(1024 * 1024)
+    expect(large.controller.place(0).bytes).toBeLessThanOrEqual(2 * 1024 * 1024)
   })
 
   test('a namespace of another command set is not offered', async () => {
