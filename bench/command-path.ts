@@ -19,6 +19,7 @@ import { Meter } from '../src/controller/meter.ts'
 import { Pairs } from '../src/controller/pair.ts'
 import { CONTROLLER_STATE, Shared } from '../src/controller/shared.ts'
 import { Tally, tallyBytes } from '../src/controller/tally.ts'
+import { Throttles } from '../src/controller/throttle.ts'
 import { MemoryDevice } from '../src/device/memory.ts'
 import { type Limits, limitsOf } from '../src/limits.ts'
 import { Namespace } from '../src/namespace/namespace.ts'
@@ -155,7 +156,10 @@ function assemble(limits: Limits, arena: Arena, digests: boolean): Assembled {
   const io = new IoExecutor({
     arena, shared, namespaces, dataset: new Dataset(arena, slots, buffers),
     copies: new Copies(arena, slots, buffers, limits.maxTransferBytes),
-    guards: new Guards(), holds, pairs, transferBytesMax: limits.maxTransferBytes,
+    guards: new Guards(), holds, pairs,
+    throttles: new Throttles({
+      words: arena.words, tally, reactor: 0, aborts: { wants: () => false }, release: () => {},
+    }), transferBytesMax: limits.maxTransferBytes,
     reservations: new ReservationCommands({
       arena, slots, buffers, shared, reactor: 0, post: () => {}, finish: () => {},
       queueOf: () => null,

@@ -126,9 +126,8 @@ export class ReactorThread {
     const connections = new Connections(arena, shim, limits.txEntries, limits.rxBytes)
     this.#connections = connections
     const sender = new Sender(arena, limits.txEntries)
-    const tally = new Tally(
-      shim.regionView(setup.tallyRegion, tallyBytes(limits, setup.reactorCount)), limits, setup.reactorCount,
-    )
+    const { tallyRegion, reactorCount } = setup
+    const tally = new Tally(shim.regionView(tallyRegion, tallyBytes(limits, reactorCount)), limits, reactorCount)
     const namespaces = new Array<Namespace | null>(limits.namespaceIndices).fill(null)
     this.#meter = new Meter(arena, tally, reactor, namespaces, limits.namespaceIndices)
     this.#buffers = buffers
@@ -149,7 +148,10 @@ export class ReactorThread {
         snapshot, openDevice(deviceParts, snapshot, ...failureReports(subsystem.nqn, snapshot, this.#post)),
         shared.counterAt(reactor, snapshot.counter), tally.namespaceAt(reactor, snapshot.counter),
       )),
-      renewed: (subsystem, table) => this.#associations.renew(subsystem, table),
+      renewed: (subsystem, table) => {
+        this.#associations.renew(subsystem, table)
+        this.#commands?.throttles.renew(subsystem.nqn, table)
+      },
       refersTo: (region) => work.copiesTo(region) || connections.sendsFrom(region, 0, Infinity),
     })
     this.#changes = new Changes({
@@ -181,10 +183,12 @@ export class ReactorThread {
     this.#commands = assembleIo({
       arena, shared, slots, buffers, namespaces: catalogue.namespaces, guards: this.#guards, reactor, finish,
       transferBytesMax: limits.maxTransferBytes, post: this.#post, proceed: (slot) => admission.proceed(slot),
+      release: (slot) => admission.release(slot), aborts: this.#aborts, tally,
       sendsFrom: (region, from, end) => connections.sendsFrom(region, from, end), wake: () => shim.wake(this.#id),
       reservations: this.#reservations,
     })
-    const { io, holds, pairs } = this.#commands
+    const { io, holds, pairs, throttles } = this.#commands
+    for (const [nqn, table] of catalogue.tables) throttles.renew(nqn, table)
     this.#preemptions = new Preemptions({
       slots, pairs, aborts: this.#aborts, namespaces: catalogue.namespaces,
       hostOf: (slot) => this.#queueOf(slot)?.controller?.hostId ?? null,
@@ -240,9 +244,11 @@ export class ReactorThread {
         if (arena.words[H.NEWS] !== 0) devices.poll()
         connections.retry()
         if (holds.draining) holds.poll()
+        if (throttles.waiting !== 0) throttles.poll()
         if (this.#preemptions.waiting) this.#preemptions.poll()
       },
       hasStalled: () => connections.hasStalled,
+      dueUs: (most) => throttles.dueUs(most),
       tick: (nowMs) => this.#tick(nowMs),
       mail: () => this.#mail(),
     })
@@ -292,8 +298,7 @@ export class ReactorThread {
 
   /** null when its connection has gone. */
   #queueOf(slot: Slot): Queue | null {
-    const connection = slot.connection
-    return connection < 0 ? null : this.#connections.all[connection]!.queue
+    return slot.connection < 0 ? null : this.#connections.all[slot.connection]!.queue
   }
 
   #accepted(listener: number, result: number): void {
@@ -305,17 +310,12 @@ export class ReactorThread {
     this.#keepAlive.tick(nowMs)
     this.#changes.tick()
     this.#devices.tick(nowMs)
-    if (((nowMs - this.#meteredMs) | 0) >= METER_MS) this.#publish(nowMs)
-  }
-
-  #publish(nowMs: number): void {
+    this.#commands.throttles.tick()
+    if (((nowMs - this.#meteredMs) | 0) < METER_MS) return
     this.#meteredMs = nowMs
-    this.#meter.publish({
-      slotsUsed: this.#slots.count - this.#slots.freeCount, slots: this.#slots.count,
-      connections: this.#connections.openCount, buffers: this.#buffers.pages,
-      buffersUsed: this.#buffers.pages - this.#buffers.freePages,
-      commands: this.#completer.completedCount, collections: this.#collections.count,
-    }, this.#connections.all, this.#associations.controllers.values())
+    const [commands, collections] = [this.#completer.completedCount, this.#collections.count]
+    const [slots, buffers, connections] = [this.#slots, this.#buffers, this.#connections]
+    this.#meter.publish({ slots, buffers, connections, commands, collections }, this.#associations.controllers.values())
   }
 
   /** Everything that was posted to this reactor. False when it has stopped. */

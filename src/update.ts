@@ -248,8 +248,7 @@ export class Update {
       .then(() => this.#close())
     let timer: NodeJS.Timeout
     const late = new Promise<boolean>((resolve) => { timer = setTimeout(() => resolve(true), DRAIN_MS) })
-    const isLate = await Promise.race([settled.then(() => false), late]).finally(() => clearTimeout(timer))
-    if (!isLate) return
+    if (!await Promise.race([settled.then(() => false), late]).finally(() => clearTimeout(timer))) return
     const names = leaving.map(nameOf).join(', ')
     log.warning(`Hosts have not finished their commands on ${names}; its storage is closed when they have.`)
   }
@@ -319,6 +318,7 @@ export class Update {
     for (const subsystem of after.filter((nqn) => !before.includes(nqn))) {
       log.notice(`Subsystem ${subsystem} was added.`, { change: 'subsystemAdded', subsystem })
     }
+    this.#logLimits()
     this.#logHosts()
     for (const item of removed) {
       log.notice(`${nameOf(item)} was removed.`, { change: 'namespaceRemoved', ...factsOf(item) })
@@ -342,6 +342,17 @@ export class Update {
       change: 'namespaceAdded', ...factsOf(item), bytes: sizeOf(item),
     })
     if (item.backing.note !== '') log.warning(`${item.backing.note}.`)
+  }
+
+  #logLimits(): void {
+    for (const { nqn, namespaces } of this.#after.subsystems) {
+      const former = this.#before.subsystems.find((each) => each.nqn === nqn)?.namespaces ?? []
+      for (const { nsid, qos } of namespaces) {
+        if (former.every((each) => each.nsid !== nsid || isDeepStrictEqual(each.qos, qos))) continue
+        const facts = { change: 'limits', subsystem: nqn, namespace: nsid, limits: qos ?? 'none' }
+        this.#parts.log.notice(`Limits of namespace ${nsid} of ${nqn} now: ${JSON.stringify(facts.limits)}.`, facts)
+      }
+    }
   }
 
   #logHosts(): void {

@@ -33,6 +33,7 @@ export type NamespaceConfig = {
   readOnly?: boolean
   block?: 512 | 4096
   uuid?: string
+  qos?: Record<string, number | string>
 }
 
 /** A host with a key. */

@@ -179,6 +179,7 @@ function completeNamespace(
     nguid: written.nguid?.toLowerCase() ?? namespaceNguid(machineId, nqn, nsid, name),
     readOnly: written.readOnly ?? false,
     anaGroup: written.anaGroup ?? 1,
+    qos: written.qos,
   }
 }
 

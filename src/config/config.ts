@@ -7,7 +7,7 @@
  */
 import type { HostKeys } from '../auth/keys.ts'
 import type { AnaChoice } from '../subsystem/ana.ts'
-import type { ControllerModel, Endpoint, Referral } from '../subsystem/subsystem.ts'
+import type { ControllerModel, Endpoint, NamespaceLimits, Referral } from '../subsystem/subsystem.ts'
 
 export type EngineChoice = 'auto' | 'uring' | 'epoll'
 
@@ -95,6 +95,7 @@ export type NamespaceConfig = {
   readonly nguid: string
   readonly readOnly: boolean
   readonly anaGroup: number
+  readonly qos?: NamespaceLimits | undefined
 }
 
 export type Backing =

@@ -49,6 +49,16 @@ const listener = section({
 
 const path = z.string({ error: 'a path' }).min(1, { error: 'a path' })
 
+/** In a second, of all hosts together. Bandwidth in bytes. */
+const qosSchema = section({
+  iops: whole(1, 1e9).optional(),
+  readIops: whole(1, 1e9).optional(),
+  writeIops: whole(1, 1e9).optional(),
+  bandwidth: size(4096, 2 ** 50).optional(),
+  readBandwidth: size(4096, 2 ** 50).optional(),
+  writeBandwidth: size(4096, 2 ** 50).optional(),
+})
+
 export const namespaceSchema = section({
   nsid: whole(1, LIMITS.namespaces).optional(),
   memory: size(4096, 2 ** 52).optional(),
@@ -65,6 +75,7 @@ export const namespaceSchema = section({
     /^[0-9a-f]{32}$/i.test(value) && !NIL.test(value)).optional(),
   readOnly: flag.optional(),
   anaGroup: whole(1, ANA_GROUPS_MAX).optional(),
+  qos: qosSchema.optional(),
 })
 
 /** A host with a key. The secrets themselves are looked at in keys.ts. */

@@ -59,6 +59,12 @@ export class Aborts {
     this.#preempted.add(slot.index)
   }
 
+  /** Whether this slot is to be aborted; of -1: whether any is. */
+  wants(slot: number): boolean {
+    if (slot === -1) return this.#requests.size !== 0 || this.#preempted.size !== 0
+    return this.#requests.has(slot) || this.#preempted.has(slot)
+  }
+
   /** The status of a slot that is to be aborted, now that it could run, or 0. An Abort for it is answered. */
   take(slot: Slot): number {
     if (this.#requests.size === 0 && this.#preempted.size === 0) return 0

@@ -9,6 +9,8 @@ import type { Queue } from './queue.ts'
 export interface RepeatableExecutor extends Executor {
   /** Asks again for what start() did not get. STALL, or what start() would have said. */
   again(slot: Slot): Outcome
+  /** The same of one that waited for its turn, without data. */
+  released(slot: Slot, queue: Queue): Outcome
   /** Goes on with a command that waited with its data. */
   proceed(slot: Slot, queue: Queue): Outcome
   /** Looks at half of a fused pair, as start() does, without running it: a status. */

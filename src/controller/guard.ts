@@ -19,8 +19,10 @@ export const GUARD = {
   ANA: 1, FORMATTING: 2, SANITIZING: 4, RESERVATION: 8, WRITE_PROTECTED: 16,
   /** Refuses nothing: some blocks are somebody's alone for now, and io lets commands on them wait (hold.ts). */
   HELD: 32,
+  /** Nor does this: what hosts may do in a second is limited, and io lets commands wait (throttle.ts). */
+  THROTTLED: 64,
 } as const
-const BIT_COUNT = 6
+const BIT_COUNT = 7
 
 /** Looks at slot.opcode and who sent it; 0, or the status (wire/status.ts) that the command ends with. */
 export type Guard = (slot: Slot, controller: Controller, namespace: Namespace) => number
@@ -40,6 +42,16 @@ export class Guards {
       const check = this.#checks[31 - Math.clz32(guards & -guards)]
       assert(check !== null && check !== undefined, 'a guard that is set has a check')
       const status = check(slot, controller, namespace)
+      if (status !== 0) return status
+    }
+    return 0
+  }
+
+  /** Of all namespaces: one that may not be flushed is why none is, as success holds for all. */
+  checkAll(slot: Slot, controller: Controller): number {
+    for (const namespace of controller.namespaces) {
+      if (namespace === null || namespace.guards === 0) continue
+      const status = this.check(slot, controller, namespace)
       if (status !== 0) return status
     }
     return 0

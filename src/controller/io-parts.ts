@@ -9,6 +9,7 @@ import type { Arena } from '../reactor/arena.ts'
 import type { Buffers } from '../reactor/buffers.ts'
 import type { ToControl } from '../reactor/messages.ts'
 import { lbaOf, type Slot, type Slots } from '../reactor/slots.ts'
+import type { Aborts } from './abort.ts'
 import { Copies } from './copy.ts'
 import { Dataset } from './dataset.ts'
 import { GUARD, type Guards } from './guard.ts'
@@ -17,8 +18,15 @@ import { IoExecutor } from './io.ts'
 import { Pairs } from './pair.ts'
 import type { ReservationCommands } from './reservations.ts'
 import type { Shared } from './shared.ts'
+import type { Tally } from './tally.ts'
+import { Throttles } from './throttle.ts'
 
-export type IoParts = { readonly io: IoExecutor; readonly holds: Holds; readonly pairs: Pairs }
+export type IoParts = {
+  readonly io: IoExecutor
+  readonly holds: Holds
+  readonly pairs: Pairs
+  readonly throttles: Throttles
+}
 
 export function assembleIo(parts: {
   readonly arena: Arena
@@ -35,6 +43,10 @@ export function assembleIo(parts: {
   readonly finish: (slot: Slot, status: number) => void
   /** Runs a slot that was parked with its data. */
   readonly proceed: (slot: Slot) => void
+  /** Runs one that waited for its turn. */
+  readonly release: (slot: Slot) => void
+  readonly aborts: Aborts
+  readonly tally: Tally
   /** An answer that has not left yet takes its payload from these bytes of a region. */
   readonly sendsFrom: (region: number, from: number, end: number) => boolean
   /** The next turn is not to sleep. */
@@ -42,6 +54,8 @@ export function assembleIo(parts: {
 }): IoParts {
   const { arena, slots, buffers, namespaces, guards, transferBytesMax, reactor, post, finish } = parts
   guards.set(GUARD.HELD, () => 0)
+  guards.set(GUARD.THROTTLED, () => 0)
+  const throttles = new Throttles({ ...parts, words: arena.words })
   const holds = new Holds(parts)
   const pairs: Pairs = new Pairs({
     buffers, namespaces, finish,
@@ -52,8 +66,8 @@ export function assembleIo(parts: {
     release: (id, namespace) => post({ type: 'release', id, namespace }),
   })
   const io = new IoExecutor({
-    ...parts, holds, pairs, dataset: new Dataset(arena, slots, buffers),
+    ...parts, holds, throttles, pairs, dataset: new Dataset(arena, slots, buffers),
     copies: new Copies(arena, slots, buffers, transferBytesMax),
   })
-  return { io, holds, pairs }
+  return { io, holds, pairs, throttles }
 }

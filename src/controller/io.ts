@@ -12,7 +12,7 @@ import type { Arena } from '../reactor/arena.ts'
 import { lbaOf, type Slot } from '../reactor/slots.ts'
 import { H as H_ } from '../shim/abi.ts'
 import {
-  DSM_AD as DSM_AD_, IO_OPCODE as IO_OPCODE_, RW_CONTROL as RW_CONTROL_, SGL_ID as SGL_ID_,
+  DSM_AD as DSM_AD_, IO_OPCODE as IO_OPCODE_, RW_CONTROL as RW_CONTROL_,
 } from '../wire/sqe.ts'
 import { STATUS as STATUS_ } from '../wire/status.ts'
 import { IO_SUPPORTED } from './commands.ts'
@@ -27,18 +27,19 @@ import { GUARD as GUARD_, type Guards } from './guard.ts'
 import type { Holds } from './hold.ts'
 import { whereOfIo } from './location.ts'
 import { isHalf, type Pairs, SECOND_HALF } from './pair.ts'
+import { Patience } from './patience.ts'
 import { isDirect } from './preemption.ts'
 import type { Queue } from './queue.ts'
 import type { ReservationCommands } from './reservations.ts'
 import { reservationGuard } from './rights.ts'
 import { CONTROLLER_STATE as CONTROLLER_STATE_, COUNT as COUNT_, type Shared } from './shared.ts'
+import type { Throttles } from './throttle.ts'
 
 // V8 folds the constants of a module, but not those that it imports: docs/adr/0005.
 const H = H_
 const DSM_AD = DSM_AD_
 const IO_OPCODE = IO_OPCODE_
 const RW_CONTROL = RW_CONTROL_
-const SGL_ID = SGL_ID_
 const STATUS = STATUS_
 const CONTROLLER_STATE = CONTROLLER_STATE_
 const COUNT = COUNT_
@@ -53,8 +54,6 @@ const WRITE = IO_OPCODE.WRITE
 const ALL_NAMESPACES = -1
 /** Halves of fused pairs have greater ones: pair.ts. */
 const OPCODE_MAX = 0xff
-/** Words of an entry. */
-const SGL_ID_WORD = 9
 /** CDW12 bits 31:16 hold RW_CONTROL. */
 const FUA = RW_CONTROL.FUA << 16
 const DEAC = RW_CONTROL.DEAC << 16
@@ -72,6 +71,8 @@ export class IoExecutor implements RepeatableExecutor {
   readonly #copies: Copies
   readonly #guards: Guards
   readonly #holds: Holds
+  readonly #throttles: Throttles
+  readonly #patience: Patience
   readonly #pairs: Pairs
   readonly #reservations: ReservationCommands
   readonly #transferBytesMax: number
@@ -79,7 +80,7 @@ export class IoExecutor implements RepeatableExecutor {
   /** namespaces: of the whole target on this reactor, by index; slots.namespace points into it. */
   constructor(parts: {
     arena: Arena, shared: Shared, namespaces: (Namespace | null)[], dataset: Dataset, copies: Copies,
-    guards: Guards, holds: Holds, pairs: Pairs, reservations: ReservationCommands, transferBytesMax: number,
+    guards: Guards, holds: Holds, throttles: Throttles, pairs: Pairs, reservations: ReservationCommands, transferBytesMax: number,
   }) {
     this.#words = parts.arena.words
     this.#shared = parts.shared.words
@@ -90,6 +91,11 @@ export class IoExecutor implements RepeatableExecutor {
     this.#copies = parts.copies
     this.#guards = parts.guards
     this.#holds = parts.holds
+    this.#throttles = parts.throttles
+    this.#patience = new Patience({
+      ...parts, words: parts.arena.words, range: (...of) => this.#range(...of),
+      durability: (...of) => this.#durability(...of), count: (...of) => this.#count(...of),
+    })
     this.#pairs = parts.pairs
     this.#reservations = parts.reservations
     this.#transferBytesMax = parts.transferBytesMax
@@ -128,13 +134,27 @@ export class IoExecutor implements RepeatableExecutor {
     }
   }
 
+  /** A command without data that waited for its turn; what may forbid it may have come meanwhile. */
+  released(slot: Slot, queue: Queue): Outcome {
+    const namespace = this.#namespaces[slot.namespace]
+    const controller = queue.controller
+    if (namespace === null || namespace === undefined || controller === null) return STATUS.INVALID_NAMESPACE
+    const status = namespace.guards === 0 ? 0 : this.#guards.check(slot, controller, namespace)
+    const outcome = status === 0 ? this.again(slot) : status
+    if (outcome > 0) this.#failed(slot, queue, controller, outcome, namespace.nsid)
+    return outcome
+  }
+
   /** The host's data are in place. */
   run(slot: Slot, queue: Queue): Outcome {
     const namespace = this.#namespaces[slot.namespace]
     const controller = queue.controller
     if (namespace === null || namespace === undefined || controller === null) return STATUS.INVALID_NAMESPACE
     const forbidden = this.#forbidden(slot, controller, namespace)
-    if (forbidden === 0 && (namespace.guards & GUARD.HELD) !== 0 && this.#holds.parks(slot)) return PENDING
+    if (forbidden === 0 && namespace.guards !== 0) {
+      if ((namespace.guards & GUARD.THROTTLED) !== 0 && this.#throttles.parks(slot, controller)) return PENDING
+      if ((namespace.guards & GUARD.HELD) !== 0 && this.#holds.parks(slot)) return PENDING
+    }
     const outcome = forbidden === 0 ? this.#run(slot, namespace) : forbidden
     if (outcome > 0) this.#failed(slot, queue, controller, outcome, namespace.nsid)
     return outcome
@@ -149,6 +169,7 @@ export class IoExecutor implements RepeatableExecutor {
       this.failed(slot, queue, forbidden)
       return forbidden
     }
+    if ((namespace.guards & GUARD.HELD) !== 0 && this.#holds.parks(slot)) return PENDING
     this.#count(namespace, COUNT.WRITES, 1)
     this.#count(namespace, COUNT.WRITTEN_BYTES, slot.bytes)
     return namespace.device.store(slot, slot.buffer)
@@ -176,6 +197,7 @@ export class IoExecutor implements RepeatableExecutor {
   forget(connection: number): void {
     this.#pairs.forget(connection)
     this.#holds.forget(connection)
+    this.#throttles.forget(connection)
   }
 
   /** The device's op has completed with result. queue: null when the host has gone. */
@@ -225,32 +247,15 @@ export class IoExecutor implements RepeatableExecutor {
     return this.#range(slot, namespace, w, true)
   }
 
-  /**
-   * Blocks of the namespace are held: STALL when the command, with which nothing is wrong, has to wait for them
-   * without data; WANTS_DATA when its data wait with it; else 0. Others are parked when their data have come.
-   */
-  #holdBack(slot: Slot, namespace: Namespace, controller: Controller, w: number): Outcome {
-    const opcode = slot.opcode
-    const zeroing = opcode === IO_OPCODE.WRITE_ZEROES
-    const direct = opcode === WRITE && namespace.device.kind === 'memory'
-    if (opcode !== READ && !zeroing && !direct) return 0
-    if (this.#range(slot, namespace, w, !zeroing) !== 0) return 0
-    if (zeroing && slot.blockCount << namespace.blockShift > ZEROES_BYTES_MAX) return 0
-    if (opcode !== READ && namespace.readOnly || !this.#holds.covers(slot)) return 0
-    if (opcode !== READ) this.#durability(slot, controller, w)
-    slot.step = zeroing ? this.#words[w + 12]! & DEAC : 0
-    // A capsule that waits in the stream is in the way of data that the hold may be waiting for.
-    const inCapsule = this.#words[w + SGL_ID_WORD]! >>> 24 === SGL_ID.IN_CAPSULE
-    return direct && inCapsule ? this.#holds.keep(slot) : STALL
-  }
-
   #start(slot: Slot, controller: Controller, w: number): Outcome {
     const words = this.#words
     if (this.#shared[controller.stateWord] !== CONTROLLER_STATE.READY) return STATUS.COMMAND_SEQUENCE_ERROR
     this.#shared[controller.stampWord] = words[H.NOW_MS]!
     const nsid = words[w + 1]!
     const opcode = slot.opcode
-    if (opcode === IO_OPCODE.FLUSH && nsid === ALL_NAMESPACES) return this.#flushAll(slot, controller)
+    if (opcode === IO_OPCODE.FLUSH && nsid === ALL_NAMESPACES) {
+      return this.#guards.checkAll(slot, controller) || this.#dataset.flushAll(slot, controller)
+    }
     if (nsid <= 0 || nsid >= controller.namespaces.length) return STATUS.INVALID_NAMESPACE
     const namespace = controller.namespaces[nsid]!
     if (namespace === null) return STATUS.INVALID_NAMESPACE
@@ -258,8 +263,8 @@ export class IoExecutor implements RepeatableExecutor {
     if (namespace.guards !== 0) {
       const status = this.#guards.check(slot, controller, namespace)
       if (status !== 0) return status
-      if ((namespace.guards & GUARD.HELD) !== 0) {
-        const outcome = this.#holdBack(slot, namespace, controller, w)
+      if ((namespace.guards & (GUARD.HELD | GUARD.THROTTLED)) !== 0) {
+        const outcome = this.#patience.look(slot, namespace, controller, w)
         if (outcome !== 0) return outcome
       }
     }
@@ -286,16 +291,6 @@ export class IoExecutor implements RepeatableExecutor {
         // Of those that there are, the reservation commands are left.
         return this.#reservations.start(slot, controller, w)
     }
-  }
-
-  /** One that may not be flushed is why none is: what is answered with success holds for all. */
-  #flushAll(slot: Slot, controller: Controller): Outcome {
-    for (const namespace of controller.namespaces) {
-      if (namespace === null || namespace.guards === 0) continue
-      const status = this.#guards.check(slot, controller, namespace)
-      if (status !== 0) return status
-    }
-    return this.#dataset.flushAll(slot, controller)
   }
 
   #run(slot: Slot, namespace: Namespace): Outcome {
@@ -396,4 +391,3 @@ export class IoExecutor implements RepeatableExecutor {
     )
   }
 }
-

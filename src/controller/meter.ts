@@ -28,12 +28,12 @@ export type Metered = {
   transferredBlocks: number
 }
 
+/** What a reactor has, and how much of it is in use. */
 export type Gauges = {
-  readonly slotsUsed: number
-  readonly slots: number
-  readonly connections: number
-  readonly buffersUsed: number
-  readonly buffers: number
+  readonly slots: { readonly count: number; readonly freeCount: number }
+  readonly buffers: { readonly pages: number; readonly freePages: number }
+  readonly connections: { readonly openCount: number; readonly all: readonly Metered[] }
+  /** Answered, and garbage collections, since the start. */
   readonly commands: number
   readonly collections: number
 }
@@ -81,24 +81,25 @@ export class Meter {
   }
 
   /** What the reactor is like now. Its connections' counts are taken from them. */
-  publish(gauges: Gauges, connections: readonly Metered[], controllers: Iterable<Numbered>): void {
+  publish(gauges: Gauges, controllers: Iterable<Numbered>): void {
+    const { slots, buffers, connections, commands, collections } = gauges
     const doubles = this.#doubles
     const nowUs = this.words[H.NOW_US]!
     this.#elapsedUs += (nowUs - this.#lastUs) >>> 0
     this.#lastUs = nowUs
     const at = this.#tally.gaugesAt(this.#reactor)
-    doubles[at + GAUGE.SLOTS_USED] = gauges.slotsUsed
-    doubles[at + GAUGE.SLOTS] = gauges.slots
-    doubles[at + GAUGE.CONNECTIONS] = gauges.connections
-    doubles[at + GAUGE.BUFFERS_USED] = gauges.buffersUsed
-    doubles[at + GAUGE.BUFFERS] = gauges.buffers
-    doubles[at + GAUGE.COMMANDS] = gauges.commands
-    doubles[at + GAUGE.COLLECTIONS] = gauges.collections
+    doubles[at + GAUGE.SLOTS_USED] = slots.count - slots.freeCount
+    doubles[at + GAUGE.SLOTS] = slots.count
+    doubles[at + GAUGE.CONNECTIONS] = connections.openCount
+    doubles[at + GAUGE.BUFFERS_USED] = buffers.pages - buffers.freePages
+    doubles[at + GAUGE.BUFFERS] = buffers.pages
+    doubles[at + GAUGE.COMMANDS] = commands
+    doubles[at + GAUGE.COLLECTIONS] = collections
     doubles[at + GAUGE.OPEN_US] = this.#elapsedUs
     for (let k = 0; k < GAUGE.COUNTER_COUNT; k++) doubles[at + GAUGE.COUNTERS + k] = this.#shim[k]!
     doubles[at + GAUGE.BEAT_MS] = this.words[H.NOW_MS]!
     this.#publishQuick()
-    this.#publishHosts(connections, controllers)
+    this.#publishHosts(connections.all, controllers)
   }
 
   #publishQuick(): void {

@@ -3,7 +3,7 @@
  * without stopping one. meter.ts writes it; control (metrics, status) reads and adds up.
  *
  *   for each reactor: │ gauges, 32 doubles │ controllers × 4 doubles │ namespaces × 720 doubles │
- *   namespace:        │ for each class of commands: 96 buckets, sum of µs, 0 │ errors by status, 128 │ 0 │
+ *   namespace:        │ for each class of commands: 96 buckets, sum of µs, 0 │ errors by status, 128 │ demand │
  *
  * Doubles count to 2^53 and are written whole. Pages are given when touched: what is not there costs nothing.
  * Invariant: each double has one writer, a reactor; the control plane clears rows that no reactor uses.
@@ -33,7 +33,10 @@ const CLASS_DOUBLES = BUCKETS + 2
 export const SUM_US = BUCKETS
 export const STATUSES_AT = CLASSES.length * CLASS_DOUBLES
 const STATUSES = 128
-export const TALLY_DOUBLES = STATUSES_AT + STATUSES + 4
+/** What hosts ask of a namespace that has limits, for throttle.ts; then the next namespace. */
+const DEMAND_AT = STATUSES_AT + STATUSES
+export const DEMAND = { WEIGHT: 0, USED: 1, WAITED: 2 } as const
+export const TALLY_DOUBLES = DEMAND_AT + 4
 
 const CLASS_OF = new Map<number, CommandClass>([
   [IO_OPCODE.READ, 'read'], [IO_OPCODE.WRITE, 'write'], [IO_OPCODE.FLUSH, 'flush'],
@@ -91,6 +94,10 @@ export class Tally {
   /** counter: of NamespaceSnapshot. */
   namespaceAt(reactor: number, counter: number): number {
     return this.gaugesAt(reactor) + GAUGE.DOUBLES + this.#limits.controllers * HOST.DOUBLES + counter * TALLY_DOUBLES
+  }
+
+  demandAt(reactor: number, counter: number): number {
+    return this.namespaceAt(reactor, counter) + DEMAND_AT
   }
 
   gauge(reactor: number, which: number): number {

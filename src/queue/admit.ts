@@ -208,10 +208,7 @@ export class Admission {
       passed = 0
       waiters.shift()
       slot.enter(SLOT.EXECUTING)
-      if (slot.buffer !== -1) this.#completer.charge(slot, share)
-      if (outcome === WANTS_DATA && this.#completer.answers(slot)) this.#transfers.begin(slot, slot.transfersMax)
-      else if (outcome === WANTS_DATA) this.#completer.free(slot)
-      else if (outcome >= 0) this.#completer.finish(slot, outcome)
+      this.#goOn(slot, outcome, share, slot.transfersMax)
     }
   }
 
@@ -237,6 +234,24 @@ export class Admission {
     const aborted = this.#aborts.take(slot)
     const outcome = aborted === 0 ? this.#io.proceed(slot, this.#queueOf(slot)) : aborted
     if (outcome >= 0) this.#completer.finish(slot, outcome)
+  }
+
+  /** A command that waited for its turn goes on; data that came in its capsule have waited with it. */
+  release(slot: Slot): void {
+    if (slot.received !== 0) return this.proceed(slot)
+    const client = slot.owner as Client
+    const aborted = this.#aborts.take(slot)
+    const outcome = aborted === 0 ? this.#io.released(slot, client.queue) : aborted
+    if (outcome === STALL) return this.#waiters.push(slot, client.queue.share, client.transfersMax)
+    this.#goOn(slot, outcome, client.queue.share, client.transfersMax)
+  }
+
+  /** It has got what it waited for, or an answer. */
+  #goOn(slot: Slot, outcome: Outcome, share: Share, transfersMax: number): void {
+    if (slot.buffer !== -1) this.#completer.charge(slot, share)
+    if (outcome === WANTS_DATA && this.#completer.answers(slot)) this.#transfers.begin(slot, transfersMax)
+    else if (outcome === WANTS_DATA) this.#completer.free(slot)
+    else if (outcome >= 0) this.#completer.finish(slot, outcome)
   }
 
   /** All data of a command that was asked for have arrived. */

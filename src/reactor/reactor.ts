@@ -36,6 +36,8 @@ export type ReactorParts = {
   readonly ready: (connection: number) => void
   readonly retry: () => void
   readonly hasStalled: () => boolean
+  /** How long a turn may block at most, so that what waits for a time does not wait longer. */
+  readonly dueUs: (most: number) => number
   readonly tick: (nowMs: number) => void
   /** Drains the mailbox. False = stop turning. */
   readonly mail: () => boolean
@@ -86,7 +88,7 @@ export class Reactor {
     const { shim, arena, completed, accepted, ready, copiesMax, waitUs, spinUs } = this.#parts
     const words = arena.words
     const pressed = words[H.COPIES]! >= copiesMax && this.#parts.hasStalled()
-    words[H.WAIT_US] = pressed ? 0 : waitUs
+    words[H.WAIT_US] = pressed ? 0 : this.#parts.dueUs(waitUs)
     words[H.SPIN_US] = pressed ? 0 : spinUs
     const count = shim.turn()
     if (count < 0) assert(false, `the shim's contract holds (${errnoName(count)})`)

@@ -56,6 +56,16 @@ export type DeviceSnapshot =
       readonly boundaryBytes: number
     }
 
+/** What all hosts together may do with a namespace in a second: commands, bytes; left out: as much as they can. */
+export type NamespaceLimits = {
+  readonly iops?: number | undefined
+  readonly readIops?: number | undefined
+  readonly writeIops?: number | undefined
+  readonly bandwidth?: number | undefined
+  readonly readBandwidth?: number | undefined
+  readonly writeBandwidth?: number | undefined
+}
+
 export type NamespaceSnapshot = {
   readonly nsid: number
   /** Index in the reactors' tables. A namespace that was resized has another one: see controller/catalogue.ts. */
@@ -75,6 +85,7 @@ export type NamespaceSnapshot = {
   readonly protection?: number
   /** Its group in asymmetric access, from 1: see ana.ts. */
   readonly anaGroup: number
+  readonly limits?: NamespaceLimits | undefined
   readonly device: DeviceSnapshot
 }
 

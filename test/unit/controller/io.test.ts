@@ -12,6 +12,8 @@ import { Pairs } from '../../../src/controller/pair.ts'
 import { Queue } from '../../../src/controller/queue.ts'
 import { ReservationCommands } from '../../../src/controller/reservations.ts'
 import { CONTROLLER_STATE, COUNT, ROW } from '../../../src/controller/shared.ts'
+import { Tally, tallyBytes } from '../../../src/controller/tally.ts'
+import { Throttles } from '../../../src/controller/throttle.ts'
 import { type Device, PENDING, STALL, WANTS_DATA } from '../../../src/device/device.ts'
 import { Namespace } from '../../../src/namespace/namespace.ts'
 import { Buffers } from '../../../src/reactor/buffers.ts'
@@ -19,7 +21,7 @@ import type { ToControl } from '../../../src/reactor/messages.ts'
 import { lbaOf, SLOT, type Slot, Slots } from '../../../src/reactor/slots.ts'
 import { sqe } from '../../command-bytes.ts'
 import { fakeArena } from '../reactor/fake-arena.ts'
-import { controllerOf, namespaceSnapshot, sharedBlock } from './association.ts'
+import { LIMITS, controllerOf, namespaceSnapshot, sharedBlock } from './association.ts'
 import { ownerOf } from '../reactor/owner.ts'
 
 const FABRICS = 0x7f
@@ -77,9 +79,13 @@ function rig() {
   const pairs = new Pairs({
     buffers, namespaces, finish: () => {}, failed: () => {}, ask: () => {}, release: () => {},
   })
+  const throttles = new Throttles({
+    words: arena.words, tally: new Tally(new ArrayBuffer(tallyBytes(LIMITS, 1)), LIMITS, 1), reactor: 0,
+    aborts: { wants: () => false }, release: (slot) => proceeded.push(slot.cid),
+  })
   const io = new IoExecutor({
     arena, shared, namespaces, dataset: new Dataset(arena, slots, buffers),
-    copies: new Copies(arena, slots, buffers, 64 << 10), guards, holds, pairs, transferBytesMax: 1 << 20,
+    copies: new Copies(arena, slots, buffers, 64 << 10), guards, holds, pairs, throttles, transferBytesMax: 1 << 20,
     reservations: new ReservationCommands({
       arena, slots, buffers, reactor: 0, post: (message) => posted.push(message),
       finish: (slot, status) => finished.push([slot.cid, status]), shared, queueOf: () => queue,
