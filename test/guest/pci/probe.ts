@@ -65,10 +65,11 @@ for (const [at, offset] of [[REGISTER.ASQ, 0], [REGISTER.ACQ, CQ_AT]] as const) 
   pci.write(device, at, (rings.lo[0]! + offset) | 0)
   pci.write(device, at + 4, rings.hi[0]!)
 }
+// QEMU remembers the vector of the admin queue when the controller is enabled, if MSI-X is on by then.
+if (facts.vectors > 0) must('interrupts', pci.interrupts(device, 1))
 enabled(true)
 
 const stride = 4 << (pci.read(device, REGISTER.CAP + 4) & 0xf)
-if (facts.vectors > 0) must('interrupts', pci.interrupts(device, 1))
 let tail = 0
 let head = 0
 let phase = 1
