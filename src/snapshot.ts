@@ -4,12 +4,12 @@
  * What the configuration says nothing of, such as entries that others registered, is taken over from before.
  * Invariant: plain data, as subsystem.ts describes it.
  */
-import type { Config } from './config/config.ts'
+import type { Config, SubsystemConfig } from './config/config.ts'
 import type { Limits } from './limits.ts'
 import type { Item } from './stock.ts'
 import { portsWith } from './subsystem/discovery.ts'
 import {
-  ANY_CONTROLLER, type NamespaceSnapshot, type SubsystemSnapshot, type TargetSnapshot,
+  ANY_CONTROLLER, type Endpoint, type NamespaceSnapshot, type SubsystemSnapshot, type TargetSnapshot,
 } from './subsystem/subsystem.ts'
 import type { Listener } from './tcp/listener.ts'
 
@@ -37,7 +37,7 @@ export function snapshotOf(parts: SnapshotParts, before: TargetSnapshot | null):
     return {
       ...known, ...common, kind: 'nvm', nqn: subsystem.nqn, serial: subsystem.serial, model: subsystem.model,
       label: subsystem.label,
-      hosts: subsystem.hosts, endpoints: serving, controllers: subsystem.controllers, paths: known?.paths ?? [],
+      hosts: subsystem.hosts, endpoints: endpointsOf(subsystem, listeners), controllers: subsystem.controllers, paths: known?.paths ?? [],
       namespaces: namespacesOf(items.filter((item) => item.nqn === subsystem.nqn), known),
     }
   })
@@ -55,6 +55,14 @@ export function snapshotOf(parts: SnapshotParts, before: TargetSnapshot | null):
       ports: portsWith(before?.discovery.ports ?? [], subsystems),
     },
   }
+}
+
+/** Of the listeners for data those that lead to it. */
+function endpointsOf({ listeners: own }: SubsystemConfig, listeners: readonly Listener[]): Endpoint[] {
+  const serving = listeners.filter((each) => !each.discoveryOnly)
+  return serving.filter(({ wanted }) => own === undefined
+    || own.some(({ address, port }) => address === wanted.address && port === wanted.port))
+    .map(({ endpoint }) => endpoint)
 }
 
 /** In ascending order of their NSIDs. */

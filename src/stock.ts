@@ -7,7 +7,7 @@
  *
  * Invariant: a number is free again only after every reactor has retired the namespace that had it.
  */
-import type { NamespaceConfig } from './config/config.ts'
+import type { DeviceConfig, NamespaceConfig } from './config/config.ts'
 import { StartError } from './config/start-error.ts'
 import type { Backings, OpenBacking } from './device/backing.ts'
 import type { Limits } from './limits.ts'
@@ -18,10 +18,22 @@ export type Item = {
   readonly backing: OpenBacking
   readonly index: number
   readonly counter: number
+  /** Whose storage it is, where that has a name. */
+  readonly device?: StockDevice
+}
+
+/** Storage with a name: open as long as it is configured, and as long as a namespace uses it. */
+export type StockDevice = {
+  config: DeviceConfig
+  /** With the size that it has now. */
+  backing: OpenBacking
+  /** Namespaces that have it, also those that reactors have not retired yet. */
+  users: number
 }
 
 export class Stock {
   readonly #backings: Backings
+  readonly #devices = new Map<string, StockDevice>()
   readonly #items = new Map<string, Item>()
   readonly #indices: Numbers
   readonly #counters: Numbers
@@ -36,6 +48,34 @@ export class Stock {
     return [...this.#items.values()]
   }
 
+  get devices(): readonly StockDevice[] {
+    return [...this.#devices.values()]
+  }
+
+  device(name: string): StockDevice | undefined {
+    return this.#devices.get(name)
+  }
+
+  /** Opens a device. It can be used when putDevice() says so. Throws a StartError. */
+  openDevice(config: DeviceConfig): StockDevice {
+    return { config, backing: this.#backings.open(config), users: 0 }
+  }
+
+  /** Its storage with another size, while no namespace uses it. Throws a StartError. */
+  resizeDevice({ backing }: StockDevice, config: DeviceConfig): OpenBacking {
+    return this.#backings.resize(backing, bytesOf(config))
+  }
+
+  putDevice(device: StockDevice): void {
+    this.#devices.set(device.config.name, device)
+  }
+
+  /** It is given back when no namespace uses it any more. */
+  removeDevice(device: StockDevice): void {
+    this.#devices.delete(device.config.name)
+    if (device.users === 0) this.#backings.release(device.backing)
+  }
+
   find(nqn: string, nsid: number): Item | undefined {
     return this.#items.get(key(nqn, nsid))
   }
@@ -48,7 +88,12 @@ export class Stock {
       if (counter === -1 || index === -1) {
         throw new StartError('There are as many namespaces as there can be.', 'Remove one first.')
       }
-      return { nqn, config, backing: this.#backings.open(config), index, counter }
+      if (config.use === undefined) return { nqn, config, backing: this.#backings.open(config), index, counter }
+      const device = this.#devices.get(config.use)
+      if (device === undefined) throw new StartError(`There is no device ${config.use}.`)
+      device.users++
+      const readOnly = config.readOnly || device.backing.readOnly
+      return { nqn, config, backing: { ...device.backing, readOnly }, index, counter, device }
     } catch (error) {
       this.#counters.give(counter)
       this.#indices.give(index)
@@ -67,6 +112,8 @@ export class Stock {
   /** From now on the namespace is this one. */
   put(item: Item): void {
     this.#items.set(key(item.nqn, item.config.nsid), item)
+    const { device, backing } = item
+    if (device !== undefined) device.backing = { ...backing, readOnly: device.backing.readOnly }
   }
 
   remove(item: Item): void {
@@ -82,13 +129,32 @@ export class Stock {
   release(item: Item): void {
     this.#indices.give(item.index)
     this.#counters.give(item.counter)
-    this.#backings.release(item.backing)
+    const { device, backing } = item
+    if (device === undefined) return this.#backings.release(backing)
+    device.users--
+    if (device.users === 0 && this.#devices.get(device.config.name) !== device) this.#backings.release(backing)
   }
 }
 
 /** The size that a configuration asks for; null where the storage decides. */
-export function bytesOf({ backing }: NamespaceConfig): number | null {
+export function bytesOf({ backing }: Pick<NamespaceConfig, 'backing'>): number | null {
   return 'bytes' in backing ? backing.bytes : null
+}
+
+export function nameOf({ nqn, config }: Item): string {
+  return `Namespace ${config.nsid} of ${nqn}`
+}
+
+export function factsOf({ nqn, config }: Item): { subsystem: string; namespace: number } {
+  return { subsystem: nqn, namespace: config.nsid }
+}
+
+export function sizeOf({ backing }: Item): number {
+  return backing.blockBytes * backing.blockCount
+}
+
+export function isLarger(one: Item, other: Item): boolean {
+  return one.backing.blockCount > other.backing.blockCount
 }
 
 function key(nqn: string, nsid: number): string {

@@ -30,7 +30,6 @@ import { Trouble } from './controller/trouble.ts'
 import { Tally, tallyBytes } from './controller/tally.ts'
 import { Presence } from './discovery/presence.ts'
 import { Access, type ControllerRecord } from './subsystem/access.ts'
-import { ALWAYS_OPTIMIZED } from './subsystem/ana.ts'
 import { Reservations } from './subsystem/reservations.ts'
 import { type AnaWish, Paths } from './subsystem/paths.ts'
 import { Protections } from './subsystem/protection.ts'
@@ -47,7 +46,7 @@ import { ControlPlane, type ReactorHandle } from './control-plane.ts'
 import { Live } from './live.ts'
 import { Model } from './model.ts'
 import { snapshotOf } from './snapshot.ts'
-import { type Item, Stock } from './stock.ts'
+import { type Item, Stock, type StockDevice } from './stock.ts'
 import { addressesIn } from './update.ts'
 import { servedBy } from './driven.ts'
 import type { ReactorSetup, ToControl } from './reactor/messages.ts'
@@ -93,6 +92,8 @@ export type NamespaceFacts = {
 export type Target = {
   /** Changes of what is served, while it is served. */
   readonly live: Live
+  /** Devices that have a name, and who uses them. */
+  readonly devices: readonly StockDevice[]
   /** What is exported now. */
   readonly snapshot: TargetSnapshot
   /** As bound: port 0 has become a real one. */
@@ -153,6 +154,7 @@ async function assemble(
   config: Config, log: Log, shim: Shim, limits: Limits, backings: Backings, listeners: Listeners, nvme: Controllers,
 ): Promise<Target> {
   const stock = new Stock(backings, limits)
+  for (const device of config.devices ?? []) stock.putDevice(stock.openDevice(device))
   for (const { nqn, namespaces } of config.subsystems) {
     for (const namespace of namespaces) stock.put(stock.open(nqn, namespace))
   }
@@ -166,9 +168,7 @@ async function assemble(
     }
   }
   const paths = new Paths()
-  for (const [index, { endpoint }] of listeners.all.slice(0, config.listeners.length).entries()) {
-    paths.configure(endpoint, config.listeners[index]!.ana ?? ALWAYS_OPTIMIZED)
-  }
+  paths.configureAll(config, listeners.all.map(({ endpoint }) => endpoint))
   const firmware = version().slice(0, 8)
   const store = new StateStore(config.state)
   const protections = new Protections({
@@ -264,7 +264,7 @@ async function assemble(
       keys.replace(keysOf(next))
       void presence.configure(next.discoveryService)
       void metrics.configure(next.metrics ?? null)
-      for (const { endpoint, ana } of serving) paths.configure(endpoint, ana ?? ALWAYS_OPTIMIZED)
+      paths.configureAll(next, serving)
     },
   })
   const presence = new Presence(model.target, version(), log)
@@ -275,6 +275,7 @@ async function assemble(
   return {
     live, observer,
     get metrics() { return metrics.endpoint },
+    get devices() { return stock.devices },
     get snapshot() { return model.target },
     get listeners() { return endpoints(false) },
     get discovery() { return endpoints(true) },

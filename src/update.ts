@@ -7,21 +7,24 @@
  *
  * Invariant: storage is closed, or cut, only after every reactor has let go of it.
  */
+import { setTimeout as pause } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
-import type { Config, ListenerConfig, NamespaceConfig } from './config/config.ts'
+import type { Config, NamespaceConfig } from './config/config.ts'
 import { fateOf } from './config/difference.ts'
 import { formatSize } from './config/size.ts'
 import { StartError } from './config/start-error.ts'
 import { endpointText, type Log } from './control/log.ts'
 import type { ControlPlane } from './control-plane.ts'
 import type { Backings } from './device/backing.ts'
+import { DevicePlan } from './device-plan.ts'
 import type { Limits } from './limits.ts'
 import type { Model } from './model.ts'
 import { pciAddresses } from './nvme/address.ts'
 import type { Controllers } from './nvme/controllers.ts'
 import { snapshotOf } from './snapshot.ts'
-import { bytesOf, type Item, type Stock } from './stock.ts'
+import { bytesOf, factsOf, isLarger, type Item, nameOf, sizeOf, type Stock } from './stock.ts'
 import { listenerKey } from './subsystem/ana.ts'
+import { isServedElsewhere } from './subsystem/paths.ts'
 import type { Endpoint } from './subsystem/subsystem.ts'
 import type { Listener, Listeners } from './tcp/listener.ts'
 
@@ -44,11 +47,9 @@ export type UpdateParts = {
   /** Throws a StartError when what is kept of a subsystem cannot be used. */
   readonly check: (nqn: string) => void
   /** What of the configuration is neither in the model nor opened; before the model changes. */
-  readonly configure: (config: Config, serving: readonly Serving[]) => void
+  /** serving: where the listeners for data of the configuration listen, in its order. */
+  readonly configure: (config: Config, serving: readonly Endpoint[]) => void
 }
-
-/** Where it listens, and what the configuration says of that. */
-export type Serving = { readonly endpoint: Endpoint; readonly ana: ListenerConfig['ana'] }
 
 type Wanted = { readonly nqn: string; readonly config: NamespaceConfig }
 
@@ -62,13 +63,14 @@ type Plan = {
   readonly late: Wanted[]
   readonly closing: Listener[]
   readonly opened: Listener[]
-  readonly serving: Serving[]
+  readonly serving: Endpoint[]
 }
 
 export class Update {
   readonly #parts: UpdateParts
   readonly #before: Config
   readonly #after: Config
+  readonly #devices: DevicePlan
   readonly #plan: Plan = {
     removed: [], added: [], resized: [], following: [], late: [], closing: [], opened: [], serving: [],
   }
@@ -77,6 +79,7 @@ export class Update {
     this.#parts = parts
     this.#before = before
     this.#after = after
+    this.#devices = new DevicePlan(parts.stock, parts.backings)
   }
 
   /** Returns the configuration that is in force. Throws a StartError, and nothing has changed then. */
@@ -84,6 +87,7 @@ export class Update {
     const { nvme } = this.#parts
     try {
       await nvme.prepare(addressesIn(this.#after))
+      this.#devices.plan(this.#after)
       this.#planNamespaces()
       this.#planListeners()
     } catch (error) {
@@ -94,6 +98,7 @@ export class Update {
     await this.#endSubsystems()
     await this.#show()
     await this.#endHosts()
+    await this.#endPaths()
     await this.#endListeners()
     await this.#settle()
     return this.#follow()
@@ -117,11 +122,11 @@ export class Update {
       const next = wanted.find(({ nqn, config }) => nqn === item.nqn && config.nsid === item.config.nsid)
       return next === undefined || opening.includes(next)
     }))
-    const taken = removed.map(({ config }) => pathOf(config))
+    const taken = removed.map(({ config }) => config.use === undefined ? pathOf(config) : '')
     for (const each of opening) {
       const path = pathOf(each.config)
       const isReplacement = stock.find(each.nqn, each.config.nsid) !== undefined
-      if (path !== '' && taken.includes(path)) late.push(each)
+      if (path !== '' && each.config.use === undefined && taken.includes(path)) late.push(each)
       else (isReplacement ? following : added).push(stock.open(each.nqn, each.config))
     }
   }
@@ -151,7 +156,7 @@ export class Update {
       opened.push(listener)
       return listener
     }
-    for (const each of this.#after.listeners) serving.push({ endpoint: take(each, false).endpoint, ana: each.ana })
+    for (const each of this.#after.listeners) serving.push(take(each, false).endpoint)
     for (const each of this.#after.discovery) {
       try {
         take(each, true)
@@ -174,6 +179,7 @@ export class Update {
       if (isLarger(after, before)) backings.cut(before.backing, bytesOf(before.config) ?? sizeOf(before))
     }
     for (const each of opened) listeners.remove(each)
+    this.#devices.undo()
   }
 
   /** Subsystems that go are closed to hosts first, so that no command of theirs misses a namespace. */
@@ -192,6 +198,7 @@ export class Update {
   async #show(): Promise<void> {
     const { stock, plane } = this.#parts
     const { removed, added, resized, opened } = this.#plan
+    this.#devices.show()
     for (const item of removed) stock.remove(item)
     for (const item of added) stock.put(item)
     for (const { after } of resized) stock.put(after)
@@ -203,9 +210,9 @@ export class Update {
   }
 
   async #showStock(): Promise<void> {
-    const { model, stock, listeners, limits, firmware } = this.#parts
+    const { model, stock: { items }, listeners, limits, firmware } = this.#parts
     await model.apply((before) => snapshotOf({
-      config: this.#after, limits, firmware, items: stock.items,
+      config: this.#after, limits, firmware, items,
       listeners: listeners.all.filter((each) => !this.#plan.closing.includes(each)),
     }, before))
   }
@@ -227,6 +234,16 @@ export class Update {
       const hosts = allowed.get(subsystem.nqn) ?? null
       return hosts !== null && !hosts.includes(hostNqn)
     }, 'the host may not connect any more')
+  }
+
+  /** Controllers of subsystems that are not served any more where their hosts came in. */
+  async #endPaths(): Promise<void> {
+    const { plane, model } = this.#parts
+    const [was, is] = [this.#before, this.#after].map((each) => each.subsystems.map(({ nqn, listeners }) => [nqn, listeners]))
+    if (isDeepStrictEqual(was, is)) return
+    const closing = this.#plan.closing.map(({ endpoint }) => listenerKey(endpoint))
+    await plane.end(({ subsystem, listener }) => !closing.includes(listener)
+      && isServedElsewhere(model.target, subsystem.nqn, listener), 'the subsystem is not served there any more')
   }
 
   async #endListeners(): Promise<void> {
@@ -281,8 +298,7 @@ export class Update {
     const { stock, log } = this.#parts
     const { removed, following, late } = this.#plan
     if (late.length + following.length === 0) return this.#after
-    const isTaken = ({ nqn, config }: Wanted): boolean =>
-      removed.some((each) => each.nqn === nqn && each.config.nsid === config.nsid)
+    const isTaken = ({ nqn, config }: Wanted): boolean => removed.some((each) => each.nqn === nqn && each.config.nsid === config.nsid)
     if (following.length !== 0 || late.some(isTaken)) await pause(REPLACE_MS)
     const added = [...following]
     const failed = new Set<NamespaceConfig>()
@@ -299,10 +315,9 @@ export class Update {
     await this.#showStock()
     this.#tell(added)
     for (const item of added) this.#logAdded(item)
-    const { subsystems } = this.#after
     return {
       ...this.#after,
-      subsystems: subsystems.map((each) => ({ ...each, namespaces: each.namespaces.filter((one) => !failed.has(one)) })),
+      subsystems: this.#after.subsystems.map((each) => ({ ...each, namespaces: each.namespaces.filter((one) => !failed.has(one)) })),
     }
   }
 
@@ -370,10 +385,6 @@ export function addressesIn({ subsystems }: Config): string[] {
   return pciAddresses(subsystems.flatMap(({ namespaces }) => namespaces))
 }
 
-function pause(milliseconds: number): Promise<void> {
-  return new Promise((resolve) => { setTimeout(resolve, milliseconds) })
-}
-
 export function isSame(one: Endpoint, other: Endpoint): boolean {
   return one.address === other.address && one.port === other.port
 }
@@ -381,20 +392,4 @@ export function isSame(one: Endpoint, other: Endpoint): boolean {
 /** '' for what has none. */
 function pathOf({ backing }: NamespaceConfig): string {
   return 'path' in backing ? backing.path : ''
-}
-
-function nameOf({ nqn, config }: Item): string {
-  return `Namespace ${config.nsid} of ${nqn}`
-}
-
-function factsOf({ nqn, config }: Item): { subsystem: string; namespace: number } {
-  return { subsystem: nqn, namespace: config.nsid }
-}
-
-function sizeOf({ backing }: Item): number {
-  return backing.blockBytes * backing.blockCount
-}
-
-function isLarger(one: Item, other: Item): boolean {
-  return one.backing.blockCount > other.backing.blockCount
 }

@@ -3,7 +3,8 @@
  * main.ts → here → config/flags.ts, serve.ts.
  */
 import { Command, Option } from 'commander'
-import { configFromFlags } from '../config/flags.ts'
+import { Document, type Serving } from '../config/document.ts'
+import { baseFromFlags } from '../config/flags.ts'
 import type { Flag } from '../config/flags.ts'
 import { LOG_LEVELS, createLog } from '../control/log.ts'
 import type { Log, LogFormat, LogLevel } from '../control/log.ts'
@@ -105,7 +106,11 @@ export function serveCommand(end: (status: number) => void): Command {
 }
 
 async function run(flags: readonly Flag[], options: Options): Promise<number> {
-  const config = configFromFlags(flags)
+  // What is warned of before there is a log is told in it.
+  const early: string[] = []
+  let warn = (sentence: string): void => void early.push(sentence)
+  const document = new Document({ read: () => baseFromFlags(flags), warn: (sentence) => warn(sentence) })
+  const { config } = document
   const user = options.runAs === undefined ? null : findUser(options.runAs)
   const file = process.platform === 'win32' ? undefined : flags.findLast(({ name }) => name === '--config')?.value
   const { stdout, stderr } = process
@@ -118,12 +123,14 @@ async function run(flags: readonly Flag[], options: Options): Promise<number> {
     colour: stdout.isTTY === true && process.env.NO_COLOR === undefined,
     write: (line) => { stdout.write(line) },
   })
+  warn = (sentence) => log.warning(sentence)
+  for (const sentence of early) warn(sentence)
   // Loaded here, so that help and mistakes need no native code.
   const { startTarget } = await import('../target.ts')
   const { Service } = await import('../control/service.ts')
   const { loadShim } = await import('../shim/shim.ts')
   const reload = file === undefined ? null : {
-    source: file, read: () => configFromFlags(flags),
+    source: file, apply: (live: Serving) => document.reload(live),
     onSignal: (again: () => void) => onSignals([RELOAD_SIGNAL], again),
   }
   return serve(config, {
@@ -131,7 +138,7 @@ async function run(flags: readonly Flag[], options: Options): Promise<number> {
     service: new Service(process.env, (path, text) => loadShim().notify(path, text), log),
     drop: () => { if (user !== null) drop(user, config.state) },
     openControl: (target) => openControl(config, {
-      target, log, version: VERSION,
+      target, log, version: VERSION, document,
       reload: reload === null ? null : () => reloadNow(target.live, reload, log),
     }),
     log,

@@ -7,12 +7,12 @@ import { ANY_CONTROLLER, DISCOVERY_NQN } from '../subsystem/subsystem.ts'
 import type { AnaChoice } from '../subsystem/ana.ts'
 import type { Endpoint } from '../subsystem/subsystem.ts'
 import type { HostKeys } from '../auth/keys.ts'
-import type { Backing, Config, ListenerConfig, NamespaceConfig, SubsystemConfig } from './config.ts'
+import type { Backing, Config, DeviceConfig, ListenerConfig, NamespaceConfig, SubsystemConfig } from './config.ts'
 import { defaultNqn, namespaceNguid, namespaceUuid, serialOf } from './identity.ts'
 import type { WrittenKeys } from './keys.ts'
 import { pciPlace, pciText } from '../nvme/address.ts'
 import type {
-  Written, WrittenDiscovery, WrittenEndpoint, WrittenHosts, WrittenListener, WrittenNamespace,
+  Written, WrittenDevice, WrittenDiscovery, WrittenEndpoint, WrittenHosts, WrittenListener, WrittenNamespace,
   WrittenSubsystem,
 } from './schema.ts'
 
@@ -48,7 +48,9 @@ export const EMBEDDED_NAMESPACE = { memory: '1G' } as const
 
 export function complete(written: Written, around: Surroundings, keys: WrittenKeys): Config {
   const limits = written.limits ?? {}
-  const listeners = (written.listeners ?? [{ address: DEFAULT_ADDRESS }]).map(listenerOf)
+  const common = commonListeners(written)
+  const listeners = allListeners(common, written.subsystems)
+  const devices = Object.entries(written.devices ?? {}).map(([name, device]) => deviceOf(name, device, around))
   const cpus = written.cpus ?? null
   const service = serviceOf(written)
   const wanted = service.listeners
@@ -85,7 +87,32 @@ export function complete(written: Written, around: Surroundings, keys: WrittenKe
     state: resolve(around.folder, written.state ?? around.state),
     control: controlOf(written.control, around),
     subsystems: written.subsystems.map((subsystem, at) =>
-      completeSubsystem(subsystem, around, keys.subsystems[at]!)),
+      completeSubsystem(subsystem, around, keys.subsystems[at]!, devices, common.length === listeners.length ? undefined : common)),
+    ...(devices.length === 0 ? {} : { devices }),
+  }
+}
+
+/** Those of subsystems that do not say where they are served. */
+function commonListeners({ listeners, subsystems }: Written): ListenerConfig[] {
+  if (listeners !== undefined) return listeners.map(listenerOf)
+  const needed = subsystems.length === 0 || subsystems.some((each) => each.listeners === undefined)
+  return needed ? [listenerOf({ address: DEFAULT_ADDRESS })] : []
+}
+
+/** With those of single subsystems behind, each once. */
+function allListeners(common: readonly ListenerConfig[], subsystems: readonly WrittenSubsystem[]): ListenerConfig[] {
+  const all = [...common]
+  for (const { address, port } of subsystems.flatMap(({ listeners }) => (listeners ?? []).map(listenerOf))) {
+    if (!all.some((each) => each.address === address && each.port === port)) all.push({ address, port })
+  }
+  return all
+}
+
+function deviceOf(name: string, written: WrittenDevice, around: Surroundings): DeviceConfig {
+  const backing = backingOf(written, around.folder)
+  return {
+    name, backing, blockBytes: written.block ?? (backing.kind === 'device' ? null : 512),
+    readOnly: written.readOnly ?? false, uuid: written.uuid?.toLowerCase(),
   }
 }
 
@@ -136,54 +163,65 @@ function hostsOf(written: WrittenHosts | undefined): string[] | null {
 
 function completeSubsystem(
   written: WrittenSubsystem, around: Surroundings, keys: readonly HostKeys[],
+  devices: readonly DeviceConfig[], common: readonly ListenerConfig[] | undefined,
 ): SubsystemConfig {
+  const listeners = written.listeners?.map(listenerOf) ?? common
   const nqn = written.nqn ?? defaultNqn(around.machineId)
-  const taken = new Set(written.namespaces?.map(({ nsid }) => nsid))
-  let free = 0
-  const namespaces = (written.namespaces ?? []).map((namespace) => {
-    let { nsid } = namespace
-    if (nsid === undefined) {
-      do free += 1
-      while (taken.has(free))
-      nsid = free
-    }
-    return completeNamespace(namespace, nsid, nqn, around)
-  })
+  const nsids = nsidsOf(written.namespaces ?? [])
+  const namespaces = (written.namespaces ?? []).map((namespace, at) =>
+    completeNamespace(namespace, nsids[at]!, nqn, around, devices))
   return {
     nqn,
     serial: written.serial ?? serialOf(around.machineId, nqn),
     model: written.model ?? MODEL,
     label: written.label,
-    hosts: hostsOf(written.hosts),
+    hosts: written.anyHost === true ? null : hostsOf(written.hosts),
     keys,
     controllers: {
       kind: written.controllers ?? 'dynamic',
       first: written.minCntlid ?? ANY_CONTROLLER.first,
       last: written.maxCntlid ?? ANY_CONTROLLER.last,
     },
+    ...(listeners === undefined ? {} : { listeners }),
     namespaces: namespaces.sort((one, other) => one.nsid - other.nsid),
   }
 }
 
+/** One for each: what is left out is the lowest that is free. */
+export function nsidsOf(namespaces: readonly { readonly nsid?: number | undefined }[]): number[] {
+  const taken = new Set(namespaces.map(({ nsid }) => nsid))
+  let free = 0
+  return namespaces.map(({ nsid }) => {
+    if (nsid !== undefined) return nsid
+    do free += 1
+    while (taken.has(free))
+    return free
+  })
+}
+
 function completeNamespace(
   written: WrittenNamespace, nsid: number, nqn: string, around: Surroundings,
+  devices: readonly DeviceConfig[],
 ): NamespaceConfig {
-  const backing = backingOf(written, around.folder)
-  const name = 'path' in backing ? `${backing.kind} ${backing.path}` : backing.kind
+  const device = devices.find((each) => each.name === written.use)
+  const backing = device?.backing ?? backingOf(written, around.folder)
+  const name = device !== undefined ? `use ${device.name}` : 'path' in backing ? `${backing.kind} ${backing.path}` : backing.kind
   const { machineId } = around
   return {
     nsid,
     backing,
-    blockBytes: written.block ?? (backing.kind === 'device' || backing.kind === 'pci' ? null : 512),
-    uuid: written.uuid?.toLowerCase() ?? namespaceUuid(machineId, nqn, nsid, name),
+    blockBytes: device !== undefined ? device.blockBytes
+      : written.block ?? (backing.kind === 'device' || backing.kind === 'pci' ? null : 512),
+    uuid: written.uuid?.toLowerCase() ?? device?.uuid ?? namespaceUuid(machineId, nqn, nsid, name),
     nguid: written.nguid?.toLowerCase() ?? namespaceNguid(machineId, nqn, nsid, name),
-    readOnly: written.readOnly ?? false,
+    readOnly: (written.readOnly ?? false) || (device?.readOnly ?? false),
     anaGroup: written.anaGroup ?? 1,
     qos: written.qos,
+    ...(device === undefined ? {} : { use: device.name }),
   }
 }
 
-function backingOf(written: WrittenNamespace, folder: string): Backing {
+function backingOf(written: WrittenDevice & { readonly pci?: string | undefined }, folder: string): Backing {
   if (written.memory !== undefined) return { kind: 'memory', bytes: written.memory }
   if (written.null !== undefined) return { kind: 'null', bytes: written.null }
   if (written.device !== undefined) return { kind: 'device', path: resolve(folder, written.device) }

@@ -37,6 +37,18 @@ export type Config = {
   }
   readonly discoveryService: DiscoveryServiceConfig
   readonly subsystems: readonly SubsystemConfig[]
+  /** Storage that has a name, whether a namespace uses it or not. */
+  readonly devices?: readonly DeviceConfig[]
+}
+
+export type DeviceConfig = {
+  readonly name: string
+  readonly backing: Backing
+  /** As in NamespaceConfig. */
+  readonly blockBytes: 512 | 4096 | null
+  readonly readOnly: boolean
+  /** Of the namespaces that use it. */
+  readonly uuid?: string | undefined
 }
 
 export type DiscoveryServiceConfig = {
@@ -83,6 +95,8 @@ export type SubsystemConfig = {
   /** Of those of them that have to authenticate. */
   readonly keys: readonly HostKeys[]
   readonly controllers: ControllerModel
+  /** Where it is served, each one of `listeners` of all; left out: wherever the target listens. */
+  readonly listeners?: readonly ListenerConfig[]
   readonly namespaces: readonly NamespaceConfig[]
 }
 
@@ -96,6 +110,8 @@ export type NamespaceConfig = {
   readonly readOnly: boolean
   readonly anaGroup: number
   readonly qos?: NamespaceLimits | undefined
+  /** The device that `backing` is that of. */
+  readonly use?: string | undefined
 }
 
 export type Backing =

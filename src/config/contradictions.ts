@@ -17,7 +17,7 @@ type Fields = Record<string, unknown>
 
 /** Static controllers of a subsystem. */
 const STATIC_MAX = 1024
-const MEDIA = ['memory', 'null', 'file', 'device', 'pci'] as const
+const MEDIA = ['memory', 'null', 'file', 'device', 'pci', 'use'] as const
 
 /** namespacesMax: in all subsystems together. */
 export function contradictions(input: unknown, namespacesMax: number): Mistake[] {
@@ -37,14 +37,23 @@ export function contradictions(input: unknown, namespacesMax: number): Mistake[]
   mistakes.push(...repeated(subsystems.map(({ at, fields }) =>
     [['subsystems', at, 'nqn'], fields.nqn ?? '']), 'a name that no other subsystem has',
   (value) => value === '' ? 'left out more than once' : null))
-  mistakes.push(...cntlidMistakes(subsystems), ...namespaceMistakes(subsystems, namespacesMax))
+  for (const { at, fields } of subsystems) {
+    mistakes.push(...repeatedEndpoints(['subsystems', at, 'listeners'], fields.listeners))
+  }
+  const devices = isFields(input.devices) ? input.devices : {}
+  mistakes.push(...cntlidMistakes(subsystems), ...namespaceMistakes(subsystems, devices, namespacesMax))
   return mistakes
 }
 
-function namespaceMistakes(subsystems: Numbered[], namespacesMax: number): Mistake[] {
+function namespaceMistakes(subsystems: Numbered[], devices: Fields, namespacesMax: number): Mistake[] {
   const mistakes: Mistake[] = []
-  const ids: Record<'uuid' | 'nguid' | 'file' | 'device' | 'pci', Named[]> = {
-    uuid: [], nguid: [], file: [], device: [], pci: [],
+  const ids: Record<'uuid' | 'nguid' | 'file' | 'device' | 'pci' | 'use', Named[]> = {
+    uuid: [], nguid: [], file: [], device: [], pci: [], use: [],
+  }
+  for (const [name, fields] of Object.entries(devices)) {
+    if (!isFields(fields)) continue
+    mistakes.push(...mediumMistakes(['devices', name], fields))
+    for (const key of ['file', 'device'] as const) ids[key].push([['devices', name, key], fields[key]])
   }
   let count = 0
   for (const subsystem of subsystems) {
@@ -53,8 +62,13 @@ function namespaceMistakes(subsystems: Numbered[], namespacesMax: number): Mista
       const path = ['subsystems', subsystem.at, 'namespaces', at]
       count += 1
       mistakes.push(...mediumMistakes(path, fields))
+      if (typeof fields.use === 'string' && !Object.hasOwn(devices, fields.use)) {
+        const names = Object.keys(devices)
+        const known = names.length === 0 ? 'there is none' : `there is ${names.slice(0, 10).join(', ')}`
+        mistakes.push(mistake([...path, 'use'], fields.use, `the name of one of devices; ${known}`))
+      }
       nsids.push([[...path, 'nsid'], fields.nsid])
-      for (const key of ['uuid', 'nguid', 'file', 'device', 'pci'] as const) {
+      for (const key of ['uuid', 'nguid', 'file', 'device', 'pci', 'use'] as const) {
         const value = fields[key]
         const folded = typeof value === 'string' ? foldedAs(key, value) : value
         ids[key].push([[...path, key], folded])
@@ -124,14 +138,14 @@ function mediumMistakes(path: Path, fields: Fields): Mistake[] {
   const media = MEDIA.filter((key) => fields[key] !== undefined)
   if (media.length !== 1) {
     const found = media.length === 0 ? undefined : media
-    mistakes.push(mistake(path, found, 'exactly one of memory, null, file, device and pci'))
+    mistakes.push(mistake(path, found, 'exactly one of memory, null, file, device, pci and use'))
     return mistakes
   }
   if (media[0] !== 'file') {
-    for (const key of ['size', 'create']) {
+    for (const key of media[0] === 'use' ? ['size', 'create', 'block'] : ['size', 'create']) {
       if (fields[key] === undefined) continue
-      const allowed = media[0] === 'device' || media[0] === 'pci'
-        ? 'nothing: a device has its size'
+      const allowed = media[0] === 'use' ? `nothing: that is for devices.${String(fields.use)} to say`
+        : media[0] === 'device' || media[0] === 'pci' ? 'nothing: a device has its size'
         : `nothing: "${media[0]}" is the size itself`
       mistakes.push(mistake([...path, key], fields[key], allowed))
     }

@@ -52,9 +52,9 @@ export function fateOf(before: NamespaceConfig, after: NamespaceConfig): Fate {
 }
 
 /** What it is made of, and what hosts know it by. Whether a file may be created says nothing about one that is open. */
-function identityOf({ backing, blockBytes, uuid, nguid, readOnly }: NamespaceConfig): object {
+function identityOf({ backing, blockBytes, uuid, nguid, readOnly, use }: NamespaceConfig): object {
   const { kind } = backing
-  return { kind, path: 'path' in backing ? backing.path : '', blockBytes, uuid, nguid, readOnly }
+  return { kind, path: 'path' in backing ? backing.path : '', blockBytes, uuid, nguid, readOnly, use }
 }
 
 function sizeOf({ backing }: NamespaceConfig): number | null {

@@ -34,6 +34,18 @@ const KEY_FILES: Record<string, string> = {
   '--host-key': 'keyFile', '--controller-key': 'controllerKeyFile',
 }
 
+/** What somebody wrote, before it is looked at: the way from there to a Config is readConfig. */
+export type Base = {
+  readonly input: unknown
+  /** What was read, for messages. */
+  readonly source: string
+  /** The file that was named, as an absolute path. */
+  readonly file: string | null
+  readonly around: Surroundings
+  readonly nameOf: (path: Path) => string
+  readonly mistakes: readonly Mistake[]
+}
+
 /**
  * What to serve. Without a flag that says so: 1 GiB of memory. --config names a file, and the other
  * flags then change what is in it, but cannot add namespaces. Throws ConfigError or StartError.
@@ -41,13 +53,24 @@ const KEY_FILES: Record<string, string> = {
 export function configFromFlags(
   flags: readonly Flag[], around: Surroundings = surroundings(process.cwd()),
 ): Config {
+  const { input, source, around: place, nameOf, mistakes } = baseFromFlags(flags, around)
+  return readConfig(input, source, place, nameOf, mistakes)
+}
+
+/** Throws ConfigError where the file is no JSON, or StartError. */
+export function baseFromFlags(
+  flags: readonly Flag[], around: Surroundings = surroundings(process.cwd()),
+): Base {
   const file = flags.findLast(({ name }) => name === '--config')?.value
   const reader = new FlagReader(file === undefined ? {} : objectOf(loadJson(file)), file, around)
   for (const flag of flags) reader.take(flag)
   reader.finish()
   const folder = file === undefined ? around.folder : folderOf(file)
-  return readConfig(reader.input, file ?? 'The command line', { ...around, folder },
-    (path) => reader.nameOf(path), reader.mistakes)
+  return {
+    input: reader.input, source: file ?? 'The command line',
+    file: file === undefined ? null : resolve(around.folder, file),
+    around: { ...around, folder }, nameOf: (path) => reader.nameOf(path), mistakes: reader.mistakes,
+  }
 }
 
 class FlagReader {

@@ -22,7 +22,7 @@ const GIB = 1024 ** 3
 const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
 const NIL = /^[0-]+$/
 
-const flag = z.boolean({ error: 'true or false' })
+export const flag = z.boolean({ error: 'true or false' })
 
 const nqn = z.string({ error: NQN_FORM }).refine(isNqn, { error: NQN_FORM })
 
@@ -47,6 +47,9 @@ const listener = section({
   ana: z.union([anaState, z.record(anaGroup, anaState, { error: anaForm })], { error: anaForm }).optional(),
 })
 
+/** Of a subsystem: the others know it by its port, so that is a real one. */
+const ownListener = section({ ...listener.shape, port: whole(1, 65535).optional() })
+
 const path = z.string({ error: 'a path' }).min(1, { error: 'a path' })
 
 /** In a second, of all hosts together. Bandwidth in bytes. */
@@ -59,18 +62,27 @@ const qosSchema = section({
   writeBandwidth: size(4096, 2 ** 50).optional(),
 })
 
-export const namespaceSchema = section({
-  nsid: whole(1, LIMITS.namespaces).optional(),
+const medium = {
   memory: size(4096, 2 ** 52).optional(),
   null: size(4096, 2 ** 52).optional(),
   file: path.optional(),
   size: size(4096, 2 ** 52).optional(),
   create: flag.optional(),
   device: path.optional(),
-  pci: text(PCI_FORM, (value) => pciPlace(value) !== null).optional(),
   block: z.literal([512, 4096], { error: '512 or 4096' }).optional(),
   uuid: text('a UUID such as 6c1e7c2e-4f4b-8a6b-9d3e-0f5a7b1c2d3e', (value) =>
     UUID.test(value) && !NIL.test(value)).optional(),
+}
+
+const nameForm = '1 to 64 letters, digits, and . _ : / - among them, not nqn. first'
+export const deviceName = text(nameForm, (value) =>
+  /^[A-Za-z0-9_.:\/-]{1,64}$/.test(value) && !value.startsWith('nqn.'))
+
+export const namespaceSchema = section({
+  nsid: whole(1, LIMITS.namespaces).optional(),
+  ...medium,
+  pci: text(PCI_FORM, (value) => pciPlace(value) !== null).optional(),
+  use: deviceName.optional(),
   nguid: text('32 hexadecimal digits, not all 0', (value) =>
     /^[0-9a-f]{32}$/i.test(value) && !NIL.test(value)).optional(),
   readOnly: flag.optional(),
@@ -89,14 +101,14 @@ const hostSchema = section({
   dhGroups: names(AUTH_GROUPS.map(({ name }) => name)).optional(),
 })
 const nqnsForm = '"any", or a list of at least one host NQN'
-const hostsForm = '"any", or a list of at least one host NQN or {"nqn", "key", …}'
+const hostsForm = '"any", or a list of host NQNs and {"nqn", "key", …}'
 const nqns = z.union([
   z.literal('any'),
   z.array(nqn).min(1, { error: nqnsForm }),
 ], { error: nqnsForm })
 const host = told((written) => (typeof written === 'object' ? hostSchema : nqn))
 const hosts = told((written) => (Array.isArray(written)
-  ? z.array(host).min(1, { error: hostsForm }) : z.literal('any', { error: hostsForm })))
+  ? z.array(host, { error: hostsForm }) : z.literal('any', { error: hostsForm })))
 
 export const subsystemSchema = section({
   nqn: nqn.optional(),
@@ -107,9 +119,11 @@ export const subsystemSchema = section({
   label: text('1 to 256 printable ASCII characters', (value) =>
     /^[\x21-\x7e](?:[\x20-\x7e]{0,254}[\x21-\x7e])?$/.test(value)).optional(),
   hosts: hosts.optional(),
+  anyHost: flag.optional(),
   controllers: z.enum(['dynamic', 'static'], { error: '"dynamic" or "static"' }).optional(),
   minCntlid: whole(CNTLID_MIN, CNTLID_MAX).optional(),
   maxCntlid: whole(CNTLID_MIN, CNTLID_MAX).optional(),
+  listeners: list(ownListener, LIMITS.endpoints).optional(),
   namespaces: list(namespaceSchema, LIMITS.namespaces).optional(),
 })
 
@@ -152,7 +166,7 @@ export const configSchema = section({
   poll: flag.optional(),
   engine: z.enum(['auto', 'uring', 'epoll'], { error: '"auto", "uring" or "epoll"' }).optional(),
   limits: limitsSchema.optional(),
-  listeners: list(listener, LIMITS.endpoints).min(1, { error: 'at least one listener' }).optional(),
+  listeners: list(listener, LIMITS.endpoints).optional(),
   discovery: told(discoveryOf).optional(),
   referrals: list(section({
     ...remote, subnqn: referralNqn.optional(), hosts: nqns.optional(),
@@ -162,6 +176,10 @@ export const configSchema = section({
   state: path.optional(),
   metrics: endpoint.optional(),
   control: z.union([z.literal(false), path], { error: controlForm }).optional(),
+  devices: z.record(deviceName, section({ ...medium, readOnly: flag.optional() }), {
+    error: 'an object of devices by name',
+  }).optional(),
+  keyring: z.record(deviceName, path, { error: 'an object of paths by name' }).optional(),
   subsystems: list(subsystemSchema, LIMITS.subsystems),
 })
 
@@ -172,6 +190,7 @@ export type WrittenNamespace = z.infer<typeof namespaceSchema>
 export type WrittenHost = z.infer<typeof hostSchema>
 export type WrittenHosts = 'any' | (string | WrittenHost)[]
 export type WrittenListener = z.infer<typeof listener>
+export type WrittenDevice = NonNullable<Written['devices']>[string]
 export type WrittenEndpoint = z.infer<typeof endpoint>
 export type WrittenDiscovery = z.infer<typeof discoverySchema>
 
@@ -221,7 +240,7 @@ function list<Item extends z.ZodType>(item: Item, most: number) {
   return z.array(item, { error: form }).max(most, { error: form })
 }
 
-function whole(least: number, most: number, remark = '') {
+export function whole(least: number, most: number, remark = '') {
   const form = `a whole number from ${least} to ${most}${remark === '' ? '' : ` ${remark}`}`
   return z.int({ error: form }).min(least, { error: form }).max(most, { error: form })
 }

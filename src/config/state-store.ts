@@ -27,6 +27,14 @@ export type Subject<Value> = {
 }
 
 /** What of node:fs/promises is used: a test puts a failing one in its place. */
+/** A value that is on the medium beside the one that it is to replace. */
+export type Prepared = {
+  /** It takes the place of the former one. Rejects with a StateError when that is not certain. */
+  commit(): Promise<void>
+  /** The former one stays. */
+  abandon(): Promise<void>
+}
+
 export type Disk = Pick<typeof files, 'mkdir' | 'open' | 'rename' | 'unlink'>
 
 /** The state could not be written. The message names the file and the reason. */
@@ -89,8 +97,7 @@ export class StateStore {
    */
   save<Value>(nqn: string, subject: Subject<Value>, value: Value): Promise<void> {
     const path = this.path(nqn, subject)
-    const content = { what: subject.name, version: subject.version, subsystem: nqn, state: value }
-    const text = `${JSON.stringify(content, null, 2)}\n`
+    const text = textOf(nqn, subject, value)
     const before = this.#saving.get(path) ?? Promise.resolve()
     const saved = before.catch(() => {}).then(() => this.#replace(path, text))
     this.#saving.set(path, saved)
@@ -101,8 +108,27 @@ export class StateStore {
     return saved
   }
 
+  /**
+   * The first half of save(): all that can fail for want of room or permission has been done when it resolves. The
+   * caller sees to it that one value of a subject is prepared at a time, and that none is saved meanwhile.
+   */
+  async prepare<Value>(nqn: string, subject: Subject<Value>, value: Value): Promise<Prepared> {
+    const path = this.path(nqn, subject)
+    await this.#write(path, textOf(nqn, subject, value))
+    return {
+      commit: () => this.#commit(path),
+      abandon: () => this.#disk.unlink(temporaryOf(path)).catch(() => {}),
+    }
+  }
+
   async #replace(path: string, text: string): Promise<void> {
-    const temporary = `${path}.new`
+    await this.#write(path, text)
+    await this.#commit(path)
+  }
+
+  /** Beside the file. */
+  async #write(path: string, text: string): Promise<void> {
+    const temporary = temporaryOf(path)
     try {
       await this.#makeFolder()
       const file = await this.#disk.open(temporary, 'w', FILE_MODE)
@@ -112,13 +138,24 @@ export class StateStore {
       } finally {
         await file.close()
       }
-      await this.#disk.rename(temporary, path)
+    } catch (error) {
+      throw await this.#failed(path, error)
+    }
+  }
+
+  async #commit(path: string): Promise<void> {
+    try {
+      await this.#disk.rename(temporaryOf(path), path)
       await this.#syncFolder(this.folder)
     } catch (error) {
-      await this.#disk.unlink(temporary).catch(() => {})
-      const { code, message } = error as NodeJS.ErrnoException
-      throw new StateError(`${path} cannot be written (${code ?? message})`)
+      throw await this.#failed(path, error)
     }
+  }
+
+  async #failed(path: string, error: unknown): Promise<StateError> {
+    await this.#disk.unlink(temporaryOf(path)).catch(() => {})
+    const { code, message } = error as NodeJS.ErrnoException
+    return new StateError(`${path} cannot be written (${code ?? message})`)
   }
 
   /** Each folder that had to be made is synced into the one above it. */
@@ -138,6 +175,14 @@ export class StateStore {
       await folder.close()
     }
   }
+}
+
+function temporaryOf(path: string): string {
+  return `${path}.new`
+}
+
+function textOf<Value>(nqn: string, { name, version }: Subject<Value>, value: Value): string {
+  return `${JSON.stringify({ what: name, version, subsystem: nqn, state: value }, null, 2)}\n`
 }
 
 /** An NQN as part of a file name on any system: what is not a letter, a digit, . _ or - is %XX. */

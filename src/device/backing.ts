@@ -14,6 +14,9 @@ import { errnoName, type FileFacts, type Shim } from '../shim/shim.ts'
 import type { DeviceSnapshot } from '../subsystem/subsystem.ts'
 import { type DrivenController, openPci, resizePci } from './controller-namespace.ts'
 
+/** What of a namespace, or of a device with a name, says how it is opened. */
+export type StorageConfig = Pick<NamespaceConfig, 'backing' | 'blockBytes' | 'readOnly'>
+
 /** A namespace's storage, open. */
 export type OpenBacking = {
   readonly device: DeviceSnapshot
@@ -42,7 +45,7 @@ export class Backings {
   }
 
   /** Throws a StartError that says what is wrong and what would be right; nothing is open then. */
-  open(namespace: NamespaceConfig): OpenBacking {
+  open(namespace: StorageConfig): OpenBacking {
     const { backing } = namespace
     if (backing.kind === 'pci') return openPci(namespace, backing.path, this.#controllerOf(backing.path))
     if (!('path' in backing)) return this.#openMemory(namespace, backing)
@@ -127,7 +130,7 @@ export class Backings {
   }
 
   #openMemory(
-    namespace: NamespaceConfig, backing: Extract<Backing, { kind: 'memory' | 'null' }>,
+    namespace: StorageConfig, backing: Extract<Backing, { kind: 'memory' | 'null' }>,
   ): OpenBacking {
     const blockBytes = namespace.blockBytes ?? 512
     const blockCount = Math.floor(backing.bytes / blockBytes)
@@ -145,7 +148,7 @@ export class Backings {
   }
 
   #openFile(
-    namespace: NamespaceConfig, backing: Extract<Backing, { kind: 'file' | 'device' }>,
+    namespace: StorageConfig, backing: Extract<Backing, { kind: 'file' | 'device' }>,
   ): OpenBacking {
     const { path } = backing
     const wanted = backing.kind === 'file' ? backing.bytes : null
@@ -203,7 +206,7 @@ function syncFile(path: string): void {
 }
 
 function describe(
-  path: string, namespace: NamespaceConfig, file: number, facts: FileFacts, blockBytes: number, note: string,
+  path: string, namespace: StorageConfig, file: number, facts: FileFacts, blockBytes: number, note: string,
 ): OpenBacking {
   const blockCount = Math.floor(facts.bytes / blockBytes)
   if (blockCount === 0) {

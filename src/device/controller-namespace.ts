@@ -17,7 +17,7 @@ const BLOCK_BYTES = [512, 4096]
 export type DrivenController = Pick<NvmeController, 'facts' | 'namespaces' | 'place' | 'reactorCount'>
 
 /** Throws a StartError that says what is wrong and what would be right. */
-export function openPci(config: NamespaceConfig, path: string, controller: DrivenController): OpenBacking {
+export function openPci(config: Pick<NamespaceConfig, 'blockBytes' | 'readOnly'>, path: string, controller: DrivenController): OpenBacking {
   const namespace = found(path, controller)
   const { facts } = controller
   const { blockBytes } = namespace

@@ -1,7 +1,8 @@
 /**
- * What methods work with: the target that is served, and what is kept of it. serve makes one and the
- * dispatcher hands it to every method.
+ * What methods work with: the target that is served, and the document of what it serves. control.ts
+ * makes one and the dispatcher hands it to every method.
  */
+import type { Document, Draft } from '../config/document.ts'
 import type { Log } from '../control/log.ts'
 import type { Target } from '../target.ts'
 import type { Method } from './method.ts'
@@ -9,7 +10,7 @@ import type { Method } from './method.ts'
 /** What of the target methods use. */
 export type ServedTarget = Pick<Target,
   'live' | 'snapshot' | 'controllers' | 'limits' | 'engine' | 'reactors' | 'cpus' | 'listeners'
-  | 'discovery' | 'setAnaState' | 'observer'>
+  | 'discovery' | 'devices' | 'observer'>
 
 export type Context = {
   readonly target: ServedTarget
@@ -17,6 +18,11 @@ export type Context = {
   readonly methods: readonly Method[]
   /** Of weft. */
   readonly version: string
+  readonly document: Pick<Document, 'config' | 'draft' | 'path' | 'edit'>
+  /** Changes what is served: done, and kept, when it resolves. */
+  readonly edit: <Result>(change: (draft: Draft) => Result) => Promise<Result>
+  /** Looks again at what has no size of its own. */
+  readonly refresh: () => Promise<void>
   /** Reads the configuration again: resolves with what takes a new start. null where it comes from no file. */
   readonly reload: (() => Promise<readonly string[]>) | null
 }

@@ -18,11 +18,17 @@ export type Control = {
 
 /** Throws a StartError where the configuration names a socket that cannot be had. */
 export async function openControl(
-  { control: { path, required } }: Pick<Config, 'control'>, parts: Omit<Context, 'methods'>,
+  { control: { path, required } }: Pick<Config, 'control'>,
+  parts: Pick<Context, 'target' | 'log' | 'version' | 'document' | 'reload'>,
 ): Promise<Control> {
   const none: Control = { path: null, close: () => Promise.resolve() }
   if (path === null) return none
-  const dispatcher = new Dispatcher(METHODS, { ...parts, methods: METHODS })
+  const { target: { live }, document } = parts
+  const dispatcher = new Dispatcher(METHODS, {
+    ...parts, methods: METHODS,
+    edit: (change) => document.edit(live, change),
+    refresh: async () => { await live.update(document.config) },
+  })
   try {
     return await ControlServer.open(path, dispatcher)
   } catch (error) {

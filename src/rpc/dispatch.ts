@@ -128,7 +128,7 @@ function errorOf(error: unknown): Pick<RpcError, 'code' | 'message' | 'details'>
     return new RpcError(CODE.INVALID_PARAMS, 'Invalid parameters', lines)
   }
   if (error instanceof StateError) {
-    return new RpcError(CODE.INTERNAL, 'Internal error', [`${error.message}; nothing was changed.`])
+    return new RpcError(CODE.INTERNAL, 'Internal error', [`${error.message}.`])
   }
   return new RpcError(CODE.INTERNAL, 'Internal error')
 }

@@ -12,10 +12,10 @@ export const CODE = {
   METHOD_NOT_FOUND: -32601,
   INVALID_PARAMS: -32602,
   INTERNAL: -32603,
-  /** -EEXIST, -ENODEV, -EBUSY */
+  /** -EEXIST, -ENODEV, -ENOENT */
   EXISTS: -17,
   NO_DEVICE: -19,
-  BUSY: -16,
+  NO_ENTRY: -2,
 } as const
 
 export class RpcError extends Error {
@@ -42,8 +42,4 @@ export function noDevice(sentence: string): RpcError {
 
 export function exists(sentence: string): RpcError {
   return new RpcError(CODE.EXISTS, 'File exists', [sentence])
-}
-
-export function busy(sentence: string): RpcError {
-  return new RpcError(CODE.BUSY, 'Device or resource busy', [sentence])
 }

@@ -19,6 +19,20 @@ export const tgtName = z.literal(TARGET_NAME, { error: `"${TARGET_NAME}": there 
 export const nqn = z.string({ error: NQN_FORM })
   .refine((text) => isNqn(text) || text === DISCOVERY_NQN, { error: NQN_FORM })
 
+/** Of a host; the well-known one of the discovery service is none. */
+export const hostNqn = z.string({ error: NQN_FORM }).refine(isNqn, { error: NQN_FORM })
+
+export function text(form: string) {
+  return z.string({ error: form }).min(1, { error: form })
+}
+
+/** Flags of SPDK for what weft does not have: its clients send them, false unless somebody wants it. */
+export function notOffered<Name extends string>(...names: readonly Name[]) {
+  const off = z.literal(false, { error: 'false: weft does not have it' }).optional()
+    .describe('Only false: weft does not have it.')
+  return Object.fromEntries(names.map((name) => [name, off])) as Record<Name, typeof off>
+}
+
 const tcp = z.string({ error: '"TCP"' }).refine((text) => text.toUpperCase() === 'TCP', { error: '"TCP"' })
   .describe('Transport: "TCP".')
 const familyForm = '"IPv4" or "IPv6"'

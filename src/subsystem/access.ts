@@ -10,6 +10,7 @@
 import type { JoinOutcome, JoinRequest } from '../reactor/messages.ts'
 import { CNTLID_DYNAMIC, CNTLID_STATIC, CONNECT, CONNECT_DATA } from '../wire/fabrics.ts'
 import { STATUS } from '../wire/status.ts'
+import { listenerKey } from './ana.ts'
 import { DISCOVERY_NQN, type SubsystemSnapshot, type TargetSnapshot } from './subsystem.ts'
 
 const IN_DATA = 1 << 16
@@ -127,6 +128,9 @@ export class Access {
     }
     if (origin.discoveryOnly && subsystem.kind !== 'discovery') {
       return invalid(IN_DATA | CONNECT_DATA.subnqn, 'this port leads to the discovery service only')
+    }
+    if (subsystem.kind === 'nvm' && !subsystem.endpoints.some((each) => listenerKey(each) === origin.listener)) {
+      return invalid(IN_DATA | CONNECT_DATA.subnqn, 'this subsystem is served on other ports only')
     }
     if (subsystem.hosts !== null && !subsystem.hosts.includes(request.hostNqn)) {
       return refuse(STATUS.CONNECT_INVALID_HOST, IN_DATA | CONNECT_DATA.hostnqn, 'it is not among the hosts allowed')

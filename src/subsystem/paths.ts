@@ -10,6 +10,7 @@ import {
   ALWAYS_OPTIMIZED, ANA_GROUPS_MAX, type AnaChoice, type AnaName, type AnaPath, anaPaths, changedPaths,
   listenerKey, pathAt,
 } from './ana.ts'
+import type { Config } from '../config/config.ts'
 import type { Endpoint, SubsystemSnapshot, TargetSnapshot } from './subsystem.ts'
 
 /** A state that somebody wants: without a subsystem of all of them, without a group of all groups. */
@@ -23,6 +24,8 @@ export type AnaWish = {
 export class Paths {
   /** By listener: what the configuration says. */
   readonly #configured = new Map<string, AnaChoice>()
+  /** By NQN and listener: what the configuration says of one subsystem. */
+  readonly #own = new Map<string, Map<string, AnaChoice>>()
   /** By NQN and listener: what was set since. */
   readonly #moved = new Map<string, Map<string, AnaChoice>>()
   /** By NQN. */
@@ -35,6 +38,26 @@ export class Paths {
     if (known !== undefined && JSON.stringify(known) === JSON.stringify(choice)) return
     this.#configured.set(key, choice)
     for (const moved of this.#moved.values()) moved.delete(key)
+  }
+
+  /** All that a configuration says. endpoints: where its listeners listen, in its order. */
+  configureAll({ listeners, subsystems }: Pick<Config, 'listeners' | 'subsystems'>, endpoints: readonly Endpoint[]): void {
+    for (const [at, { ana }] of listeners.entries()) this.configure(endpoints[at]!, ana ?? ALWAYS_OPTIMIZED)
+    for (const { nqn, listeners: own = [] } of subsystems) {
+      this.configureSubsystem(nqn, new Map(own.flatMap(({ address, port, ana }) => {
+        const at = listeners.findIndex((each) => each.address === address && each.port === port)
+        return ana === undefined || at === -1 ? [] : [[listenerKey(endpoints[at]!), ana] as const]
+      })))
+    }
+  }
+
+  /** What it says of one subsystem, in place of all that it said of it before; news as above. */
+  configureSubsystem(nqn: string, choices: ReadonlyMap<string, AnaChoice>): void {
+    const before = this.#own.get(nqn) ?? new Map<string, AnaChoice>()
+    for (const key of new Set([...before.keys(), ...choices.keys()])) {
+      if (JSON.stringify(before.get(key)) !== JSON.stringify(choices.get(key))) this.#moved.get(nqn)?.delete(key)
+    }
+    this.#own.set(nqn, new Map(choices))
   }
 
   /** subsystems: the NQNs that there are. The next snapshot has it. */
@@ -66,8 +89,14 @@ export class Paths {
   }
 
   #choiceOf(nqn: string, key: string): AnaChoice {
-    return this.#moved.get(nqn)?.get(key) ?? this.#configured.get(key) ?? ALWAYS_OPTIMIZED
+    return this.#moved.get(nqn)?.get(key) ?? this.#own.get(nqn)?.get(key) ?? this.#configured.get(key) ?? ALWAYS_OPTIMIZED
   }
+}
+
+/** It is there, but does not lead to hosts through this listener. */
+export function isServedElsewhere({ subsystems }: TargetSnapshot, nqn: string, listener: string): boolean {
+  const subsystem = subsystems.find((each) => each.nqn === nqn)
+  return subsystem?.kind === 'nvm' && !subsystem.endpoints.some((each) => listenerKey(each) === listener)
 }
 
 /** Throws when there is no such path. */

@@ -13,7 +13,7 @@ import type { JoinRequest, ToControl, ToReactor } from '../../src/reactor/messag
 import { Access } from '../../src/subsystem/access.ts'
 import { HOST, HOST_ID, LIMITS, sharedBlock, subsystemSnapshot } from './controller/association.ts'
 
-const SUBSYSTEM = subsystemSnapshot()
+const SUBSYSTEM = subsystemSnapshot({ endpoints: [{ address: '127.0.0.1', port: 4420 }] })
 const REMOTE = '192.0.2.7:1000'
 const INVALID_PARAMETERS = 0x182
 const LISTENER = { socket: 3, wanted: { address: '0.0.0.0', port: 0 }, endpoint: { address: '0.0.0.0', port: 4420 }, discoveryOnly: false }
@@ -89,7 +89,7 @@ function rig(count = 2) {
       hostNqn: HOST, hostId: HOST_ID, subsystemNqn: SUBSYSTEM.nqn, ...more,
     }
     send({
-      type: 'join', reactor: from, slot: 40 + connection, request, remote: REMOTE, listener: '', discoveryOnly: false,
+      type: 'join', reactor: from, slot: 40 + connection, request, remote: REMOTE, listener: '127.0.0.1 4420', discoveryOnly: false,
       connection, serial: 1,
     }, from)
   }
@@ -275,7 +275,7 @@ describe('Connect', () => {
     expect(nothing).toEqual([])
     expect(answers).toMatchObject([{
       type: 'joined', slot: 43, connection: 3, serial: 1, request: { qid: 0, keepAliveMs: 5000 },
-      outcome: { admitted: true, cntlid: 1, controller: 0, subsystem: SUBSYSTEM.nqn, listener: '' },
+      outcome: { admitted: true, cntlid: 1, controller: 0, subsystem: SUBSYSTEM.nqn, listener: '127.0.0.1 4420' },
     }])
     expect(events()).toEqual(['hostConnected'])
     expect(reactors[0]!.received).toEqual([])

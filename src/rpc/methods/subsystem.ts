@@ -2,12 +2,13 @@
  * Methods that tell of subsystems and of who uses them. catalogue.ts lists them; answers have SPDK's
  * form. What is told is what is in force: the configuration that is served and the model.
  */
-import type { Config, NamespaceConfig } from '../../config/config.ts'
+import type { Config } from '../../config/config.ts'
+import type { Draft } from '../../config/document.ts'
 import type { ControllerRecord } from '../../subsystem/access.ts'
 import { listenerKey } from '../../subsystem/ana.ts'
 import { DISCOVERY_NQN, type SubsystemSnapshot } from '../../subsystem/subsystem.ts'
 import type { Context } from '../context.ts'
-import { CODE, RpcError } from '../error.ts'
+import { nameOfHost, noSubsystem } from '../draft.ts'
 import { method } from '../method.ts'
 import { addressText, anaText, endpointOfText, nqn, tgtName } from '../spdk-form.ts'
 
@@ -20,11 +21,11 @@ export const SUBSYSTEM_METHODS = [
     params: { nqn: subsystemName.optional(), tgt_name: tgtName },
     result: 'A list of objects: nqn, subtype, listen_addresses, allow_any_host, hosts, serial_number, '
       + 'model_number, namespaces, …',
-    run: ({ nqn: wanted }, { target }) => {
-      const { config } = target.live
+    run: ({ nqn: wanted }, { target, document }) => {
+      const { draft, config } = document
       const all = target.snapshot.subsystems.toSorted((left, right) => rank(left) - rank(right))
-      if (wanted === undefined) return all.map((each) => describe(each, config))
-      return [describe(known(target.snapshot.subsystems, wanted), config)]
+      if (wanted === undefined) return all.map((each) => describe(each, config, draft))
+      return [describe(known(target.snapshot.subsystems, wanted), config, draft)]
     },
   }),
   method('nvmf_subsystem_get_controllers', {
@@ -77,9 +78,7 @@ function controllersOf({ target }: Context, wanted: string): ControllerRecord[] 
 export function known(subsystems: readonly SubsystemSnapshot[], wanted: string): SubsystemSnapshot {
   const found = subsystems.find(({ nqn: name, kind }) =>
     name === wanted || (wanted === DISCOVERY_NQN && kind === 'discovery'))
-  if (found === undefined) {
-    throw new RpcError(CODE.INVALID_PARAMS, `Subsystem with NQN '${wanted}' not found`)
-  }
+  if (found === undefined) throw noSubsystem(wanted)
   return found
 }
 
@@ -88,17 +87,14 @@ function rank({ kind }: SubsystemSnapshot): number {
   return kind === 'discovery' ? 0 : 1
 }
 
-function describe(subsystem: SubsystemSnapshot, config: Config): object {
+function describe(subsystem: SubsystemSnapshot, config: Config, draft: Draft): object {
   const { kind, endpoints, hosts } = subsystem
   const discovery = kind === 'discovery'
   const written = discovery ? undefined : config.subsystems.find((each) => each.nqn === subsystem.nqn)
-  const keys = written?.keys ?? (discovery ? config.discoveryService.keys : [])
   const common = {
     nqn: subsystem.nqn, subtype: discovery ? 'Discovery' : 'NVMe',
     listen_addresses: endpoints.map(addressText), allow_any_host: hosts === null,
-    hosts: (hosts ?? []).map((name) => ({
-      nqn: name, ...(keys.some((each) => each.nqn === name) ? { authenticates: true } : {}),
-    })),
+    hosts: discovery ? (hosts ?? []).map((name) => ({ nqn: name })) : hostsOf(draft, subsystem.nqn),
   }
   if (discovery) return common
   const { serial, model, label, controllers, namespaces } = subsystem
@@ -107,15 +103,27 @@ function describe(subsystem: SubsystemSnapshot, config: Config): object {
     ...(label === undefined ? {} : { admin_label: label }),
     min_cntlid: controllers.first, max_cntlid: controllers.last,
     namespaces: namespaces.map(({ nsid, nguid, uuid, anaGroup }) => {
-      const name = bdevNameOf(subsystem.nqn, written?.namespaces.find((each) => each.nsid === nsid), nsid)
+      const name = written?.namespaces.find((each) => each.nsid === nsid)?.use ?? `${subsystem.nqn}/${nsid}`
       return { nsid, bdev_name: name, name, nguid: nguid.toUpperCase(), uuid, anagrpid: anaGroup }
     }),
   }
 }
 
-/** A device that only a namespace has is called by it. */
-export function bdevNameOf(subsystem: string, _namespace: NamespaceConfig | undefined, nsid: number): string {
-  return `${subsystem}/${nsid}`
+/** With the names of their keys, where they were given by a name; a key that has none is only told of. */
+function hostsOf(draft: Draft, name: string): object[] {
+  const hosts: unknown = (draft.subsystems as Draft[]).find((each) => each.nqn === name)?.hosts
+  if (!Array.isArray(hosts)) return []
+  const names = Object.entries((draft.keyring ?? {}) as Record<string, string>)
+  return hosts.map((host: string | Draft) => {
+    if (typeof host === 'string') return { nqn: host }
+    const { key, keyFile, controllerKey, controllerKeyFile } = host
+    const named = (field: string, text: unknown, file: unknown): object => text === undefined && file === undefined
+      ? {} : { [field]: names.find(([, path]) => path === file)?.[0] ?? '(without a name)' }
+    return {
+      nqn: nameOfHost(host), ...named('dhchap_key', key, keyFile),
+      ...named('dhchap_ctrlr_key', controllerKey, controllerKeyFile),
+    }
+  })
 }
 
 function endpointOfKey(key: string): { address: string; port: number } {

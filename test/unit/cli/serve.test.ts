@@ -59,7 +59,7 @@ class Stage {
         return () => { this.signal = () => { throw new Error('signals are no longer listened to') } }
       },
       reload: {
-        source: 'weft.json', read: () => this.read(),
+        source: 'weft.json', apply: async (live) => live.update(this.read()),
         onSignal: (again) => {
           this.hangUp = again
           return () => { this.hangUp = () => { throw new Error('nobody reloads any more') } }

@@ -101,7 +101,6 @@ test.each([
   ['a group twice', [{ nqn: HOST, key: SECRET, dhGroups: ['null', 'null'] }], 'hosts[0].dhGroups: found'],
   ['no group', [{ nqn: HOST, key: SECRET, dhGroups: [] }], 'hosts[0].dhGroups: found [], allowed: a list of at least one of null, ffdhe2048'],
   ['a host twice', [{ nqn: HOST, key: SECRET }, HOST], 'hosts[1]: found "nqn.2026-01.com.example:host", allowed: a host that has no key'],
-  ['no host', [], 'subsystems[0].hosts: found [], allowed: "any", or a list of at least one host NQN or {"nqn", "key", …}'],
   ['a name that is none', ['host'], 'subsystems[0].hosts[0]: found "host", allowed: a name such as'],
   ['a name that is none, with a key', [{ nqn: 'host', key: SECRET }], 'subsystems[0].hosts[0].nqn: found "host"'],
   ['a word that is not any', 'all', 'subsystems[0].hosts: found "all", allowed: "any", or a list'],

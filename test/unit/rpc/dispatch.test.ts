@@ -6,7 +6,7 @@ import { StartError } from '../../../src/config/start-error.ts'
 import { createLog } from '../../../src/control/log.ts'
 import type { Context } from '../../../src/rpc/context.ts'
 import { Dispatcher } from '../../../src/rpc/dispatch.ts'
-import { busy } from '../../../src/rpc/error.ts'
+import { noDevice } from '../../../src/rpc/error.ts'
 import { method } from '../../../src/rpc/method.ts'
 
 type Line = { event: string; message: string; method?: string; client?: string; outcome?: string }
@@ -35,7 +35,7 @@ class Stage {
           return name
         },
       }),
-      fail('busy', busy('It is in use.')),
+      fail('busy', noDevice('It has gone.')),
       fail('start', new StartError('Port 1 is taken.', 'Choose another.')),
       fail('config', new ConfigError('weft.json', [{ path: ['a', 0], sentence: 'found 1, allowed: 2' }])),
       fail('broken', new TypeError('x is not a function')),
@@ -89,7 +89,7 @@ describe('a call', () => {
   })
 
   test.each([
-    ['busy', -16, 'Device or resource busy', ['It is in use.']],
+    ['busy', -19, 'No such device', ['It has gone.']],
     ['start', -32602, 'Invalid parameters', ['Port 1 is taken. Choose another.']],
     ['config', -32602, 'Invalid parameters', ['a[0]: found 1, allowed: 2']],
     ['absent', -32601, 'Method not found', ['There is no method "absent"; rpc_get_methods lists them.']],
@@ -147,7 +147,7 @@ test('what changes something has a line in the log, with who and what came of it
   await stage.ask([call('later', { name: 'a' }), call('busy'), call('add', { one: 1, other: 1 })])
   expect(stage.lines.filter(({ event }) => event === 'control')).toMatchObject([
     { method: 'later', client: 'a test', outcome: 'done' },
-    { method: 'busy', client: 'a test', outcome: 'refused (-16 Device or resource busy)' },
+    { method: 'busy', client: 'a test', outcome: 'refused (-19 No such device)' },
   ])
 })
 

@@ -23,6 +23,9 @@ const CNTLID = 0x10010
 const SUBNQN = 0x10100
 const HOSTNQN = 0x10200
 
+const ENDPOINT = { address: '127.0.0.1', port: 4420 }
+const LISTENER = '127.0.0.1 4420'
+
 const STATIC = 'nqn.2026-01.com.example:static'
 const NARROW = 'nqn.2026-01.com.example:narrow'
 
@@ -32,10 +35,10 @@ function rig(rows = 4, discoveryNqn = DISCOVERY) {
     generation: 1, firmware: '',
     discovery: { referrals: [], registered: [], ports: [] },
     subsystems: [
-      subsystemSnapshot({ nqn: ANY }), subsystemSnapshot({ nqn: LISTED, hosts: [HOST] }),
-      subsystemSnapshot({ nqn: discoveryNqn, kind: 'discovery' }),
-      subsystemSnapshot({ nqn: STATIC, controllers: { kind: 'static', first: 101, last: 102 } }),
-      subsystemSnapshot({ nqn: NARROW, controllers: { kind: 'dynamic', first: 100, last: 104 } }),
+      subsystemSnapshot({ endpoints: [ENDPOINT], nqn: ANY }), subsystemSnapshot({ endpoints: [ENDPOINT], nqn: LISTED, hosts: [HOST] }),
+      subsystemSnapshot({ endpoints: [ENDPOINT], nqn: discoveryNqn, kind: 'discovery' }),
+      subsystemSnapshot({ endpoints: [ENDPOINT], nqn: STATIC, controllers: { kind: 'static', first: 101, last: 102 } }),
+      subsystemSnapshot({ endpoints: [ENDPOINT], nqn: NARROW, controllers: { kind: 'dynamic', first: 100, last: 104 } }),
     ],
   }, rows, { enabled: (controller) => enabled.has(controller), granted: () => 2 })
   let connections = 0
@@ -44,7 +47,7 @@ function rig(rows = 4, discoveryNqn = DISCOVERY) {
       qid: 0, depth: 32, cntlid: 0xffff, keepAliveMs: 0, flowControlOff: false, hostNqn: HOST,
       hostId: HOST_ID, subsystemNqn: ANY, ...request,
     },
-    { reactor: 0, connection: connections++, serial: 1, remote: '', listener: '', discoveryOnly: false, ...origin },
+    { reactor: 0, connection: connections++, serial: 1, remote: '', listener: LISTENER, discoveryOnly: false, ...origin },
   ).outcome
   /** CNTLID of a new, enabled controller. */
   const admit = (request: Partial<JoinRequest> = {}): number => {
@@ -93,7 +96,7 @@ describe('an admin queue', () => {
   ])('%s', (_what, request, origin) => {
     const { join, access } = rig()
     const subsystem = request.subsystemNqn ?? ANY
-    expect(join(request, origin)).toEqual({ admitted: true, cntlid: 1, controller: 0, subsystem, listener: '' })
+    expect(join(request, origin)).toEqual({ admitted: true, cntlid: 1, controller: 0, subsystem, listener: LISTENER })
     expect(access.get(0)).toMatchObject({ cntlid: 1, index: 0, ending: '' })
   })
 

@@ -1,0 +1,95 @@
+/**
+ * Methods about namespaces: devices that subsystems export. catalogue.ts lists them.
+ */
+import { z } from 'zod'
+import type { Draft } from '../../config/document.ts'
+import { LIMITS, section, whole } from '../../config/schema.ts'
+import { ANA_GROUPS_MAX } from '../../subsystem/ana.ts'
+import { namespaceIn, subsystemIn } from '../draft.ts'
+import { invalid } from '../error.ts'
+import { method } from '../method.ts'
+import { notOffered, nqn, text, tgtName } from '../spdk-form.ts'
+
+const EXAMPLE = 'nqn.2026-01.com.example:disks'
+const one = { nqn: nqn.describe('NQN of the subsystem.'), tgt_name: tgtName }
+const nsid = whole(1, LIMITS.namespaces)
+
+const namespace = section({
+  bdev_name: text('the name of a device').describe('The device, which no other namespace may use.'),
+  nsid: nsid.optional().describe('The lowest that is free, unless said.'),
+  nguid: text('32 hexadecimal digits').optional().describe('Derived unless said.'),
+  uuid: text('a UUID').optional().describe('That of the device, unless said.'),
+  anagrpid: whole(1, ANA_GROUPS_MAX).optional().describe('ANA group; 1 unless said.'),
+  ...notOffered('hide_metadata'),
+  ptpl_file: text('a path').optional().describe('Has no effect: reservations are kept in the state folder.'),
+  no_auto_visible: z.literal(false, { error: 'false: a namespace is there for every host of its subsystem' })
+    .optional(),
+})
+
+export const NAMESPACE_METHODS = [
+  method('nvmf_subsystem_add_ns', {
+    summary: 'Exports a device as a namespace of a subsystem; its hosts are told.',
+    params: { ...one, namespace: namespace.describe('The namespace.') },
+    result: 'The NSID.',
+    changes: true,
+    example: { nqn: EXAMPLE, namespace: { bdev_name: 'Malloc0', nsid: 1 } },
+    run: ({ nqn: name, namespace: wanted }, { edit }) => edit((draft) => {
+      const subsystem = subsystemIn(draft, name)
+      const namespaces = (subsystem.namespaces ??= []) as Draft[]
+      const { bdev_name: use } = wanted
+      if (!Object.hasOwn((draft.devices ?? {}) as object, use)) {
+        throw invalid(`There is no device ${use}; bdev_get_bdevs lists them.`)
+      }
+      const user = (draft.subsystems as Draft[]).find((each) =>
+        ((each.namespaces ?? []) as Draft[]).some((other) => other.use === use))
+      if (user !== undefined) throw invalid(`A namespace of ${user.nqn} uses ${use} already.`)
+      const number = wanted.nsid ?? lowestFree(namespaces)
+      if (namespaceIn(subsystem, number) !== undefined) {
+        throw invalid(`${name} has a namespace ${number} already.`)
+      }
+      namespaces.push({
+        nsid: number, use,
+        ...(wanted.uuid === undefined ? {} : { uuid: wanted.uuid }),
+        ...(wanted.nguid === undefined ? {} : { nguid: wanted.nguid }),
+        ...(wanted.anagrpid === undefined ? {} : { anaGroup: wanted.anagrpid }),
+      })
+      return number
+    }),
+  }),
+  method('nvmf_subsystem_remove_ns', {
+    summary: 'Removes a namespace; hosts are told, and its device stays, where it has a name.',
+    params: { ...one, nsid: nsid.describe('Its NSID.') },
+    result: 'true',
+    changes: true,
+    example: { nqn: EXAMPLE, nsid: 1 },
+    run: (params, { edit }) => edit((draft) => {
+      const subsystem = subsystemIn(draft, params.nqn)
+      if (namespaceIn(subsystem, params.nsid) === undefined) {
+        throw invalid(`${params.nqn} has no namespace ${params.nsid}.`)
+      }
+      subsystem.namespaces = (subsystem.namespaces as Draft[]).filter((each) => each.nsid !== params.nsid)
+      return true
+    }),
+  }),
+  method('nvmf_subsystem_set_ns_ana_group', {
+    summary: 'Moves a namespace to another ANA group; hosts are told.',
+    params: {
+      ...one, nsid: nsid.describe('Its NSID.'), anagrpid: whole(1, ANA_GROUPS_MAX).describe('The group.'),
+    },
+    result: 'true',
+    changes: true,
+    example: { nqn: EXAMPLE, nsid: 1, anagrpid: 2 },
+    run: (params, { edit }) => edit((draft) => {
+      const found = namespaceIn(subsystemIn(draft, params.nqn), params.nsid)
+      if (found === undefined) throw invalid(`${params.nqn} has no namespace ${params.nsid}.`)
+      found.anaGroup = params.anagrpid
+      return true
+    }),
+  }),
+]
+
+function lowestFree(namespaces: readonly Draft[]): number {
+  let number = 1
+  while (namespaces.some((each) => each.nsid === number)) number++
+  return number
+}
