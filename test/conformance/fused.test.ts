@@ -120,7 +120,7 @@ describe.each(NAMESPACES)('$device, $blockBytes-byte blocks', ({ nsid, blockByte
   })
 
   test('FUS-08: counters that four queues raise lose nothing, and are never seen in between', async () => {
-    const rounds = 25
+    const rounds = 12
     const blocks = 4
     const bytes = blocks * blockBytes
     const value = (count: number): Buffer => Buffer.alloc(bytes, Buffer.from([count, count >>> 8]))
@@ -153,7 +153,7 @@ describe.each(NAMESPACES)('$device, $blockBytes-byte blocks', ({ nsid, blockByte
     const [one, two] = [await ioQueue(), await ioQueue()]
     const [old, wanted, other] = [1, 2, 3].map((byte) => Buffer.alloc(FUSED_BYTES, byte))
     const middle = FUSED_BYTES / blockBytes / 2
-    for (let round = 0; round < 60; round += 1) {
+    for (let round = 0; round < 30; round += 1) {
       await put(one, 0, old!)
       const pair = swap(one, 0, old!, wanted!, false)
       // Behind a few others, so that it comes at different times.
