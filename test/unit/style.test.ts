@@ -9,7 +9,7 @@ import { dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
 
-const SRC = fileURLToPath(new URL('../../src', import.meta.url))
+const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 
 /** Top to bottom: a folder imports what is below it. */
 const ORDER = [
@@ -30,10 +30,6 @@ const COMPOSITION = [
 const FILE_LINES_MAX = 400
 
 type Rule = (path: string, text: string) => string[]
-
-const sources = (readdirSync(SRC, { recursive: true, encoding: 'utf8' }))
-  .filter((path) => /\.(ts|mjs)$/.test(path))
-  .map((path) => ({ path, text: readFileSync(join(SRC, path), 'utf8') }))
 
 /** The folder of a path within src, or the name of a file at its top. */
 function partOf(path: string): string {
@@ -65,7 +61,7 @@ const noDefaultExport: Rule = (_path, text) =>
   (/^export default\b|\bexport \{[^}]*\bas default\b/m.test(text) ? ['has a default export'] : [])
 
 const noOpenEnds: Rule = (_path, text) =>
-  [...text.matchAll(/\b(TODO|FIXME|XXX)\b/g)].map(([word]) => `has a ${word}`)
+  [...text.matchAll(/\b(TO[D]O|FIX[M]E|XX[X])\b/g)].map(([word]) => `has a ${word}`)
 
 const namedAfterANoun: Rule = (path) =>
   (/(^|[/-])(utils?|helpers?|common|misc|manager|index)\.(ts|mjs)$/.test(path)
@@ -78,7 +74,20 @@ const shortEnough: Rule = (_path, text) => {
 }
 
 const startsWithAHeader: Rule = (_path, text) =>
-  (/^(#!.*\n)?\/\*\*\n \* \S/.test(text) ? [] : ['does not say on top what it is'])
+  (/^(#!.*\n)?\/\*\*?(\n \*)? \S/.test(text) ? [] : ['does not say on top what it is'])
+
+/** What is written in a folder of the top level; paths within that folder. */
+function writtenIn(folder: string): { path: string, text: string }[] {
+  return readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' })
+    .filter((path) => /\.(ts|mjs|c|h)$/.test(path) && !/(^|\/)build\//.test(path))
+    .map((path) => ({ path, text: readFileSync(join(ROOT, folder, path), 'utf8') }))
+}
+
+const sources = writtenIn('src')
+const everywhere = ['src', 'native', 'test', 'bench'].flatMap((folder) =>
+  writtenIn(folder).map(({ path, text }) => ({ path: `${folder}/${path}`, text })))
+/** What holds for src holds in part for everything. */
+const EVERYWHERE: Rule[] = [noOpenEnds, shortEnough, startsWithAHeader]
 
 const rules: [name: string, rule: Rule, broken: [path: string, text: string][]][] = [
   ['imports point down the data path', importDirection, [
@@ -93,7 +102,7 @@ const rules: [name: string, rule: Rule, broken: [path: string, text: string][]][
     ['tcp/send.ts', 'export default class Sender {}\n'],
     ['tcp/send.ts', 'export { Sender as default }\n'],
   ]],
-  ['nothing is left open', noOpenEnds, [['tcp/send.ts', '// TODO: digests\n']]],
+  ['nothing is left open', noOpenEnds, [['tcp/send.ts', `// ${'TO'}DO: digests\n`]]],
   ['files are named after nouns', namedAfterANoun, [
     ['tcp/utils.ts', ''], ['tcp/pdu-helpers.ts', ''], ['queue/manager.ts', ''], ['tcp/index.ts', ''],
   ]],
@@ -111,6 +120,12 @@ describe.each(rules)('%s', (_name, rule, broken) => {
   test('src keeps it', () => {
     const found = sources.flatMap(({ path, text }) =>
       rule(path, text).map((sentence) => `src/${path} ${sentence}`))
+    expect(found).toEqual([])
+  })
+
+  test.runIf(EVERYWHERE.includes(rule))('so does all else that is written', () => {
+    const found = everywhere.flatMap(({ path, text }) =>
+      rule(path, text).map((sentence) => `${path} ${sentence}`))
     expect(found).toEqual([])
   })
 })

@@ -3,45 +3,12 @@
  * command. Numbers are written by hand.
  */
 import { describe, expect, test } from 'vitest'
+import { REGISTRANTS_MAX, UNRESERVED, holds, rightsOf, type Reservation, type Verdict } from '../../../src/subsystem/reservation.ts'
 import {
-  REGISTRANTS_MAX, UNRESERVED, decide, holds, rightsOf, type Reservation, type Verdict,
-} from '../../../src/subsystem/reservation.ts'
-
-const [A, B, C, X] = ['a', 'b', 'c', 'f'].map((digit) => digit.repeat(32)) as [string, string, string, string]
-const KEY = { [A]: key(0xa), [B]: key(0xb), [C]: key(0xc) } as Record<string, string>
-const NOTHING = key(0)
-const TYPES = [1, 2, 3, 4, 5, 6]
-const SUCCESS = 0
-const INVALID_FIELD = 0x4002
-const CONFLICT = 0x4083
-const INTERNAL_ERROR = 0x0006
-
-function key(value: number): string {
-  return value.toString(16).padStart(16, '0')
-}
-
-const register = (now: Reservation, host: string, action: number, own: string, next: string, bits = 0): Verdict =>
-  decide(now, host, { opcode: 0x0d, cdw10: action | bits, key: own, secondKey: next })
-const acquire = (now: Reservation, host: string, action: number, type: number, own = KEY[host] ?? NOTHING,
-  victim = NOTHING, bits = 0): Verdict =>
-  decide(now, host, { opcode: 0x11, cdw10: action | type << 8 | bits, key: own, secondKey: victim })
-const release = (now: Reservation, host: string, action: number, type: number, own = KEY[host] ?? NOTHING,
-  bits = 0): Verdict =>
-  decide(now, host, { opcode: 0x15, cdw10: action | type << 8 | bits, key: own, secondKey: NOTHING })
-
-const IEKEY = 8
-const [REGISTER, UNREGISTER, REPLACE] = [0, 1, 2]
-const [ACQUIRE, PREEMPT, PREEMPT_AND_ABORT] = [0, 1, 2]
-const [RELEASE, CLEAR] = [0, 1]
-
-/** A, B and C are registered, A has acquired; X is a stranger. type 0: nobody has. */
-function held(type: number, hosts: readonly string[] = [A, B, C]): Reservation {
-  let now = UNRESERVED
-  for (const host of hosts) now = register(now, host, REGISTER, NOTHING, KEY[host]!).next
-  return type === 0 ? now : acquire(now, A, ACQUIRE, type).next
-}
-
-const hostsOf = (now: Reservation): string[] => now.registrants.map(({ hostId }) => hostId)
+  A, B, C, X, KEY, NOTHING, TYPES, SUCCESS, INVALID_FIELD, CONFLICT, INTERNAL_ERROR, key,
+  register, acquire, release, IEKEY, REGISTER, UNREGISTER, REPLACE, ACQUIRE, PREEMPT,
+  PREEMPT_AND_ABORT, RELEASE, CLEAR, held, hostsOf,
+} from './reservation-commands.ts'
 
 /** A refused command changes nothing and tells nobody. */
 function refused(now: Reservation, verdict: Verdict, status: number): void {
