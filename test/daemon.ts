@@ -134,8 +134,12 @@ export class Daemon {
     this.notify()
   }
 
-  /** Resolves with the first line, past or to come, that satisfies `wanted`. */
-  line(wanted: (line: LogLine) => boolean, what: string, waitMs = LINE_MS): Promise<LogLine> {
+  /**
+   * Resolves with the first line, past (from number `from` on) or to come, that satisfies `wanted`, which is asked
+   * once for each: after an hour under load there are very many.
+   */
+  line(wanted: (line: LogLine) => boolean, what: string, waitMs = LINE_MS, from = 0): Promise<LogLine> {
+    let next = from
     return new Promise((resolve, reject) => {
       const stop = (): void => {
         clearTimeout(timer)
@@ -147,11 +151,13 @@ export class Daemon {
         reject(new Error(`${why} before ${what}\n${this.text}${tail}`))
       }
       const look = (): void => {
-        const found = this.lines.find(wanted)
-        if (found !== undefined) {
+        while (next < this.lines.length) {
+          const line = this.lines[next++] as LogLine
+          if (!wanted(line)) continue
           stop()
-          resolve(found)
-        } else if (this.exited) fail('the daemon exited')
+          return resolve(line)
+        }
+        if (this.exited) fail('the daemon exited')
       }
       const timer = setTimeout(() => fail(`${waitMs} ms passed`), waitMs)
       this.watchers.add(look)
@@ -201,17 +207,16 @@ export class Daemon {
     writeFileSync(this.path, typeof config === 'string' ? config : JSON.stringify({ state, control, ...config }))
     this.signal('SIGHUP')
     const ends = (line: LogLine): boolean => /was read again|nothing was changed/.test(String(line['message']))
-    await this.line((line) => this.lines.indexOf(line) >= said && ends(line), 'it read its configuration again')
+    await this.line(ends, 'it read its configuration again', LINE_MS, said)
     return this.lines.slice(said).map((line) => String(line['message']))
   }
 
   /** What the reactors count, asked for and answered now; what was logged before is in `lines` then. */
   async statistics(): Promise<ReactorStatistics[]> {
-    const reports = (): LogLine[] => this.lines.filter((line) => line['event'] === 'statistics')
-    const seen = reports().length
+    const said = this.lines.length
     this.signal('SIGUSR2')
-    await this.line(() => reports().length > seen, 'it wrote its statistics')
-    return reports().at(-1)?.['reactors'] as ReactorStatistics[]
+    const report = await this.line(({ event }) => event === 'statistics', 'it wrote its statistics', LINE_MS, said)
+    return report['reactors'] as ReactorStatistics[]
   }
 
   /** Command slots that no reactor has given back yet. */

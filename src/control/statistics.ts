@@ -12,7 +12,7 @@ type Counters = Extract<ToControl, { type: 'statistics' }>
 export class Statistics {
   readonly #reactorCount: number
   readonly #log: Pick<Log, 'statistics'>
-  #gathered: Counters[] = []
+  readonly #gathered = new Map<number, Counters>()
 
   constructor(reactorCount: number, log: Pick<Log, 'statistics'>) {
     this.#reactorCount = reactorCount
@@ -21,15 +21,16 @@ export class Statistics {
 
   /** The reactors are asked anew. */
   begin(): void {
-    this.#gathered = []
+    this.#gathered.clear()
   }
 
   gather(counters: Counters): void {
-    this.#gathered.push(counters)
-    if (this.#gathered.length !== this.#reactorCount) return
-    const reactors = this.#gathered
+    this.#gathered.set(counters.reactor, counters)
+    if (this.#gathered.size !== this.#reactorCount) return
+    const reactors = [...this.#gathered.values()]
       .toSorted((left, right) => left.reactor - right.reactor)
       .map(({ type: _type, ...facts }) => facts)
+    this.#gathered.clear()
     this.#log.statistics({ reactors })
   }
 }

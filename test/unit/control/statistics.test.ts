@@ -21,3 +21,12 @@ test('a line when the last one has come; what was asked for before does not coun
   expect(seen.map(({ reactor, commands }) => [reactor, commands])).toEqual([[0, 4], [1, 5]])
   expect(seen[0]).not.toHaveProperty('type')
 })
+
+test('a line has every reactor once, however often they are asked', () => {
+  const lines: object[] = []
+  const statistics = new Statistics(2, { statistics: ({ reactors }) => lines.push(reactors) })
+  statistics.begin()
+  statistics.begin()
+  for (const [reactor, commands] of [[0, 1], [0, 2], [1, 3], [1, 4]] as const) statistics.gather(counters(reactor, commands))
+  expect(lines).toEqual([[expect.objectContaining({ reactor: 0, commands: 2 }), expect.objectContaining({ reactor: 1, commands: 3 })]])
+})
