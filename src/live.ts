@@ -17,6 +17,7 @@ export class Live {
   readonly #parts: UpdateParts
   #config: Config
   #last: Promise<unknown> = Promise.resolve()
+  readonly #watchers: ((config: Config) => unknown)[] = []
 
   /** config: what is served already. */
   constructor(config: Config, parts: UpdateParts) {
@@ -27,6 +28,11 @@ export class Live {
   /** What is served. */
   get config(): Config {
     return this.#config
+  }
+
+  /** Calls it with what is served each time that it has changed; a change is done when it has resolved. */
+  watch(watcher: (config: Config) => unknown): void {
+    this.#watchers.push(watcher)
   }
 
   /**
@@ -153,6 +159,7 @@ export class Live {
     const before = this.#config
     const update = new Update(this.#parts, before, changeable(before, next))
     this.#config = await update.apply()
+    for (const watcher of this.#watchers) await watcher(this.#config)
     return fixedDifferences(before, next)
   }
 }

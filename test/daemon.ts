@@ -74,7 +74,7 @@ export type DaemonConfig = {
   /** What survives a restart; a folder of the daemon's own, removed when it exits, unless given. */
   state?: string
   /** Its control socket; one of the daemon's own, beside its configuration, unless given. */
-  control?: string | false
+  control?: string | false | { socket?: string | false; http?: object }
 }
 
 /** What each reactor says of itself on SIGUSR2. */

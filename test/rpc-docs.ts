@@ -27,6 +27,22 @@ too have its names, parameters and answers, so its \`rpc.py -s PATH\` and what i
     weft rpc bdev_malloc_create '{"name": "Malloc0", "block_size": 512, "num_blocks": 2097152}'
     rpc.py -s /run/weft/weft.sock nvmf_get_subsystems
 
+**Over HTTP** it is there where the configuration says so: \`--http ADDRESS:PORT --http-token FILE\`, or
+
+    "control": { "http": { "address": "0.0.0.0", "port": 9421, "tokenFile": "token",
+                           "certificateFile": "weft.pem", "keyFile": "weft.key" } }
+
+A request is a \`POST /\` with one call or one batch, and \`Authorization: Bearer TOKEN\`; clients of SPDK's
+HTTP proxy send the token as the password of any user (\`Basic\`). Answers have status 200, those that are
+none 204; 401 is for a wrong token, 413 for more than 4 MiB. Without a certificate it listens on the
+loopback only, unless \`"plain": true\` (\`--http-plain\`) insists. Who has the token can read and write all
+that is served. A reload reads the three files again: a new token counts from the next request on, a
+new certificate from the next connection on. Web pages are refused, whatever they know.
+
+    weft rpc nvmf_get_subsystems --url https://192.0.2.10:9421 --token token --ca weft.pem
+    curl --cacert weft.pem -H "Authorization: Bearer $(cat token)" https://192.0.2.10:9421/ \\
+      -d '{"jsonrpc": "2.0", "id": 1, "method": "nvmf_get_subsystems"}'
+
 **Requests** may come in pieces, several at once, with or without newlines; each is at most 4 MiB.
 Those of one connection are answered one after the other. A batch has at most 1000 calls, which are
 made in order. A client that does not take its answer within 30 seconds is cut off; there are at

@@ -7,13 +7,13 @@
  */
 import { readFileSync } from 'node:fs'
 import { Command, InvalidArgumentError } from 'commander'
-import { ownDefaultSocket } from '../config/control-socket.ts'
 import { nearest } from '../config/mistake.ts'
 import { HostError } from '../host/error.ts'
 import { METHODS } from '../rpc/catalogue.ts'
 import { RpcClientError, callMethod, type RpcFailure } from '../rpc/client.ts'
 import type { Method } from '../rpc/method.ts'
 import { rowsOf } from '../rpc/open-rpc.ts'
+import { type PlaceOptions, placeOf, withPlace } from './place.ts'
 
 const STANDARD_INPUT = '-'
 const STATUS_MISTAKE = 2
@@ -27,19 +27,17 @@ Examples:
   $ weft rpc nvmf_subsystem_get_controllers nqn=nqn.2026-01.com.example:disks
   $ weft rpc log_set_level '{"level": "DEBUG"}'
   $ weft rpc nvmf_get_subsystems --help
+  $ weft rpc nvmf_get_subsystems --url https://192.0.2.10:9421 --token token --ca weft.pem
 `
 
-type Options = { readonly control?: string }
-
 export function rpcCommand(end: (status: number) => void): Command {
-  const command = new Command('rpc')
+  const command = withPlace(new Command('rpc')
     .description('Call a method of a running weft: what its control interface can do')
     .argument('[method]', 'name of the method; without one, they are listed')
-    .argument('[params...]', 'its parameters')
-    .option('--control <path>', 'its control socket (/run/weft/weft.sock, or your own)')
+    .argument('[params...]', 'its parameters'))
     .addHelpText('after', ({ command: { args } }) =>
       METHODS.some(({ name }) => args.includes(name)) ? '' : EXAMPLES)
-    .action(async (name: string | undefined, words: readonly string[], options: Options) => {
+    .action(async (name: string | undefined, words: readonly string[], options: PlaceOptions) => {
       if (name === undefined) return void process.stdout.write(listText())
       try {
         end(await call(known(name), words, options))
@@ -57,12 +55,11 @@ export function rpcCommand(end: (status: number) => void): Command {
   return command
 }
 
-async function call(method: Method, words: readonly string[], { control }: Options): Promise<number> {
+async function call(method: Method, words: readonly string[], options: PlaceOptions): Promise<number> {
   const params = paramsOf(words)
-  const path = control ?? ownDefaultSocket()
-  if (path === null) throw new HostError('Name the control socket of weft with --control.')
+  const place = placeOf(options)
   try {
-    const outcome = await callMethod(path, method.name, params)
+    const outcome = await callMethod(place, method.name, params)
     if (outcome.error === undefined) {
       process.stdout.write(`${JSON.stringify(outcome.result, null, 2)}\n`)
       return 0

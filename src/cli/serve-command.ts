@@ -55,6 +55,11 @@ const FLAGS = [
   ['--metrics <address:port>', 'offer Prometheus metrics and health over HTTP (port 9420)', 'Other'],
   ['--state <folder>', 'what survives a restart (/var/lib/weft, or ~/.local/state/weft)', 'Other'],
   ['--control <path>', 'socket for weft rpc, or off (/run/weft/weft.sock, or your own)', 'Other'],
+  ['--http <address:port>', 'the same over HTTP or, with a certificate, HTTPS (port 9421)', 'Other'],
+  ['--http-token <file>', 'a file with the token that its clients show', 'Other'],
+  ['--http-certificate <file>', 'its certificate, in PEM', 'Other'],
+  ['--http-key <file>', 'the key of the certificate', 'Other'],
+  ['--http-plain', 'no certificate is needed, though others may listen', 'Other'],
   ['--config <file>', 'read all this from a JSON file', 'Other'],
 ] as const
 

@@ -6,10 +6,10 @@
  */
 import { setTimeout as pause } from 'node:timers/promises'
 import { Command, InvalidArgumentError } from 'commander'
-import { ownDefaultSocket } from '../config/control-socket.ts'
 import type { Report } from '../control/report.ts'
 import { HostError } from '../host/error.ts'
 import { RpcClientError, callMethod } from '../rpc/client.ts'
+import { type PlaceOptions, placeOf, withPlace } from './place.ts'
 import { screenText } from './screen.ts'
 
 const METHOD = 'weft_get_statistics'
@@ -20,29 +20,29 @@ const CLEAR = '\x1b[H\x1b[J'
 const HIDE_CURSOR = '\x1b[?25l'
 const SHOW_CURSOR = '\x1b[?25h'
 
-type Options = { readonly control?: string; readonly json?: true; readonly interval: number }
+type Options = PlaceOptions & { readonly json?: true; readonly interval: number }
 
 export function statusCommand(): Command {
-  return described(new Command('status').description('Show what a running weft serves, to whom, and how fast'))
+  return withPlace(new Command('status').description('Show what a running weft serves, to whom, and how fast'))
     .option('--json', 'print the counters as JSON, as they are')
-    .action(async ({ control, json }: Options) => {
-      const before = await reportOf(control)
-      if (json) return void process.stdout.write(`${JSON.stringify(before, null, 2)}\n`)
+    .action(async (options: Options) => {
+      const before = await reportOf(options)
+      if (options.json) return void process.stdout.write(`${JSON.stringify(before, null, 2)}\n`)
       await pause(STATUS_MS)
-      process.stdout.write(screenText(before, await reportOf(control), columns()))
+      process.stdout.write(screenText(before, await reportOf(options), columns()))
     })
 }
 
 export function topCommand(): Command {
-  return described(new Command('top').description('Show the same again and again, until Ctrl-C'))
+  return withPlace(new Command('top').description('Show the same again and again, until Ctrl-C'))
     .option('--interval <seconds>', 'time between two screens', parseInterval, 1)
-    .action(async ({ control, interval }: Options) => {
+    .action(async (options: Options) => {
       const enough = new AbortController()
       for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => enough.abort())
       const isTerminal = process.stdout.isTTY === true
       if (isTerminal) process.stdout.write(HIDE_CURSOR)
       try {
-        await follow(control, interval * 1000, enough.signal, (screen) => {
+        await follow(options, options.interval * 1000, enough.signal, (screen) => {
           process.stdout.write(isTerminal ? `${CLEAR}${screen}` : `${screen}\n`)
         })
       } finally {
@@ -52,33 +52,28 @@ export function topCommand(): Command {
 }
 
 async function follow(
-  control: string | undefined, intervalMs: number, enough: AbortSignal, show: (screen: string) => void,
+  place: PlaceOptions, intervalMs: number, enough: AbortSignal, show: (screen: string) => void,
 ): Promise<void> {
-  let before = await reportOf(control)
+  let before = await reportOf(place)
   while (!enough.aborted) {
     await pause(intervalMs, undefined, { signal: enough }).catch(() => {})
     if (enough.aborted) return
-    const after = await reportOf(control)
+    const after = await reportOf(place)
     show(screenText(before, after, columns()))
     before = after
   }
 }
 
-async function reportOf(control: string | undefined): Promise<Report> {
-  const path = control ?? ownDefaultSocket()
-  if (path === null) throw new HostError('Name the control socket of weft with --control.')
+async function reportOf(options: PlaceOptions): Promise<Report> {
+  const place = placeOf(options)
   try {
-    const outcome = await callMethod(path, METHOD, {})
+    const outcome = await callMethod(place, METHOD, {})
     if (outcome.error !== undefined) throw new HostError(`${METHOD}: ${outcome.error.message}`)
     return outcome.result as Report
   } catch (error) {
     if (error instanceof RpcClientError) throw new HostError(error.message)
     throw error
   }
-}
-
-function described(command: Command): Command {
-  return command.option('--control <path>', 'its control socket (/run/weft/weft.sock, or your own)')
 }
 
 function columns(): number {

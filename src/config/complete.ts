@@ -7,7 +7,9 @@ import { ANY_CONTROLLER, DISCOVERY_NQN } from '../subsystem/subsystem.ts'
 import type { AnaChoice } from '../subsystem/ana.ts'
 import type { Endpoint } from '../subsystem/subsystem.ts'
 import type { HostKeys } from '../auth/keys.ts'
-import type { Backing, Config, DeviceConfig, ListenerConfig, NamespaceConfig, SubsystemConfig } from './config.ts'
+import type {
+  Backing, Config, DeviceConfig, HttpConfig, ListenerConfig, NamespaceConfig, SubsystemConfig,
+} from './config.ts'
 import { defaultNqn, namespaceNguid, namespaceUuid, serialOf } from './identity.ts'
 import type { WrittenKeys } from './keys.ts'
 import { pciPlace, pciText } from '../nvme/address.ts'
@@ -32,6 +34,7 @@ export type Surroundings = {
 export const IO_PORT = 4420
 export const DISCOVERY_PORT = 8009
 export const METRICS_PORT = 9420
+export const HTTP_PORT = 9421
 export const MODEL = 'weft'
 const DEFAULT_ADDRESS = '127.0.0.1'
 const LIMITS = {
@@ -46,7 +49,9 @@ const LIMITS = {
 /** What is served when nobody says what: shows that everything works, keeps nothing. */
 export const EMBEDDED_NAMESPACE = { memory: '1G' } as const
 
-export function complete(written: Written, around: Surroundings, keys: WrittenKeys): Config {
+export function complete(
+  written: Written, around: Surroundings, keys: WrittenKeys, http: HttpConfig | null = null,
+): Config {
   const limits = written.limits ?? {}
   const common = commonListeners(written)
   const listeners = allListeners(common, written.subsystems)
@@ -85,7 +90,7 @@ export function complete(written: Written, around: Surroundings, keys: WrittenKe
     },
     metrics: written.metrics && endpointOf(written.metrics, METRICS_PORT),
     state: resolve(around.folder, written.state ?? around.state),
-    control: controlOf(written.control, around),
+    control: { ...controlOf(written.control, around), ...(http !== null && { http }) },
     subsystems: written.subsystems.map((subsystem, at) =>
       completeSubsystem(subsystem, around, keys.subsystems[at]!, devices, common.length === listeners.length ? undefined : common)),
     ...(devices.length === 0 ? {} : { devices }),
@@ -117,9 +122,10 @@ function deviceOf(name: string, written: WrittenDevice, around: Surroundings): D
 }
 
 function controlOf(written: Written['control'], around: Surroundings): Config['control'] {
-  if (written === false) return { path: null, required: false }
-  const path = written === undefined ? around.control ?? null : resolve(around.folder, written)
-  return { path, required: written !== undefined }
+  const socket = typeof written === 'object' ? written.socket : written
+  if (socket === false) return { path: null, required: false }
+  const path = socket === undefined ? around.control ?? null : resolve(around.folder, socket)
+  return { path, required: socket !== undefined }
 }
 
 /** The short forms of `discovery` say only where it listens. */

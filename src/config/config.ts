@@ -34,11 +34,20 @@ export type Config = {
     readonly path: string | null
     /** False when the path is the default: one that cannot be had is then no reason not to start. */
     readonly required: boolean
+    /** Over HTTP as well; left out: not. */
+    readonly http?: HttpConfig | undefined
   }
   readonly discoveryService: DiscoveryServiceConfig
   readonly subsystems: readonly SubsystemConfig[]
   /** Storage that has a name, whether a namespace uses it or not. */
   readonly devices?: readonly DeviceConfig[]
+}
+
+export type HttpConfig = Endpoint & {
+  /** SHA-256 of the token that clients show, in hexadecimal digits. */
+  readonly tokenDigest: string
+  /** PEM; null: without TLS. */
+  readonly tls: { readonly certificate: string; readonly key: string } | null
 }
 
 export type DeviceConfig = {

@@ -6,7 +6,7 @@ import { isDeepStrictEqual } from 'node:util'
 import type { Config, NamespaceConfig, SubsystemConfig } from './config.ts'
 
 /** Parts of a configuration that are fixed when the target starts. */
-const FIXED = ['reactors', 'cpus', 'poll', 'engine', 'state', 'control'] as const
+const FIXED = ['reactors', 'cpus', 'poll', 'engine', 'state'] as const
 const FIXED_OF_DISCOVERY = ['nqn', 'central'] as const
 const FIXED_OF_SUBSYSTEM = ['serial', 'model', 'controllers'] as const
 
@@ -16,6 +16,7 @@ export type Fate = 'same' | 'resized' | 'replaced'
 /** Names of the parts that are different but take a new start, as they stand in a configuration. */
 export function fixedDifferences(before: Config, after: Config): string[] {
   const names: string[] = FIXED.filter((key) => !isDeepStrictEqual(before[key], after[key]))
+  if (!isDeepStrictEqual(socketOf(before), socketOf(after))) names.push('control')
   const limits = Object.keys(after.limits) as (keyof Config['limits'])[]
   names.push(...limits.filter((key) => before.limits[key] !== after.limits[key]).map((key) => `limits.${key}`))
   for (const key of FIXED_OF_DISCOVERY) {
@@ -32,9 +33,9 @@ export function fixedDifferences(before: Config, after: Config): string[] {
 
 /** `after`, but for what takes a new start: that stays as it is. */
 export function changeable(before: Config, after: Config): Config {
-  const { reactors, cpus, poll, engine, state, control, limits } = before
+  const { reactors, cpus, poll, engine, state, limits } = before
   return {
-    ...after, reactors, cpus, poll, engine, state, control, limits,
+    ...after, reactors, cpus, poll, engine, state, limits, control: { ...after.control, ...socketOf(before) },
     discoveryService: {
       ...after.discoveryService, nqn: before.discoveryService.nqn, central: before.discoveryService.central,
     },
@@ -44,6 +45,11 @@ export function changeable(before: Config, after: Config): Config {
       return { ...subsystem, serial: former.serial, model: former.model, controllers: former.controllers }
     }),
   }
+}
+
+/** What of `control` is fixed: over HTTP it may be had elsewhere, or by other keys, at any time. */
+function socketOf({ control: { path, required } }: Config): Pick<Config['control'], 'path' | 'required'> {
+  return { path, required }
 }
 
 export function fateOf(before: NamespaceConfig, after: NamespaceConfig): Fate {

@@ -29,6 +29,11 @@ const LIMIT_KEYS: Record<string, string> = {
   '--in-capsule': 'inCapsule',
 }
 
+const HTTP_KEYS: Record<string, string> = {
+  '--http-token': 'tokenFile', '--http-certificate': 'certificateFile', '--http-key': 'keyFile',
+  '--http-plain': 'plain',
+}
+
 /** What the flags of the host before them are called. */
 const KEY_FILES: Record<string, string> = {
   '--host-key': 'keyFile', '--controller-key': 'controllerKeyFile',
@@ -121,8 +126,9 @@ class FlagReader {
     }
     if (name === '--control') {
       const path = resolve(this.#around.folder, value)
-      return this.#set(['control'], name, value === 'off' ? false : value === '' ? '' : path)
+      return this.#control('socket', name, value === 'off' ? false : value === '' ? '' : path)
     }
+    if (name.startsWith('--http')) return this.#http(name, value)
     this.#set([name.slice(2)], name, name === '--reactors' ? numberOr(value) : value)
   }
 
@@ -246,6 +252,32 @@ class FlagReader {
     // Unlike what is served, it is nobody's business unless somebody says so.
     const place = { address: address ?? LOOPBACK, ...(port === null ? {} : { port }) }
     this.#set(['metrics'], name, place)
+  }
+
+  /** The short form of `control` is the socket alone. */
+  #control(key: 'socket' | 'http', name: string, value: unknown): void {
+    const before = this.input.control
+    const object = isObject(before) ? before : before === undefined ? {} : { socket: before }
+    const short = key === 'socket' && !isObject(before)
+    this.#set(['control'], name, short ? value : { ...object, [key]: value }, short ? ['control'] : ['control', key])
+  }
+
+  #http(name: string, value: string): void {
+    const { control } = this.input
+    const before = isObject(control) && isObject(control.http) ? control.http : {}
+    if (name === '--http') {
+      const parsed = parseEndpoint(value)
+      const allowed = 'ADDRESS:PORT such as 127.0.0.1:9421 or [::1]:9421, an address, or a port'
+      if (parsed === null) this.mistakes.push(mistake(['control', 'http'], value, allowed))
+      const { address = null, port = null } = parsed ?? {}
+      const place = { address: address ?? LOOPBACK, ...(port === null ? {} : { port }) }
+      return this.#control('http', name, { ...before, ...place })
+    }
+    const key = HTTP_KEYS[name]!
+    // Relative to where the command is given, though what stands in a file is not.
+    const set = key === 'plain' ? true : value === '' ? '' : resolve(this.#around.folder, value)
+    this.#control('http', '--http', { ...before, [key]: set })
+    this.#names.set(pathText(['control', 'http', key]), `${name} ${value}`.trim())
   }
 
   /** Where somebody else listens: an address is needed. */

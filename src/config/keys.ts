@@ -5,13 +5,13 @@
  * Invariant: no sentence made here shows a secret or a part of one. A file that others may read is
  * refused.
  */
-import { type Stats, readFileSync, statSync } from 'node:fs'
 import { resolve } from 'node:path'
 import type { HostKeys, SubsystemKeys } from '../auth/keys.ts'
 import { SECRET_FORM, Secret } from '../auth/secret.ts'
 import { AUTH_GROUPS, AUTH_HASHES } from '../wire/authentication.ts'
 import type { Config } from './config.ts'
 import { type Mistake, type Path, mistake } from './mistake.ts'
+import { readPrivateFile } from './private-file.ts'
 import type { Written, WrittenHost, WrittenHosts } from './schema.ts'
 
 /** In the order of the subsystems that are written. */
@@ -20,9 +20,6 @@ export type WrittenKeys = {
   readonly discovery: readonly HostKeys[]
 }
 
-/** Permissions of everybody but the owner. */
-const OTHERS = 0o077
-const FILE_BYTES_MAX = 4096
 /** The strongest first. */
 const HASHES = AUTH_HASHES.map(({ id }) => id).reverse()
 const GROUPS = AUTH_GROUPS.map(({ id }) => id).reverse()
@@ -47,23 +44,8 @@ export function keysOf({ subsystems, discoveryService }: Config): SubsystemKeys 
 
 /** What is wrong with the file of a secret, or the secret. */
 export function readSecretFile(path: string): Secret | string {
-  let facts: Stats
-  let text: string
-  try {
-    facts = statSync(path)
-    if (!facts.isFile() || facts.size > FILE_BYTES_MAX) {
-      return `${path} is no file with one secret in it`
-    }
-    text = readFileSync(path, 'utf8').trim()
-  } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException
-    if (code === 'ENOENT') return `there is no file ${path}`
-    if (code === 'EACCES') return `${path} may not be read by you`
-    return `${path} cannot be read: ${message}`
-  }
-  if (process.platform !== 'win32' && (facts.mode & OTHERS) !== 0) {
-    return `${path} may be used by others than its owner: chmod 600 ${path}`
-  }
+  const { text, problem } = readPrivateFile(path, 'one secret')
+  if (problem !== undefined) return problem
   const secret = Secret.parse(text)
   return typeof secret === 'string' ? `what is in ${path} is no secret: ${secret}` : secret
 }

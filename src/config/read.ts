@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import type { Config } from './config.ts'
 import { complete } from './complete.ts'
 import type { Surroundings } from './complete.ts'
+import { readControlHttp } from './control-http.ts'
 import { ownDefaultSocket } from './control-socket.ts'
 import { contradictions, oversized } from './contradictions.ts'
 import { machineId } from './identity.ts'
@@ -56,9 +57,10 @@ export function readConfig(
   }
   mistakes.push(...contradictions(input, LIMITS.namespaces))
   const read = parsed.success ? readKeys(parsed.data, around.folder) : null
-  if (read !== null) mistakes.push(...read.mistakes)
+  const http = parsed.success ? readControlHttp(parsed.data, around.folder) : null
+  if (read !== null) mistakes.push(...read.mistakes, ...http!.mistakes)
   if (mistakes.length > 0) throw new ConfigError(source, mistakes, nameOf)
-  const config = complete(parsed.data!, around, read!.keys)
+  const config = complete(parsed.data!, around, read!.keys, http!.http)
   const beyond = oversized(config.limits)
   if (beyond.length > 0) throw new ConfigError(source, beyond, nameOf)
   return config

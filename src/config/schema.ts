@@ -157,7 +157,22 @@ const discoverySchema = section({
   central: flag.optional(),
 })
 
-const controlForm = 'false, or the path of a socket'
+const controlForm = 'false, the path of a socket, or an object with: socket, http'
+const socketForm = 'false, or the path of a socket'
+
+/** What clients show that come over HTTP, and what is shown to them: files, looked at in control-http.ts. */
+const httpSchema = section({
+  ...endpoint.shape,
+  tokenFile: path,
+  certificateFile: path.optional(),
+  keyFile: path.optional(),
+  plain: flag.optional(),
+})
+
+const controlSchema = section({
+  socket: z.union([z.literal(false), path], { error: socketForm }).optional(),
+  http: httpSchema.optional(),
+})
 
 export const configSchema = section({
   reactors: whole(1, LIMITS.reactors).optional(),
@@ -175,7 +190,7 @@ export const configSchema = section({
   register: list(section(remote), LIMITS.endpoints).optional(),
   state: path.optional(),
   metrics: endpoint.optional(),
-  control: z.union([z.literal(false), path], { error: controlForm }).optional(),
+  control: told(controlIn).optional(),
   devices: z.record(deviceName, section({ ...medium, readOnly: flag.optional() }), {
     error: 'an object of devices by name',
   }).optional(),
@@ -193,12 +208,19 @@ export type WrittenListener = z.infer<typeof listener>
 export type WrittenDevice = NonNullable<Written['devices']>[string]
 export type WrittenEndpoint = z.infer<typeof endpoint>
 export type WrittenDiscovery = z.infer<typeof discoverySchema>
+export type WrittenHttp = z.infer<typeof httpSchema>
 
 /** The form of `discovery` that is written: where it listens alone, or all of it. */
 function discoveryOf(written: unknown) {
   if (Array.isArray(written)) return discoveryEndpoints
   return typeof written === 'object' && written !== null ? discoverySchema
     : z.literal(false, { error: discoveryForm })
+}
+
+/** The form of `control` that is written: the socket alone, or all of it. */
+function controlIn(written: unknown) {
+  return typeof written === 'object' && written !== null ? controlSchema
+    : z.union([z.literal(false), path], { error: controlForm })
 }
 
 /** An object with these keys and no other: a line for each unknown one, with the nearest known. */

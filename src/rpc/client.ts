@@ -1,17 +1,16 @@
 /**
- * Asks a running weft: one call over its control socket. cli calls it.
+ * Asks a running weft: one call over its control socket, or over HTTP (http-client.ts). cli calls it.
  *
  * Invariant: a call has one outcome: what was answered, or a RpcClientError that says what to do.
  */
 import { type Socket, connect } from 'node:net'
+import { RpcClientError } from './client-error.ts'
+import { type HttpPlace, post } from './http-client.ts'
 import { Values, ValuesError } from './values.ts'
 
-const ANSWER_BYTES_MAX = 64 * 1024 * 1024
+export { RpcClientError }
 
-/** Nobody answers, or nobody who speaks this. */
-export class RpcClientError extends Error {
-  override readonly name = 'RpcClientError'
-}
+const ANSWER_BYTES_MAX = 64 * 1024 * 1024
 
 export type RpcFailure = {
   readonly code: number
@@ -23,11 +22,17 @@ export type RpcOutcome =
   | { readonly result: unknown; readonly error?: undefined }
   | { readonly error: RpcFailure }
 
-/** Rejects with a RpcClientError. */
-export async function callMethod(path: string, method: string, params: unknown): Promise<RpcOutcome> {
+/** place: a URL with what goes with it, or the path of a socket. Rejects with a RpcClientError. */
+export async function callMethod(place: string | HttpPlace, method: string, params: unknown): Promise<RpcOutcome> {
+  const request = JSON.stringify({ jsonrpc: '2.0', id: 1, method, params })
+  if (typeof place !== 'string') return outcomeOf(await post(place, request), place.url)
+  return callSocket(place, request)
+}
+
+async function callSocket(path: string, request: string): Promise<RpcOutcome> {
   const socket = await open(path)
   try {
-    socket.write(JSON.stringify({ jsonrpc: '2.0', id: 1, method, params }))
+    socket.write(request)
     const values = new Values(ANSWER_BYTES_MAX)
     for await (const bytes of socket) {
       for (const text of values.take(bytes as Buffer)) return outcomeOf(text, path)
