@@ -154,7 +154,7 @@ function assemble(limits: Limits, arena: Arena, digests: boolean): Assembled {
     buffers, namespaces, finish: () => {}, failed: () => {}, ask: () => {}, release: () => {},
   })
   const io = new IoExecutor({
-    arena, shared, namespaces, dataset: new Dataset(arena, slots, buffers),
+    arena, buffers, shared, namespaces, dataset: new Dataset(arena, slots, buffers),
     copies: new Copies(arena, slots, buffers, limits.maxTransferBytes),
     guards: new Guards(), holds, pairs,
     throttles: new Throttles({

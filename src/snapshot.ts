@@ -34,11 +34,12 @@ export function snapshotOf(parts: SnapshotParts, before: TargetSnapshot | null):
   }
   const subsystems: SubsystemSnapshot[] = config.subsystems.map((subsystem) => {
     const known = before?.subsystems.find((each) => each.nqn === subsystem.nqn)
+    const own = items.filter((item) => item.nqn === subsystem.nqn)
     return {
-      ...known, ...common, kind: 'nvm', nqn: subsystem.nqn, serial: subsystem.serial, model: subsystem.model,
+      ...known, ...common, mdtsBytes: Math.min(limits.maxTransferBytes, ...own.map(transferBytesOf)), kind: 'nvm', nqn: subsystem.nqn, serial: subsystem.serial, model: subsystem.model,
       label: subsystem.label,
       hosts: subsystem.hosts, endpoints: endpointsOf(subsystem, listeners), controllers: subsystem.controllers, paths: known?.paths ?? [],
-      namespaces: namespacesOf(items.filter((item) => item.nqn === subsystem.nqn), known),
+      namespaces: namespacesOf(own, known),
     }
   })
   const known = before?.subsystems.find((each) => each.kind === 'discovery')
@@ -63,6 +64,11 @@ function endpointsOf({ listeners: own }: SubsystemConfig, listeners: readonly Li
   return serving.filter(({ wanted }) => own === undefined
     || own.some(({ address, port }) => address === wanted.address && port === wanted.port))
     .map(({ endpoint }) => endpoint)
+}
+
+/** Of one command. What is written into a zone is not cut to pieces: a device may run those in any order. */
+function transferBytesOf({ backing: { device, blockBytes } }: Item): number {
+  return device.kind === 'pci' && device.zoned !== null ? device.geometry.transferBlocks * blockBytes : Infinity
 }
 
 /** In ascending order of their NSIDs. */

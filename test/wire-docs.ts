@@ -22,6 +22,7 @@ import * as persistentEvent from '../src/wire/persistent-event.ts'
 import * as reservation from '../src/wire/reservation.ts'
 import * as sqe from '../src/wire/sqe.ts'
 import { STATUS_ROWS, describeStatus, STATUS } from '../src/wire/status.ts'
+import * as zone from '../src/wire/zone.ts'
 
 export const WIRE_DOCUMENT = fileURLToPath(new URL('../docs/WIRE.md', import.meta.url))
 
@@ -34,6 +35,7 @@ const MODULES: readonly (readonly [title: string, file: string, tables: object])
   ['Discovery information', 'discovery-information.ts', discoveryInformation],
   ['Features', 'feature.ts', feature], ['Asynchronous events', 'event.ts', event],
   ['Reservations', 'reservation.ts', reservation], ['NVMe over PCIe', 'pcie.ts', pcie],
+  ['Zones', 'zone.ts', zone],
 ]
 
 export function wireDocument(): string {

@@ -52,8 +52,8 @@ export class AdminState {
     return (this.csts & CSTS_MASK.RDY) !== 0 && takeBits(this.cc, CC.en) === 1
   }
 
-  /** The host writes CC. Returns CHANGE. */
-  configure(next: number): number {
+  /** The host writes CC. commandSets: there are others than NVM to enable. Returns CHANGE. */
+  configure(next: number, commandSets = false): number {
     const previous = this.cc
     this.cc = next
     const enable = takeBits(next, CC.en)
@@ -71,7 +71,7 @@ export class AdminState {
     if (!changed) return CHANGE.NONE
     // The host did not wait for RDY to go: what was asked for before concerns it no more.
     this.#emptiedCsts = -1
-    const acceptable = this.#acceptable(next)
+    const acceptable = this.#acceptable(next, commandSets)
     this.csts = acceptable ? CSTS_MASK.RDY : CSTS_MASK.CFS
     return acceptable ? CHANGE.ENABLED : CHANGE.FATAL
   }
@@ -83,9 +83,10 @@ export class AdminState {
     this.#emptiedCsts = -1
   }
 
-  #acceptable(cc: number): boolean {
+  #acceptable(cc: number, commandSets: boolean): boolean {
     const page = takeBits(cc, CC.mps) === 0 && takeBits(cc, CC.ams) === 0
-    if (!page || takeBits(cc, CC.css) !== CC_CSS.NVM) return false
+    const css = takeBits(cc, CC.css)
+    if (!page || (css !== CC_CSS.NVM && (css !== CC_CSS.ALL || !commandSets))) return false
     if (this.discovery) return true
     return takeBits(cc, CC.iosqes) === CC_IOSQES && takeBits(cc, CC.iocqes) === CC_IOCQES
   }

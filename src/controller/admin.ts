@@ -48,6 +48,7 @@ import { cutLog, logPage, persistentEvents } from './log-page.ts'
 import type { Queue } from './queue.ts'
 import type { ReservationCommands } from './reservations.ts'
 import { ROW, type Shared } from './shared.ts'
+import { visibleTo } from './zones.ts'
 
 const TO_HOST = 2
 const FROM_HOST = 1
@@ -170,7 +171,7 @@ export class AdminExecutor implements Executor {
     const view = arena.view
     const sqe = w * 4
     const facts = {
-      subsystem: controller.subsystem, controllerId: controller.cntlid, firmware: catalogue.target.firmware,
+      subsystem: visibleTo(controller), controllerId: controller.cntlid, firmware: catalogue.target.firmware,
       controllers: () => this.#parts.shared.controllersOf(controller.index),
     }
     const cns = view.getUint8(sqe + IDENTIFY.cns)

@@ -10,7 +10,7 @@ import type { SubsystemSnapshot } from '../subsystem/subsystem.ts'
 import { ONCS_BITS } from '../wire/identify.ts'
 import { putBits } from '../wire/layout.ts'
 import { EFFECT_BITS } from '../wire/log-page.ts'
-import { ADMIN_OPCODE, FABRICS_OPCODE, IO_OPCODE } from '../wire/sqe.ts'
+import { ADMIN_OPCODE, FABRICS_OPCODE, IO_OPCODE, ZONE_OPCODE } from '../wire/sqe.ts'
 
 export type Command = {
   readonly opcode: number
@@ -71,6 +71,14 @@ export const IO_COMMANDS: readonly Command[] = [
   command(IO_OPCODE.RESERVATION_ACQUIRE, 'Reservation Acquire', RESERVATION),
   command(IO_OPCODE.RESERVATION_RELEASE, 'Reservation Release', RESERVATION),
   command(FABRICS_OPCODE, 'Fabrics'),
+]
+
+/** Of a namespace with zones: those of all namespaces, and these. zones.ts executes them. */
+export const ZONE_COMMANDS: readonly Command[] = [
+  ...IO_COMMANDS,
+  command(ZONE_OPCODE.MANAGEMENT_SEND, 'Zone Management Send', { effects: CHANGES_BLOCKS }),
+  command(ZONE_OPCODE.MANAGEMENT_RECEIVE, 'Zone Management Receive'),
+  command(ZONE_OPCODE.APPEND, 'Zone Append', { effects: CHANGES_BLOCKS }),
 ]
 
 /** The admin commands of a subsystem's controllers. */

@@ -9,7 +9,7 @@
  * drops a path whose answers differ.
  */
 import { assert } from '../assert.ts'
-import type { NamespaceSnapshot, SubsystemSnapshot } from '../subsystem/subsystem.ts'
+import { hasZones, type NamespaceSnapshot, type SubsystemSnapshot, zonesOf } from '../subsystem/subsystem.ts'
 import { NQN_BYTES } from '../wire/fabrics.ts'
 import {
   CNS, CONTROLLER_LIST, CONTROLLER_LIST_MAX, CSI, GRANULARITY, GRANULARITY_LIST, IDENTIFY_CONTROLLER,
@@ -20,6 +20,7 @@ import { layoutOf } from '../wire/layout.ts'
 import { NSID_ALL } from '../wire/sqe.ts'
 import { STATUS } from '../wire/status.ts'
 import { putHex, putNqn, putPadded, putU64 } from '../wire/value.ts'
+import { ZONED_CONTROLLER, ZONED_FORMAT, ZONED_NAMESPACE, ZONE_EXTENSION_UNIT_BYTES } from '../wire/zone.ts'
 import {
   CONTROLLER_ROWS, type ControllerFacts, DISCOVERY_ROWS, IO_ROWS, NAMESPACE_ROWS, nsidMax,
 } from './capabilities.ts'
@@ -52,6 +53,7 @@ function putAboutNamespaces(
       return putNamespaceOf(view, at, facts.subsystem, cns, nsid)
     case CNS.NAMESPACE_OF_COMMAND_SET:
     case CNS.ALLOCATED_NAMESPACE_OF_COMMAND_SET:
+      if (csi === CSI.ZNS && hasZones(facts.subsystem)) return putZonedNamespaceOf(view, at, facts.subsystem, nsid)
       if (csi !== CSI.NVM) return STATUS.INVALID_FIELD
       return putNamespaceOf(view, at, facts.subsystem, cns, nsid)
     case CNS.ACTIVE_NAMESPACES:
@@ -59,7 +61,8 @@ function putAboutNamespaces(
       return putActive(view, at, facts.subsystem, nsid)
     case CNS.ACTIVE_NAMESPACES_OF_COMMAND_SET:
     case CNS.ALLOCATED_NAMESPACES_OF_COMMAND_SET:
-      return csi === CSI.NVM ? putActive(view, at, facts.subsystem, nsid) : STATUS.INVALID_FIELD
+      if (csi !== CSI.NVM && (csi !== CSI.ZNS || !hasZones(facts.subsystem))) return STATUS.INVALID_FIELD
+      return putActive(view, at, facts.subsystem, nsid, csi)
     case CNS.ATTACHED_CONTROLLERS:
       if (nsid === NSID_ALL) return STATUS.INVALID_FIELD
       if (find(facts.subsystem, nsid) === undefined) return STATUS.INVALID_NAMESPACE
@@ -69,6 +72,7 @@ function putAboutNamespaces(
     case CNS.NAMESPACE_DESCRIPTORS:
       return putDescriptors(view, at, facts.subsystem, nsid)
     case CNS.CONTROLLER_OF_COMMAND_SET:
+      if (csi === CSI.ZNS && hasZones(facts.subsystem)) return putAppendSize(view, at, facts.subsystem)
       return csi === CSI.NVM ? putCommandSizes(view, at) : STATUS.INVALID_FIELD
     case CNS.NAMESPACE_GRANULARITY:
       // One entry, for all LBA formats: a size is cut to whole blocks.
@@ -77,8 +81,8 @@ function putAboutNamespaces(
       return STATUS.SUCCESS
     case CNS.COMMAND_SETS:
       if (cntid !== 0xffff && cntid !== facts.controllerId) return STATUS.INVALID_FIELD
-      // One combination, vector 0: the NVM command set alone.
-      putU64(view, at, 1 << CSI.NVM)
+      // One combination, vector 0: the NVM command set, and zones where a namespace has them.
+      putU64(view, at, 1 << CSI.NVM | +hasZones(facts.subsystem) << CSI.ZNS)
       return STATUS.SUCCESS
     default:
       return STATUS.INVALID_FIELD
@@ -138,6 +142,33 @@ function putNamespaceOf(
   return STATUS.SUCCESS
 }
 
+/** The same of what its zones are like. A namespace of another command set has none to tell of. */
+function putZonedNamespaceOf(view: DataView, at: number, subsystem: SubsystemSnapshot, nsid: number): number {
+  if (nsid === 0 || nsid > nsidMax(subsystem)) return STATUS.INVALID_NAMESPACE
+  const namespace = find(subsystem, nsid)
+  const zones = namespace === undefined ? null : zonesOf(namespace)
+  if (namespace !== undefined && zones === null) return STATUS.IOCS_NOT_SUPPORTED
+  if (zones === null) return STATUS.SUCCESS
+  const field = ZONED_NAMESPACE
+  view.setUint16(at + field.zoc, zones.zoc, true)
+  view.setUint16(at + field.ozcs, zones.ozcs, true)
+  for (const [index, word] of zones.resources.entries()) view.setUint32(at + field.mar + 4 * index, word, true)
+  putU64(view, at + field.lbafe + ZONED_FORMAT.zsze, zones.zoneBlocks)
+  view.setUint8(at + field.lbafe + ZONED_FORMAT.zdes, zones.extensionBytes / ZONE_EXTENSION_UNIT_BYTES)
+  return STATUS.SUCCESS
+}
+
+/** The smallest of all of its namespaces, since a controller tells one size. */
+function putAppendSize(view: DataView, at: number, { namespaces, mdtsBytes }: SubsystemSnapshot): number {
+  const bytes = Math.min(...namespaces.map((each) => zonesOf(each)?.appendBytes ?? mdtsBytes))
+  view.setUint8(at + ZONED_CONTROLLER.zasl, bytes >= mdtsBytes ? 0 : sizeExponent(bytes))
+  return STATUS.SUCCESS
+}
+
+function csiOf(namespace: NamespaceSnapshot): number {
+  return zonesOf(namespace) === null ? CSI.NVM : CSI.ZNS
+}
+
 function putNamespace(
   view: DataView, at: number, subsystem: SubsystemSnapshot, namespace: NamespaceSnapshot,
 ): void {
@@ -159,12 +190,12 @@ function putBytes128(view: DataView, at: number, blockBytes: number, blockCount:
   view.setBigUint64(at + 8, bytes >> 64n, true)
 }
 
-/** NSIDs greater than nsid. The two highest values cannot have a successor. */
+/** NSIDs greater than nsid, of all namespaces or of those of a command set. The two highest values cannot have a successor. */
 function putActive(
-  view: DataView, at: number, subsystem: SubsystemSnapshot, nsid: number,
+  view: DataView, at: number, subsystem: SubsystemSnapshot, nsid: number, csi: number | null = null,
 ): number {
   if (nsid >= 0xffff_fffe) return STATUS.INVALID_NAMESPACE
-  const above = subsystem.namespaces.filter((namespace) => namespace.nsid > nsid)
+  const above = subsystem.namespaces.filter((each) => each.nsid > nsid && (csi === null || csi === csiOf(each)))
   for (const [index, namespace] of above.slice(0, NAMESPACE_LIST_MAX).entries()) {
     view.setUint32(at + 4 * index, namespace.nsid, true)
   }
@@ -190,7 +221,7 @@ function putDescriptors(
   const head = NAMESPACE_DESCRIPTOR.rsvd2 + 2
   const descriptors = [
     [NIDT.NGUID, NIDL.NGUID, namespace.nguid], [NIDT.UUID, NIDL.UUID, namespace.uuid],
-    [NIDT.CSI, NIDL.CSI, '00'],
+    [NIDT.CSI, NIDL.CSI, csiOf(namespace).toString(16).padStart(2, '0')],
   ] as const
   let end = at
   for (const [nidt, nidl, nid] of descriptors) {

@@ -9,6 +9,7 @@
 import { type Outcome, PENDING as PENDING_, STALL as STALL_ } from '../device/device.ts'
 import type { Namespace } from '../namespace/namespace.ts'
 import type { Arena } from '../reactor/arena.ts'
+import type { Buffers } from '../reactor/buffers.ts'
 import { lbaOf, type Slot } from '../reactor/slots.ts'
 import { H as H_ } from '../shim/abi.ts'
 import {
@@ -34,6 +35,7 @@ import type { ReservationCommands } from './reservations.ts'
 import { reservationGuard } from './rights.ts'
 import { CONTROLLER_STATE as CONTROLLER_STATE_, COUNT as COUNT_, type Shared } from './shared.ts'
 import type { Throttles } from './throttle.ts'
+import { ZoneCommands } from './zones.ts'
 
 // V8 folds the constants of a module, but not those that it imports: docs/adr/0005.
 const H = H_
@@ -74,12 +76,13 @@ export class IoExecutor implements RepeatableExecutor {
   readonly #throttles: Throttles
   readonly #patience: Patience
   readonly #pairs: Pairs
+  readonly #zones: ZoneCommands
   readonly #reservations: ReservationCommands
   readonly #transferBytesMax: number
 
   /** namespaces: of the whole target on this reactor, by index; slots.namespace points into it. */
   constructor(parts: {
-    arena: Arena, shared: Shared, namespaces: (Namespace | null)[], dataset: Dataset, copies: Copies,
+    arena: Arena, buffers: Buffers, shared: Shared, namespaces: (Namespace | null)[], dataset: Dataset, copies: Copies,
     guards: Guards, holds: Holds, throttles: Throttles, pairs: Pairs, reservations: ReservationCommands, transferBytesMax: number,
   }) {
     this.#words = parts.arena.words
@@ -92,10 +95,11 @@ export class IoExecutor implements RepeatableExecutor {
     this.#guards = parts.guards
     this.#holds = parts.holds
     this.#throttles = parts.throttles
-    this.#patience = new Patience({
-      ...parts, words: parts.arena.words, range: (...of) => this.#range(...of),
-      durability: (...of) => this.#durability(...of), count: (...of) => this.#count(...of),
-    })
+    const own = {
+      range: this.#range.bind(this), durability: this.#durability.bind(this), count: this.#count.bind(this),
+    }
+    this.#patience = new Patience({ ...parts, words: parts.arena.words, ...own })
+    this.#zones = new ZoneCommands({ ...parts, ...own })
     this.#pairs = parts.pairs
     this.#reservations = parts.reservations
     this.#transferBytesMax = parts.transferBytesMax
@@ -130,7 +134,8 @@ export class IoExecutor implements RepeatableExecutor {
       case IO_OPCODE.DATASET_MANAGEMENT:
         return this.#dataset.place(slot)
       default:
-        return slot.opcode > OPCODE_MAX ? this.#pairs.place(slot) : this.#reservations.again(slot)
+        if (slot.opcode > OPCODE_MAX) return this.#pairs.place(slot)
+        return IO_SUPPORTED[slot.opcode] === 0 ? this.#zones.again(slot, namespace) : this.#reservations.again(slot)
     }
   }
 
@@ -270,7 +275,7 @@ export class IoExecutor implements RepeatableExecutor {
     }
     if (opcode === READ) return this.#read(slot, namespace, w)
     if (opcode === WRITE) return this.#write(slot, namespace, controller, w)
-    if (IO_SUPPORTED[opcode] === 0) return STATUS.INVALID_OPCODE
+    if (IO_SUPPORTED[opcode] === 0) return this.#zones.start(slot, namespace, controller, w)
     this.#count(namespace, COUNT.OTHERS, 1)
     switch (opcode) {
       case IO_OPCODE.FLUSH:
@@ -310,7 +315,8 @@ export class IoExecutor implements RepeatableExecutor {
       case IO_OPCODE.DATASET_MANAGEMENT:
         return this.#dataset.next(slot, namespace)
       default:
-        return slot.opcode > OPCODE_MAX ? this.#pairs.arrived(slot) : this.#reservations.run(slot)
+        if (slot.opcode > OPCODE_MAX) return this.#pairs.arrived(slot)
+        return IO_SUPPORTED[slot.opcode] === 0 ? this.#zones.run(slot, namespace) : this.#reservations.run(slot)
     }
   }
 

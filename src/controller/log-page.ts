@@ -8,7 +8,7 @@
  * Invariant: LID 00h names a log exactly when logPage() has it.
  */
 import { PENDING } from '../device/device.ts'
-import type { NamespaceSnapshot, SubsystemSnapshot } from '../subsystem/subsystem.ts'
+import { hasZones, type NamespaceSnapshot, type SubsystemSnapshot } from '../subsystem/subsystem.ts'
 import { FID } from '../wire/feature.ts'
 import { CSI } from '../wire/identify.ts'
 import { layoutOf, putBits } from '../wire/layout.ts'
@@ -21,7 +21,7 @@ import { CONTEXT_ACTION, PERSISTENT_LOG_BYTES } from '../wire/persistent-event.t
 import { STATUS } from '../wire/status.ts'
 import { putPadded, putU64 } from '../wire/value.ts'
 import type { AdminState } from './admin-state.ts'
-import { adminCommandsOf, IO_COMMANDS } from './commands.ts'
+import { adminCommandsOf, IO_COMMANDS, ZONE_COMMANDS } from './commands.ts'
 import { mergeSmart } from './device-health.ts'
 import { namespaceFeature, supportedFeatures } from './features.ts'
 import { ERROR_ENTRIES } from './shared.ts'
@@ -109,8 +109,10 @@ const NVM_LOGS = new Map<number, Builder>([
   [LID.FIRMWARE, (sources) => firmwareLog(sources.firmware)],
   [LID.CHANGED_NAMESPACES, (sources) => changedNamespaceList(sources.changedNamespaces())],
   [LID.ANA, (sources) => sources.ana()],
-  [LID.EFFECTS, (sources, { csi }) =>
-    csi === CSI.NVM ? effectsLog(sources.subsystem) : STATUS.INVALID_FIELD],
+  [LID.EFFECTS, ({ subsystem }, { csi }) => {
+    if (csi === CSI.ZNS && hasZones(subsystem)) return effectsLog(subsystem, ZONE_COMMANDS)
+    return csi === CSI.NVM ? effectsLog(subsystem) : STATUS.INVALID_FIELD
+  }],
   [LID.PERSISTENT_EVENTS, (sources, { lsp }) => sources.persistentEvents(lsp & CONTEXT_ACTION_MASK)],
   [LID.FEATURE_EFFECTS, () => featureEffectsLog()],
   [LID.RESERVATION_NOTICES, (sources) => sources.notice()],
@@ -246,12 +248,12 @@ export function changedNamespaceList(nsids: readonly number[]): Uint8Array {
 }
 
 /** LID 05h: the commands there are, and what they change. */
-export function effectsLog(subsystem: SubsystemSnapshot): Uint8Array {
+export function effectsLog(subsystem: SubsystemSnapshot, commands = IO_COMMANDS): Uint8Array {
   const view = blank(layoutOf(EFFECTS_LOG).bytes)
   for (const { opcode, effects } of adminCommandsOf(subsystem)) {
     view.setUint32(EFFECTS_LOG.admin + 4 * opcode, effects, true)
   }
-  for (const { opcode, effects } of IO_COMMANDS) view.setUint32(EFFECTS_LOG.io + 4 * opcode, effects, true)
+  for (const { opcode, effects } of commands) view.setUint32(EFFECTS_LOG.io + 4 * opcode, effects, true)
   return bytesOf(view)
 }
 

@@ -8,7 +8,7 @@
 import { type Outcome, PENDING, STALL } from '../device/device.ts'
 import type { Namespace } from '../namespace/namespace.ts'
 import type { Slot } from '../reactor/slots.ts'
-import { IO_OPCODE, RW_CONTROL, SGL_ID } from '../wire/sqe.ts'
+import { IO_OPCODE, RW_CONTROL, SGL_ID, ZONE_OPCODE } from '../wire/sqe.ts'
 import { ZEROES_BYTES_MAX } from './command-size.ts'
 import type { Controller } from './controller.ts'
 import { GUARD } from './guard.ts'
@@ -69,7 +69,8 @@ export class Patience {
   #throttle(slot: Slot, namespace: Namespace, controller: Controller, w: number): Outcome {
     const { throttles, range, durability, count } = this.#parts
     const { opcode } = slot
-    const [reads, writes] = [opcode === IO_OPCODE.READ, opcode === IO_OPCODE.WRITE]
+    const reads = opcode === IO_OPCODE.READ
+    const writes = opcode === IO_OPCODE.WRITE || (opcode === ZONE_OPCODE.APPEND && namespace.device.zones != null)
     if (!reads && !writes && opcode !== IO_OPCODE.COMPARE) return 0
     if (writes && namespace.readOnly || range(slot, namespace, w, true) !== 0) return 0
     const inCapsule = this.#isInCapsule(w)

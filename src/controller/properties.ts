@@ -8,6 +8,7 @@
  */
 import { CAP, CRTO, NVME_VERSION, PROPERTY, PROPERTY_SIZE } from '../wire/fabrics.ts'
 import { putBits } from '../wire/layout.ts'
+import { hasZones } from '../subsystem/subsystem.ts'
 import { STATUS } from '../wire/status.ts'
 import { CHANGE } from './admin-state.ts'
 import type { Controller } from './controller.ts'
@@ -43,7 +44,9 @@ export class Properties {
         if (!bytes8) return refused(STATUS.INVALID_FIELD)
         const mqes = putBits(CAP.mqes, controller.subsystem.queueDepthMax - 1)
         const low = mqes | putBits(CAP.cqr, 1) | putBits(CAP.to, READY_TIMEOUT)
-        return { status: 0, low: low | 0, high: putBits(CAP.cssNvm, 1) | putBits(CAP.crwms, 1) }
+        // Hosts that see one command set alone see no zones.
+        const sets = putBits(CAP.cssNvm, 1) | putBits(CAP.cssIocs, +hasZones(controller.subsystem))
+        return { status: 0, low: low | 0, high: sets | putBits(CAP.crwms, 1) }
       }
       case PROPERTY.VS:
         return dword(bytes8, NVME_VERSION)
@@ -61,7 +64,7 @@ export class Properties {
   /** value: the low 32 bits. Returns a status. */
   set(controller: Controller, offset: number, size: number, value: number): number {
     if (offset !== PROPERTY.CC || size !== PROPERTY_SIZE.BYTES_4) return STATUS.INVALID_FIELD
-    const change = controller.admin!.configure(value)
+    const change = controller.admin!.configure(value, hasZones(controller.subsystem))
     if (change === CHANGE.NONE) return 0
     const ready = change === CHANGE.ENABLED
     this.#shared.words[this.#shared.row(controller.index) + ROW.STATE] =

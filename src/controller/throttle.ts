@@ -12,7 +12,7 @@ import type { Namespace } from '../namespace/namespace.ts'
 import { SLOT, type Slot } from '../reactor/slots.ts'
 import { H } from '../shim/abi.ts'
 import type { NamespaceLimits } from '../subsystem/subsystem.ts'
-import { IO_OPCODE } from '../wire/sqe.ts'
+import { IO_OPCODE, ZONE_OPCODE } from '../wire/sqe.ts'
 import type { Aborts } from './abort.ts'
 import type { Controller } from './controller.ts'
 import { GUARD } from './guard.ts'
@@ -356,7 +356,7 @@ function ratesOf(limits: NamespaceLimits): number[] {
 }
 
 function kindsOf({ opcode }: Slot): readonly number[] {
-  return opcode === IO_OPCODE.WRITE ? WRITE_KINDS : READ_KINDS
+  return opcode === IO_OPCODE.WRITE || opcode === ZONE_OPCODE.APPEND ? WRITE_KINDS : READ_KINDS
 }
 
 function mayGo({ rates, tokens }: Kinds, slot: Slot): boolean {

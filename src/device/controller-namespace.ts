@@ -44,7 +44,7 @@ export function openPci(config: Pick<NamespaceConfig, 'blockBytes' | 'readOnly'>
       writeZeroes: facts.writeZeroes, verify: facts.verify, zeroesMayDeallocate: namespace.zeroesMayDeallocate,
       discard: facts.deallocate && namespace.deallocatesToZero,
       physicalBytes: hint(namespace.writeBlocks), optimalBytes: hint(namespace.optimalBlocks),
-      discardBytes: hint(namespace.deallocateBlocks), boundaryBytes: namespace.boundaryBlocks * blockBytes,
+      discardBytes: hint(namespace.deallocateBlocks), boundaryBytes: namespace.boundaryBlocks * blockBytes, zoned: namespace.zoned,
     },
     blockBytes, blockCount: namespace.blockCount, readOnly: config.readOnly || namespace.readOnly, note: '',
   }

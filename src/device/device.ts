@@ -20,8 +20,20 @@ export const WANTS_DATA = -3
 /** A status of wire/status.ts (>= 0), PENDING, STALL or WANTS_DATA. */
 export type Outcome = number
 
+/** What a device with zones can do besides. */
+export interface ZonedDevice {
+  /** The data are in place: appends them to the zone whose first block the slot names. DW0 and DW1 tell where. */
+  append(slot: Slot): Outcome
+  /** Zone Management Send with this CDW13. withData: the slot's data are in place. */
+  manage(slot: Slot, cdw13: number, withData: boolean): Outcome
+  /** Zone Management Receive of the slot's bytes into its buffer. */
+  report(slot: Slot, cdw13: number): Outcome
+}
+
 export interface Device {
   readonly kind: 'memory' | 'null' | 'file' | 'block' | 'pci'
+  /** Left out: it has no zones. */
+  readonly zones?: ZonedDevice | null
   /** Sets the place that the payload is sent from, fills it. */
   read(slot: Slot): Outcome
   /** Sets the place that the host's data goes to: WANTS_DATA or STALL. */

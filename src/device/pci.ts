@@ -15,9 +15,10 @@ import type { DeviceSnapshot } from '../subsystem/subsystem.ts'
 import { IO_OPCODE as IO_OPCODE_, RW_CONTROL as RW_CONTROL_ } from '../wire/sqe.ts'
 import { STATUS as STATUS_ } from '../wire/status.ts'
 import {
-  type Device, type Outcome, PENDING as PENDING_, STALL as STALL_, WANTS_DATA as WANTS_DATA_,
+  type Device, type Outcome, PENDING as PENDING_, STALL as STALL_, WANTS_DATA as WANTS_DATA_, type ZonedDevice,
 } from './device.ts'
 import { statusOfErrno } from './errno.ts'
+import { PciZones } from './pci-zones.ts'
 
 // V8 folds the constants of a module, but not those that it imports: docs/adr/0005.
 const IO_OPCODE = IO_OPCODE_
@@ -29,8 +30,8 @@ const FUA = RW_CONTROL_.FUA << 16
 const DEAC = RW_CONTROL_.DEAC << 16
 
 const TWO_32 = 4294967296
-/** DONE: the device's answer is the command's. */
-const STEP = { DONE: 1, FILL: 2, VERIFY: 3, COMPARE_READ: 4, COMPARE: 5, ZERO: 6 } as const
+/** DONE: the device's answer is the command's. APPEND: as DONE, with the place where blocks were put. */
+const STEP = { DONE: 1, FILL: 2, VERIFY: 3, COMPARE_READ: 4, COMPARE: 5, ZERO: 6, APPEND: 7 } as const
 /** What Verify reads at a time where the device has no such command. */
 const VERIFY_BYTES = 128 * 1024
 const SCT_SHIFT = 8
@@ -42,6 +43,8 @@ type PciSnapshot = Extract<DeviceSnapshot, { kind: 'pci' }>
 
 export class PciDevice implements Device {
   readonly kind = 'pci'
+  readonly zones: ZonedDevice | null
+  readonly #zoned: PciZones | null
   readonly #pair: QueuePair
   readonly #work: Work
   readonly #buffers: Buffers
@@ -62,7 +65,12 @@ export class PciDevice implements Device {
     this.#snapshot = snapshot
     this.#geometry = snapshot.geometry
     this.#zeroAt = zeroAt
-    this.#zeroBlocks = zeroBytes >> snapshot.geometry.blockShift
+    const { zoned, geometry } = snapshot
+    this.#zoned = zoned === null ? null : new PciZones(pair, zoned, geometry, STEP.DONE, STEP.APPEND)
+    this.zones = this.#zoned
+    const zeroBlocks = zeroBytes >> geometry.blockShift
+    // What is written into a zone goes by one command at a time.
+    this.#zeroBlocks = zoned === null ? zeroBlocks : Math.min(zeroBlocks, geometry.transferBlocks)
     this.#failed = failed
   }
 
@@ -87,7 +95,10 @@ export class PciDevice implements Device {
 
   zero(slot: Slot, deallocate: boolean): Outcome {
     slot.progress = 0
-    if (!this.#snapshot.writeZeroes) return this.#fill(slot)
+    const zoned = this.#zoned
+    if (zoned !== null && zoned.crosses(slot)) return STATUS.ZONE_BOUNDARY_ERROR
+    const pieces = zoned !== null && slot.blockCount > this.#geometry.zeroBlocks
+    if (pieces || !this.#snapshot.writeZeroes) return this.#fill(slot)
     slot.step = STEP.ZERO
     const { zeroesMayDeallocate } = this.#snapshot
     return this.#blocks(
@@ -124,6 +135,7 @@ export class PciDevice implements Device {
 
   verify(slot: Slot): Outcome {
     slot.progress = 0
+    if (this.#zoned !== null && this.#zoned.crossesForReading(slot)) return STATUS.ZONE_BOUNDARY_ERROR
     if (this.#snapshot.verify) {
       slot.step = STEP.DONE
       return this.#blocks(slot, IO_OPCODE.VERIFY, this.#geometry.verifyBlocks, 0)
@@ -142,6 +154,10 @@ export class PciDevice implements Device {
     }
     if (result !== 0) return this.#failure(slot, step, result)
     switch (step) {
+      case STEP.APPEND:
+        slot.dw0 = this.#pair.appendedLo
+        slot.dw1 = this.#pair.appendedHi
+        return 0
       case STEP.FILL:
         return this.#fill(slot)
       case STEP.VERIFY:
@@ -180,6 +196,8 @@ export class PciDevice implements Device {
 
   /** Read, Write or Compare of the slot's blocks with what is at an arena offset. */
   #transfer(slot: Slot, opcode: number, at: number): Outcome {
+    // Not in pieces, which a device may run in any order. Hosts that came before the namespace know a larger MDTS.
+    if (this.#zoned !== null && slot.blockCount > this.#geometry.transferBlocks) return STATUS.INVALID_FIELD
     slot.step = STEP.DONE
     return this.#pair.submit(
       slot.index, opcode, this.#geometry, this.#geometry.transferBlocks,

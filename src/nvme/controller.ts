@@ -21,6 +21,7 @@ import type { Dma, NvmeFunction } from './function.ts'
 import { type QueuePlace, QUEUE_DEPTH_MAX, queueBytes, queuePlace } from './place.ts'
 import { type Quirks, quirksOf } from './quirks.ts'
 import { type Capabilities, doorbellOf, Registers } from './registers.ts'
+import { zonedFacts } from './zoned-facts.ts'
 
 /** Of one admin command. */
 const ANSWER_MS = 10_000
@@ -123,7 +124,8 @@ export class NvmeController {
       if (nsid === 0) break
       const { data } = await this.#identifyOf(`Identify (namespace ${nsid})`, nsid, CNS.NAMESPACE)
       const facts = namespaceFacts(nsid, data, this.#quirks)
-      if (facts !== null && await this.#commandSetOf(nsid) === CSI.NVM) found.set(nsid, facts)
+      const served = facts === null ? null : await this.#withCommandSet(facts)
+      if (served !== null) found.set(nsid, served)
     }
     this.namespaces = found
   }
@@ -252,6 +254,21 @@ export class NvmeController {
       opcode: ADMIN_OPCODE.CREATE_IO_SQ, prp1: iova, cdw10: qid | size,
       cdw11: putBits(CREATE_IO_SQ_BITS.pc, 1) | qid << 16,
     }, ANSWER_MS)
+  }
+
+  /** With what its command set adds; null: it has one that weft does not serve. */
+  async #withCommandSet(facts: NamespaceFacts): Promise<NamespaceFacts | null> {
+    const csi = await this.#commandSetOf(facts.nsid)
+    if (csi === CSI.NVM) return facts
+    if (csi !== CSI.ZNS) return null
+    const ask = (nsid: number, cns: number): Promise<AdminAnswer> => this.#admin!.ask({
+      opcode: ADMIN_OPCODE.IDENTIFY, nsid, cdw10: cns, cdw11: csi << 24,
+    }, ANSWER_MS)
+    const own = await ask(facts.nsid, CNS.NAMESPACE_OF_COMMAND_SET)
+    const controller = await ask(0, CNS.CONTROLLER_OF_COMMAND_SET)
+    if (own.status !== 0 || controller.status !== 0) return null
+    const zoned = zonedFacts(own.data, controller.data, facts.format, this.facts.transferBytes)
+    return zoned === null ? null : { ...facts, zoned }
   }
 
   /** Its command set; that of controllers that have only one is NVM. */

@@ -12,6 +12,7 @@ import { takeBits } from '../wire/layout.ts'
 import { takePadded, takeU64 } from '../wire/value.ts'
 import type { Geometry } from './queue-pair.ts'
 import type { Quirks } from './quirks.ts'
+import type { ZonedFacts } from './zoned-facts.ts'
 
 const PAGE_BYTES = 4096
 /** Of one command: so that the lists of all identifiers are in one piece with their queues (place.ts). */
@@ -92,6 +93,10 @@ export type NamespaceFacts = {
   readonly writeBlocks: number
   readonly deallocateBlocks: number
   readonly optimalBlocks: number
+  /** Index of the LBA format in use. */
+  readonly format: number
+  /** null: a namespace without zones. */
+  readonly zoned: ZonedFacts | null
 }
 
 /** null: there is no such namespace, or it is not active. */
@@ -115,7 +120,7 @@ export function namespaceFacts(nsid: number, data: Uint8Array, quirks: Quirks): 
     zeroesMayDeallocate: takeBits(dlfeat, DLFEAT_BITS.deac) === 1,
     readOnly: (view.getUint8(field.nsattr) & 1) !== 0,
     boundaryBlocks: noiob !== 0 ? noiob : quirks.boundaryBytes / blockBytes,
-    writeBlocks: hint(field.npwg), deallocateBlocks: hint(field.npdg), optimalBlocks: hint(field.nows),
+    writeBlocks: hint(field.npwg), deallocateBlocks: hint(field.npdg), optimalBlocks: hint(field.nows), format, zoned: null,
   }
 }
 
@@ -128,7 +133,8 @@ export function geometryOf(controller: ControllerFacts, namespace: NamespaceFact
     nsid: namespace.nsid, blockShift: Math.log2(blockBytes), transferBlocks: blocks(controller.transferBytes),
     zeroBlocks: blocks(controller.zeroBytes), verifyBlocks: blocks(controller.verifyBytes),
     rangeBlocks: controller.rangeBlocks === 0 ? RANGE_BLOCKS_MAX : controller.rangeBlocks,
-    boundaryBlocks: namespace.boundaryBlocks,
+    // Pieces of a write into a zone are sent one by one, and hosts look after boundaries.
+    boundaryBlocks: namespace.zoned === null ? namespace.boundaryBlocks : 0,
   }
 }
 

@@ -11,7 +11,7 @@
  * Invariant: a slot's buffer is the device's from submit() until finished() has told; owner says whose cid is.
  */
 import { H as H_, Q as Q_, RING as RING_ } from '../shim/abi.ts'
-import { IO_OPCODE as IO_OPCODE_ } from '../wire/sqe.ts'
+import { IO_OPCODE as IO_OPCODE_, ZONE_OPCODE as ZONE_OPCODE_ } from '../wire/sqe.ts'
 import { CQE_STATUS_SHIFT as CQE_STATUS_SHIFT_ } from '../wire/pcie.ts'
 import { STATUS as STATUS_ } from '../wire/status.ts'
 import type { Pointers } from './prp.ts'
@@ -21,6 +21,7 @@ const H = H_
 const Q = Q_
 const RING = RING_
 const IO_OPCODE = IO_OPCODE_
+const ZONE_OPCODE = ZONE_OPCODE_
 const CQE_STATUS_SHIFT = CQE_STATUS_SHIFT_
 const STATUS = STATUS_
 
@@ -32,10 +33,10 @@ const TWO_32 = 4294967296
 const SQE_SHIFT = 4
 const CQE_WORDS_SHIFT = 2
 const PHASE_SHIFT = 16
-/** Words of a request. */
+/** Words of a request. LENGTH: bytes of data where they are no blocks; negative: there are none. */
 const R = {
   OPCODE: 0, NSID: 1, CONTROL: 2, LBA_LO: 3, LBA_HI: 4, BLOCKS: 5, DONE: 6, AT: 7, OUT: 8, STATUS: 9, NEXT: 10,
-  SHIFT: 11, LIMIT: 12, BOUNDARY: 13,
+  SHIFT: 11, LIMIT: 12, BOUNDARY: 13, CDW13: 14, LENGTH: 15,
 } as const
 const REQUEST_SHIFT = 4
 const STATE = { RUNNING: 0, HELD: 1, GONE: 2 } as const
@@ -76,6 +77,9 @@ export class QueuePair {
   outstanding = 0
   /** A completion made no sense: the controller has to be reset. */
   broken = false
+  /** While finished() is called for a Zone Append: the block that it begins at. */
+  appendedLo = 0
+  appendedHi = 0
   readonly #parts: QueuePairParts
   readonly #arena: Int32Array
   readonly #block: number
@@ -120,6 +124,25 @@ export class QueuePair {
     slot: number, opcode: number, geometry: Geometry, limit: number, control: number,
     lbaLo: number, lbaHi: number, blocks: number, at: number,
   ): number {
+    this.#requests[(slot << REQUEST_SHIFT) + R.LENGTH] = 0
+    return this.#submit(slot, opcode, geometry, limit, control, lbaLo, lbaHi, blocks, at)
+  }
+
+  /** A command about zones, as submit(). bytes: of its data at an arena offset; 0 = there are none. */
+  manage(
+    slot: number, opcode: number, geometry: Geometry, lbaLo: number, lbaHi: number,
+    cdw12: number, cdw13: number, at: number, bytes: number,
+  ): number {
+    const r = slot << REQUEST_SHIFT
+    this.#requests[r + R.LENGTH] = bytes === 0 ? -1 : bytes
+    this.#requests[r + R.CDW13] = cdw13
+    return this.#submit(slot, opcode, geometry, 1, cdw12, lbaLo, lbaHi, 1, at)
+  }
+
+  #submit(
+    slot: number, opcode: number, geometry: Geometry, limit: number, control: number,
+    lbaLo: number, lbaHi: number, blocks: number, at: number,
+  ): number {
     if (this.#state === STATE.GONE) return this.#goneStatus
     const requests = this.#requests
     const r = slot << REQUEST_SHIFT
@@ -149,14 +172,15 @@ export class QueuePair {
     let reaped = 0
     // A queue that is all completions ends the walk, whatever its phases say.
     while (reaped < this.#depth) {
-      const last = Atomics.load(words, this.#cqWord + (this.#head << CQE_WORDS_SHIFT) + 3)
+      const entry = this.#cqWord + (this.#head << CQE_WORDS_SHIFT)
+      const last = Atomics.load(words, entry + 3)
       if (((last >>> 16) & 1) !== this.#phase) break
       if (++this.#head === this.#depth) {
         this.#head = 0
         this.#phase ^= 1
       }
       reaped++
-      this.#reaped(last & 0xffff, last >>> CQE_STATUS_SHIFT & STATUS_MASK)
+      this.#reaped(entry, last & 0xffff, last >>> CQE_STATUS_SHIFT & STATUS_MASK)
     }
     if (reaped !== 0) {
       this.#arena[this.#block + Q.HEAD] = this.#head
@@ -203,8 +227,8 @@ export class QueuePair {
     return this.#first !== NONE || this.#freeCount !== this.#depth - 1
   }
 
-  /** One completion. */
-  #reaped(cid: number, status: number): void {
+  /** One completion, at word `entry`. */
+  #reaped(entry: number, cid: number, status: number): void {
     const slot = cid < this.#depth ? this.#owner[cid]! : NONE
     if (slot === NONE) {
       this.broken = true
@@ -217,6 +241,10 @@ export class QueuePair {
     const r = slot << REQUEST_SHIFT
     const out = requests[r + R.OUT]! - 1
     requests[r + R.OUT] = out
+    if (requests[r + R.OPCODE] === ZONE_OPCODE.APPEND) {
+      this.appendedLo = this.#words[entry]!
+      this.appendedHi = this.#words[entry + 1]!
+    }
     if (status !== 0 && requests[r + R.STATUS] === 0) {
       requests[r + R.STATUS] = status
       // What has not begun would change nothing.
@@ -267,11 +295,7 @@ export class QueuePair {
     this.outstanding++
     words[w] = opcode | cid << 16
     words[w + 1] = requests[r + R.NSID]!
-    words[w + 2] = 0
-    words[w + 3] = 0
-    words[w + 4] = 0
-    words[w + 5] = 0
-    for (let k = 6; k < 16; k++) words[w + k] = 0
+    for (let k = 2; k < 16; k++) words[w + k] = 0
     if (opcode === IO_OPCODE.DATASET_MANAGEMENT) {
       const range = this.#pointers.own(w, cid)
       words[range] = 0
@@ -284,7 +308,10 @@ export class QueuePair {
       words[w + 11] = (lba / TWO_32) | 0
       words[w + 12] = (blocks - 1) | requests[r + R.CONTROL]!
       const shift = requests[r + R.SHIFT]!
-      if ((opcode & 3) !== 0) this.#pointers.point(w, cid, requests[r + R.AT]! + (done << shift), blocks << shift)
+      const length = requests[r + R.LENGTH]!
+      if (length !== 0) words[w + 13] = requests[r + R.CDW13]!
+      const bytes = length === 0 ? blocks << shift : length
+      if ((opcode & 3) !== 0 && bytes > 0) this.#pointers.point(w, cid, requests[r + R.AT]! + (done << shift), bytes)
     }
     if (++this.#tail === this.#depth) this.#tail = 0
     this.#arena[this.#block + Q.TAIL] = this.#tail

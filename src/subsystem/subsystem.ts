@@ -8,6 +8,7 @@
 import { CNTLID_MAX, CNTLID_MIN } from '../wire/fabrics.ts'
 import type { QueuePlace } from '../nvme/place.ts'
 import type { Geometry } from '../nvme/queue-pair.ts'
+import type { ZonedFacts } from '../nvme/zoned-facts.ts'
 import type { AnaPath } from './ana.ts'
 
 /** Where hosts connect: a numeric address and a TCP port. "0.0.0.0" and "::" are wildcards. */
@@ -54,6 +55,8 @@ export type DeviceSnapshot =
       readonly optimalBytes: number
       readonly discardBytes: number
       readonly boundaryBytes: number
+      /** null: it has no zones. */
+      readonly zoned: ZonedFacts | null
     }
 
 /** What all hosts together may do with a namespace in a second: commands, bytes; left out: as much as they can. */
@@ -127,6 +130,16 @@ export type SubsystemSnapshot = {
   readonly inCapsuleBytes: number
   readonly queueDepthMax: number
   readonly ioQueuesMax: number
+}
+
+/** The zones of a namespace; null: it has none. */
+export function zonesOf({ device }: Pick<NamespaceSnapshot, 'device'>): ZonedFacts | null {
+  return device.kind === 'pci' ? device.zoned : null
+}
+
+/** Some of its namespaces have zones. */
+export function hasZones({ namespaces }: Pick<SubsystemSnapshot, 'namespaces'>): boolean {
+  return namespaces.some((each) => zonesOf(each) !== null)
 }
 
 /** Another discovery service, which hosts are referred to. */

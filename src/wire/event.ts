@@ -21,7 +21,7 @@ export type AsyncEvent = {
 }
 
 const { ERROR, SMART, NOTICE, IO_COMMAND_SET } = EVENT_TYPE
-const { namespaceAttributes, ana, discoveryLog } = ASYNC_EVENT_BITS
+const { namespaceAttributes, ana, zones, discoveryLog } = ASYNC_EVENT_BITS
 const SANITIZE_LOG = 0x81
 
 /** SMART_…: the mask is the bit of the critical warning. */
@@ -38,6 +38,8 @@ export const EVENT = Object.freeze({
     type: NOTICE, info: 0x00, lid: LID.CHANGED_NAMESPACES, mask: putBits(namespaceAttributes, 1),
   },
   ANA: { type: NOTICE, info: 0x03, lid: LID.ANA, mask: putBits(ana, 1) },
+  /** DW1 of the completion is the NSID. */
+  ZONES: { type: NOTICE, info: 0xef, lid: LID.CHANGED_ZONES, mask: putBits(zones, 1) },
   DISCOVERY_LOG: { type: NOTICE, info: 0xf0, lid: LID.DISCOVERY, mask: putBits(discoveryLog, 1) },
   RESERVATION_LOG: { type: IO_COMMAND_SET, info: 0, lid: LID.RESERVATION_NOTICES, mask: 0 },
   SANITIZE_COMPLETED: { type: IO_COMMAND_SET, info: 1, lid: SANITIZE_LOG, mask: 0 },

@@ -43,7 +43,7 @@ export const TIMESTAMP_BITS = bits('TIMESTAMP attributes', 8, { synch: [0, 1], o
 /** FID 0Bh. smart: the critical warnings. */
 export const ASYNC_EVENT_BITS = bits('ASYNC_EVENTS', 32, {
   smart: [0, 8], namespaceAttributes: [8, 1], firmwareActivation: [9, 1], telemetry: [10, 1],
-  ana: [11, 1], discoveryLog: [31, 1],
+  ana: [11, 1], zones: [27, 1], discoveryLog: [31, 1],
 })
 
 /** FID 16h. acre: the host honours CRD. etdas, lbafee: extended telemetry, extended formats. */

@@ -86,6 +86,22 @@ export const COPY_RANGE = layout('COPY_RANGE', 32, {
 /** Bytes of a source range by its form; OCFS has a bit for each. */
 export const COPY_FORMATS: readonly number[] = [32, 40]
 
+/** Zone Management Send. cdw13: ZONE_SEND_CDW13 of zone.ts. */
+export const ZONE_MANAGEMENT_SEND = layout('ZONE_MANAGEMENT_SEND', 64, {
+  ...HEAD, slba: [40, 8], cdw12: [48, 4], cdw13: [52, 4], rsvd56: [56, 8],
+})
+/** Zone Management Receive. numd: dwords, 0-based. cdw13: ZONE_RECEIVE_CDW13. */
+export const ZONE_MANAGEMENT_RECEIVE = layout('ZONE_MANAGEMENT_RECEIVE', 64, {
+  ...HEAD, slba: [40, 8], numd: [48, 4], cdw13: [52, 4], rsvd56: [56, 8],
+})
+/** nlb is 0-based. Where it was written: DW0 and DW1 of the completion. */
+export const ZONE_APPEND = layout('ZONE_APPEND', 64, {
+  ...HEAD, zslba: [40, 8], nlb: [48, 2], control: [50, 2], rsvd52: [52, 4],
+  reftag: [56, 4], apptag: [60, 2], appmask: [62, 2],
+})
+/** Besides IO_OPCODE, on a namespace with zones only. */
+export const ZONE_OPCODE = Object.freeze({ MANAGEMENT_SEND: 0x79, MANAGEMENT_RECEIVE: 0x7a, APPEND: 0x7d })
+
 export const IO_OPCODE = Object.freeze({
   FLUSH: 0x00, WRITE: 0x01, READ: 0x02, WRITE_UNCORRECTABLE: 0x04, COMPARE: 0x05,
   WRITE_ZEROES: 0x08, DATASET_MANAGEMENT: 0x09, VERIFY: 0x0c, RESERVATION_REGISTER: 0x0d,
@@ -95,10 +111,10 @@ export const IO_OPCODE = Object.freeze({
 /** What an I/O command does to the blocks of its namespace. */
 export const ACCESS = Object.freeze({ NONE: 0, READS: 1, WRITES: 2, BOTH: 3 })
 const ACCESS_TABLE = accessTable([
-  [ACCESS.READS, [IO_OPCODE.READ, IO_OPCODE.COMPARE, IO_OPCODE.VERIFY]],
+  [ACCESS.READS, [IO_OPCODE.READ, IO_OPCODE.COMPARE, IO_OPCODE.VERIFY, ZONE_OPCODE.MANAGEMENT_RECEIVE]],
   [ACCESS.WRITES, [
     IO_OPCODE.FLUSH, IO_OPCODE.WRITE, IO_OPCODE.WRITE_UNCORRECTABLE, IO_OPCODE.WRITE_ZEROES,
-    IO_OPCODE.DATASET_MANAGEMENT,
+    IO_OPCODE.DATASET_MANAGEMENT, ZONE_OPCODE.MANAGEMENT_SEND, ZONE_OPCODE.APPEND,
   ]],
   [ACCESS.BOTH, [IO_OPCODE.COPY]],
 ])

@@ -3,6 +3,7 @@
  * written by hand, byte by byte, not by the tables of src/wire.    NVMe Base 2.0; NVM Command Set 1.0
  */
 import type { FakeNvme } from './device.ts'
+import { type FakeZoned, FakeZones } from './zones.ts'
 
 export type Command = {
   readonly qid: number
@@ -18,6 +19,7 @@ export type Command = {
   readonly cdw10: number
   readonly cdw11: number
   readonly cdw12: number
+  readonly cdw13: number
 }
 
 export type FakeMedium = {
@@ -28,19 +30,27 @@ export type FakeMedium = {
   readonly noiob: number
   readonly metadataBytes: number
   readonly csi: number
+  /** Of command set 2. */
+  readonly zoned?: FakeZoned
 }
 
 const [FLUSH, WRITE, READ, COMPARE, WRITE_ZEROES, DSM, VERIFY] = [0x00, 0x01, 0x02, 0x05, 0x08, 0x09, 0x0c]
+const [ZONE_SEND, ZONE_RECEIVE, ZONE_APPEND] = [0x79, 0x7a, 0x7d]
 const [INVALID_OPCODE, INVALID_FIELD, INVALID_NAMESPACE, LBA_OUT_OF_RANGE] = [0x4001, 0x4002, 0x400b, 0x4080]
 const [WRITE_FAULT, UNRECOVERED_READ, COMPARE_FAILURE] = [0x280, 0x281, 0x4285]
 
+type Namespace = { readonly medium: FakeMedium; readonly bytes: Uint8Array; readonly zones: FakeZones | null }
+
 /** The blocks of all namespaces. */
 export class NamespaceMedia {
-  readonly all: ReadonlyMap<number, { readonly medium: FakeMedium; readonly bytes: Uint8Array }>
+  readonly all: ReadonlyMap<number, Namespace>
 
   constructor(namespaces: readonly FakeMedium[]) {
     this.all = new Map(namespaces.map((medium) =>
-      [medium.nsid, { medium, bytes: new Uint8Array(medium.blockBytes * medium.blockCount) }]))
+      [medium.nsid, {
+        medium, bytes: new Uint8Array(medium.blockBytes * medium.blockCount),
+        zones: medium.zoned === undefined ? null : new FakeZones(medium.zoned, medium.blockCount),
+      }]))
   }
 
   blocks(nsid: number, lba: number, count: number): Uint8Array {
@@ -54,13 +64,16 @@ export function executeIo(device: FakeNvme, command: Command): number {
   const namespace = device.media.all.get(command.nsid)
   if (command.opcode === FLUSH) return 0
   if (namespace === undefined) return INVALID_NAMESPACE
-  const { medium } = namespace
+  const { medium, zones } = namespace
+  if (zones !== null && [ZONE_SEND, ZONE_RECEIVE].includes(command.opcode)) return aboutZones(device, command, zones)
   if (command.opcode === DSM) return deallocate(device, command)
   if (command.slba + command.nlb > medium.blockCount) return LBA_OUT_OF_RANGE
+  const refused = zones === null ? 0 : inZone(device, command, zones)
+  if (refused !== 0) return refused
   const bytes = command.nlb * medium.blockBytes
   const blocks = device.media.blocks(command.nsid, command.slba, command.nlb)
   const bad = Array.from({ length: command.nlb }, (_, k) => command.slba + k).some((lba) => device.faults.bad.has(lba))
-  const withData = [WRITE, READ, COMPARE].includes(command.opcode)
+  const withData = [WRITE, READ, COMPARE, ZONE_APPEND].includes(command.opcode)
   if (withData && device.options.mdts !== 0 && bytes > 4096 * 2 ** device.options.mdts) return INVALID_FIELD
   if (withData && medium.noiob !== 0
     && Math.floor(command.slba / medium.noiob) !== Math.floor((command.slba + command.nlb - 1) / medium.noiob)) {
@@ -74,6 +87,11 @@ export function executeIo(device: FakeNvme, command: Command): number {
     case WRITE:
       if (bad) return WRITE_FAULT
       copy(device.runs(command, bytes), (run, at) => blocks.set(run, at))
+      return 0
+    case ZONE_APPEND:
+      if (zones === null) return INVALID_OPCODE
+      copy(device.runs(command, bytes), (run, at) =>
+        device.media.blocks(command.nsid, device.appended, command.nlb).set(run, at))
       return 0
     case COMPARE: {
       let same = true
@@ -90,6 +108,28 @@ export function executeIo(device: FakeNvme, command: Command): number {
     default:
       return INVALID_OPCODE
   }
+}
+
+/** Blocks of a command on a namespace with zones: 0, or why not. device.appended is where an append goes. */
+function inZone(device: FakeNvme, { opcode, slba, nlb }: Command, zones: FakeZones): number {
+  if (opcode === READ || opcode === VERIFY || opcode === COMPARE) return zones.read(slba, nlb)
+  if (![WRITE, WRITE_ZEROES, ZONE_APPEND].includes(opcode)) return 0
+  const { status, at } = zones.write(slba, nlb, opcode === ZONE_APPEND)
+  device.appended = at
+  return status
+}
+
+function aboutZones(device: FakeNvme, command: Command, zones: FakeZones): number {
+  if (command.opcode === ZONE_SEND) {
+    const bytes = (command.cdw13 & 0xff) === 0x10 ? zones.zoned.extension * 64 : 0
+    const extension = bytes === 0 ? new Uint8Array(0) : Buffer.concat(device.runs(command, bytes))
+    return zones.manage(command.slba, command.cdw13, extension)
+  }
+  const bytes = (command.cdw12 + 1) * 4
+  const page = zones.report(command.slba, command.cdw13, bytes)
+  // What is behind the report it leaves as it is.
+  copy(device.runs(command, page.length), (run, at) => run.set(page.subarray(at, at + run.length)))
+  return 0
 }
 
 function copy(runs: readonly Uint8Array[], each: (run: Uint8Array, at: number) => void): void {
@@ -168,7 +208,9 @@ function identify(device: FakeNvme, command: Command): number {
   else if (cns === 0x02) [...device.media.all.keys()].forEach((nsid, at) => page.writeUInt32LE(nsid, 4 * at))
   else if (cns === 0x00 && namespace !== undefined) putNamespace(page, namespace)
   else if (cns === 0x03 && namespace !== undefined) page.set([4, 1, 0, 0, namespace.csi])
+  else if (cns === 0x06 && command.cdw11 >>> 24 === 2) page[0] = device.zoned?.zasl ?? 0
   else if (cns === 0x06) page.set([1, 1, 0, 0, 0, 1, 0, 0])
+  else if (cns === 0x05 && namespace?.zoned !== undefined) putZones(page, namespace.zoned)
   else if (cns !== 0x00) return INVALID_FIELD
   copy(device.runs(command, 4096), (run, at) => run.set(page.subarray(at, at + run.length)))
   return 0
@@ -195,4 +237,13 @@ function putNamespace(page: Buffer, medium: FakeMedium): void {
   page.writeUInt16LE(medium.noiob, 46)
   page.writeUInt16LE(medium.metadataBytes, 128)
   page[130] = Math.log2(medium.blockBytes)
+}
+
+function putZones(page: Buffer, { blocks, extension, open, ozcs }: FakeZoned): void {
+  page.writeUInt16LE(ozcs, 2)
+  page.writeUInt32LE(0xffff_ffff, 4)
+  page.writeUInt32LE(open - 1, 8)
+  page.writeUInt32LE(77, 12)
+  page.writeBigUInt64LE(BigInt(blocks), 2816)
+  page[2824] = extension
 }

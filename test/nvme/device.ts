@@ -8,6 +8,7 @@
  * begin a page, a doorbell that names no entry, DMA before it masters the bus.
  */
 import { type Command, type FakeMedium, NamespaceMedia, executeAdmin, executeIo } from './commands.ts'
+import type { FakeZoned } from './zones.ts'
 
 export type FakeOptions = {
   readonly namespaces: readonly FakeMedium[]
@@ -74,6 +75,8 @@ export class FakeNvme {
   master = false
   /** By vector: how often. */
   interrupts = 0
+  /** The block that the Zone Append under way begins at. */
+  appended = 0
   readonly #words: Int32Array
   readonly #reach: (iova: number, bytes: number) => Uint8Array | null
   readonly #fire: (vector: number) => void
@@ -136,6 +139,11 @@ export class FakeNvme {
   event(type: number, information: number, log: number): void {
     this.#told.push(type | information << 8 | log << 16)
     this.#tell()
+  }
+
+  /** Of the first namespace with zones. */
+  get zoned(): FakeZoned | undefined {
+    return this.options.namespaces.find(({ zoned }) => zoned !== undefined)?.zoned
   }
 
   get enabled(): boolean {
@@ -239,14 +247,16 @@ export class FakeNvme {
   #execute(command: Command): void {
     if (command.qid !== 0) {
       const refused = this.faults.refuse.get(command.opcode)
-      return this.#answer(command, refused ?? executeIo(this, command), 0)
+      const status = refused ?? executeIo(this, command)
+      const at = command.opcode === 0x7d ? this.appended : 0
+      return this.#answer(command, status, at, Math.floor(at / 2 ** 32))
     }
     const answer = executeAdmin(this, command)
     if (answer !== null) this.#answer(command, answer.status, answer.dw0)
   }
 
   /** status: SC, SCT << 8, DNR << 14. */
-  #answer(command: Command, status: number, dw0: number): void {
+  #answer(command: Command, status: number, dw0: number, dw1 = 0): void {
     if (command.qid !== 0 && this.faults.lose > 0) {
       this.faults.lose--
       return
@@ -263,7 +273,7 @@ export class FakeNvme {
     const stray = command.qid !== 0 && this.faults.stray
     if (stray) this.faults.stray = false
     words[0] = dw0
-    words[1] = 0
+    words[1] = dw1
     words[2] = sq.head | command.qid << 16
     Atomics.store(words, 3, (stray ? 0xfff0 : command.cid) | (stale ? cq.phase ^ 1 : cq.phase) << 16 | status << 17)
     if (++cq.tail === cq.depth) {
@@ -318,5 +328,6 @@ function decode(qid: number, entry: Uint8Array): Command {
     prp1: Number(view.getBigUint64(24, true)), prp2: Number(view.getBigUint64(32, true)),
     slba: Number(view.getBigUint64(40, true)), nlb: view.getUint16(48, true) + 1, control: view.getUint16(50, true),
     cdw10: view.getUint32(40, true), cdw11: view.getUint32(44, true), cdw12: view.getUint32(48, true),
+    cdw13: view.getUint32(52, true),
   }
 }

@@ -71,7 +71,7 @@ export function rig() {
     aborts: { wants: () => false }, release: (slot) => proceeded.push(slot.cid),
   })
   const io = new IoExecutor({
-    arena, shared, namespaces, dataset: new Dataset(arena, slots, buffers),
+    arena, buffers, shared, namespaces, dataset: new Dataset(arena, slots, buffers),
     copies: new Copies(arena, slots, buffers, 64 << 10), guards, holds, pairs, throttles, transferBytesMax: 1 << 20,
     reservations: new ReservationCommands({
       arena, slots, buffers, reactor: 0, post: (message) => posted.push(message),
