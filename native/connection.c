@@ -12,13 +12,9 @@
  * Invariant: TX_HEAD moves only when all bytes up to it were taken by the kernel.
  */
 #include "core.h"
-#include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <string.h>
-#include <unistd.h>
 
-enum { IOVECS_OF_ENTRY = 4, KEEPALIVE_IDLE_S = 30, KEEPALIVE_INTERVAL_S = 10, KEEPALIVE_COUNT = 4 };
+enum { IOVECS_OF_ENTRY = 4 };
 
 static uint8_t zeroes[PAD_BYTES_MAX];
 
@@ -115,7 +111,7 @@ static void send_next(struct shim *shim, struct connection *connection) {
   }
   if ((block[SHIM_C_FLAGS] & SHIM_F_FINISH) && !connection->finished) {
     connection->finished = true;
-    shutdown(connection->fd, SHUT_WR);
+    socket_finish(connection->fd);
   }
 }
 
@@ -260,7 +256,7 @@ void connection_received(struct shim *shim, struct connection *connection, int32
 void connection_settle(struct shim *shim, struct connection *connection) {
   if (!connection->closing || connection->receiving || connection->sending) return;
   if (connection->fd < 0) return;
-  close(connection->fd);
+  socket_close(connection->fd);
   connection->fd = -1;
   connection->block[SHIM_C_STATE] = SHIM_STATE_CLOSED;
   connection_ready(shim, connection);
@@ -270,7 +266,7 @@ void connection_close(struct shim *shim, struct connection *connection) {
   if (connection->closing || connection->fd < 0) return;
   connection->closing = true;
   if (connection->receiving || connection->sending) {
-    shutdown(connection->fd, SHUT_RDWR);
+    socket_break(connection->fd);
     shim->engine->cancel(shim, connection);
   }
   connection_settle(shim, connection);
@@ -291,24 +287,6 @@ void connection_visit(struct shim *shim, struct connection *connection) {
   }
 }
 
-static void set_options(int fd, int32_t buffer_bytes) {
-  const int one = 1, idle = KEEPALIVE_IDLE_S, interval = KEEPALIVE_INTERVAL_S;
-  const int probes = KEEPALIVE_COUNT;
-  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-  setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one);
-  setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle);
-  setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof interval);
-  setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
-  if (!buffer_bytes) return;
-  /* The FORCE forms pass the system's limit, and need a capability that we may not have. */
-  if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &buffer_bytes, sizeof buffer_bytes)) {
-    setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &buffer_bytes, sizeof buffer_bytes);
-  }
-  if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &buffer_bytes, sizeof buffer_bytes)) {
-    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &buffer_bytes, sizeof buffer_bytes);
-  }
-}
-
 /* All but the word that says whether it is in the list of touched connections. */
 static void clear_block(struct connection *connection) {
   int32_t touched = connection->block[SHIM_C_TOUCHED];
@@ -318,11 +296,10 @@ static void clear_block(struct connection *connection) {
 
 int32_t shim_adopt(int32_t socket) {
   struct shim *shim = shim_here;
-  int type = 0;
-  socklen_t type_bytes = sizeof type;
   if (!shim) return -EINVAL;
-  if (getsockopt(socket, SOL_SOCKET, SO_TYPE, &type, &type_bytes)) return -errno;
-  if (type != SOCK_STREAM) return -EINVAL;
+  int result = socket_check(socket);
+  if (result < 0) return result;
+  if (!socket_streams(socket)) return -EINVAL;
   int32_t index = 0;
   while (index < shim->limits.connections_max &&
          shim->connections[index].block[SHIM_C_STATE] != SHIM_STATE_FREE) {
@@ -330,13 +307,13 @@ int32_t shim_adopt(int32_t socket) {
   }
   if (index == shim->limits.connections_max) return -ENOSPC;
   struct connection *connection = &shim->connections[index];
-  int result = arena_ring_map(shim, connection);
+  result = arena_ring_map(shim, connection);
   if (result < 0) return result;
   struct connection fresh = {.index = index, .fd = socket, .block = connection->block,
                              .mapped = true, .visit = connection->visit,
                              .ready = connection->ready, .tx_iov = connection->tx_iov};
   *connection = fresh;
-  set_options(socket, shim->limits.socket_buffer_bytes);
+  socket_options(socket, shim->limits.socket_buffer_bytes);
   result = shim->engine->adopt(shim, connection);
   if (result < 0) {
     connection->fd = -1;

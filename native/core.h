@@ -2,7 +2,7 @@
  * core.h: what one open shim is made of, and the calls between the files of this directory.
  * Included by every .c file here and by nobody else; shim.h is what TypeScript sees.
  *
- *   turn.c ──▶ connection.c, op.c, queue.c ──▶ engine (uring.c | epoll.c) ──▶ kernel
+ *   turn.c ──▶ connection.c, op.c, queue.c ──▶ engine (uring.c | epoll.c | iocp.c) ──▶ kernel
  *                      ▲                        │
  *                      └──── received, sent, advance ◀── reaped
  *
@@ -18,9 +18,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/socket.h>
-#include <sys/uio.h>
 #include "shim.h"
+#include "system.h"
 
 enum {
   SHIMS_MAX = 256,         /* in one process */
@@ -113,8 +112,8 @@ struct engine {
   void (*reap)(struct shim *shim);                      /* starts what is queued, reaps; no wait */
   void (*wait)(struct shim *shim, uint64_t ns);         /* blocks until there is something */
 };
-extern const struct engine uring_engine;
-extern const struct engine epoll_engine;
+extern const struct engine uring_engine, epoll_engine, iocp_engine;
+extern const struct engine *const engines[];   /* of this system, the best first; NULL ends them */
 
 /* Lives for ever, so that a late wake finds memory and a descriptor of its own. */
 struct waker {
@@ -122,7 +121,7 @@ struct waker {
   atomic_bool woken;
   atomic_bool sleeping;
   bool made;               /* event is a descriptor; made at the slot's first use */
-  int event;               /* eventfd, readable while a sleeping shim is to wake */
+  int event;               /* of event.c, told while a sleeping shim is to wake */
 };
 
 struct shim {
@@ -158,7 +157,7 @@ struct shim {
   struct queue queues[QUEUES_MAX];
   int32_t queue_count;     /* the highest open one, and one */
 
-  int rx_memory;           /* memfd behind all receive rings */
+  int rx_memory;           /* what is behind all receive rings; -1: nothing */
   uint64_t now_ns, idle_ns, busy_ns;
   uint8_t *tables;         /* the mapping behind connections, visits and ops */
   uint64_t tables_bytes;
@@ -168,11 +167,15 @@ extern _Thread_local struct shim *shim_here;
 
 /* thread.c */
 uint64_t clock_ns(void);
-void clock_publish(struct shim *shim);
 
 /* arena.c */
 int arena_open(struct shim *shim);
 void arena_close(struct shim *shim);
+
+/* mapping.c: the memory of arena_bytes, with room for rings at RX_AT. 0 or -errno. */
+#define HUGE_PAGE (2ull << 20)
+int arena_map(struct shim *shim);
+void arena_unmap(struct shim *shim);
 int arena_ring_map(struct shim *shim, struct connection *connection);
 void arena_ring_forget(struct shim *shim, struct connection *connection);
 static inline uint8_t *arena_ring(const struct shim *shim, int32_t connection) {
@@ -271,7 +274,7 @@ static inline void connection_list(struct shim *shim, struct connection *connect
 /* op.c */
 int ops_start(struct shim *shim, int32_t count);
 void ops_zero(struct shim *shim);
-int32_t op_execute(struct op *op);                        /* any thread */
+int32_t op_execute(struct op *op);                        /* any thread; execute.c */
 bool op_advance(struct op *op, int32_t result, int32_t *final);  /* any thread */
 void op_complete(struct shim *shim, struct op *op, int32_t result);
 
@@ -284,6 +287,7 @@ bool pool_pending(struct pool *pool);
 struct op *pool_take(struct pool *pool);                  /* one that is done, or NULL */
 
 /* turn.c */
+void clock_publish(struct shim *shim);
 int copies_perform(struct shim *shim);
 static inline bool completions_full(const struct shim *shim) {
   return shim->completion_count >= shim->completions_max;
@@ -302,9 +306,11 @@ static inline void breach(struct shim *shim, int32_t error) {
   if (!shim->broken) shim->broken = error;
 }
 
-/* socket.c */
+/* acceptor.c */
 void acceptor_result(struct shim *shim, struct acceptor *acceptor, int32_t result);
 void acceptors_retry(struct shim *shim);
+
+/* socket.c, on Linux */
 int socket_mode(int fd, bool blocking);
 
 #endif

@@ -20,7 +20,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define HUGE_PAGE (2ull << 20)
 #define PAGE 4096ull
 #define ADDRESS_MIN (4ull << 30)
 #define ADDRESS_MAX (256ull << 30)

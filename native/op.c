@@ -1,7 +1,6 @@
 /*
- * op.c: operations on files and memory, the part that all engines share: checking a descriptor,
- * what one means as a system call, and what a result leads to. Called by turn.c, the engines,
- * pool.c.
+ * op.c: operations on files and memory, the part that all engines share: checking a descriptor
+ * and what a result leads to. Called by turn.c, the engines, pool.c; execute.c has the system calls.
  *
  * READ and WRITE go on after a short transfer; ZERO with FUA syncs after it; MEMORY_ZERO is done
  * here, a slice a turn, so that giving back a terabyte does not stop a reactor.
@@ -9,11 +8,7 @@
  * Invariant: an op completes exactly once, and never more than ops_max are outstanding.
  */
 #include "core.h"
-#include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #define PAGE 4096ull
 
@@ -106,8 +101,7 @@ static void zero(uint8_t *from, uint64_t bytes, bool give_back) {
   uint8_t *end = from + bytes;
   uint8_t *first = (uint8_t *)(((uintptr_t)from + PAGE - 1) & ~(uintptr_t)(PAGE - 1));
   uint8_t *last = (uint8_t *)((uintptr_t)end & ~(uintptr_t)(PAGE - 1));
-  if (!give_back || first >= last ||
-      madvise(first, (size_t)(last - first), MADV_DONTNEED) != 0) {
+  if (!give_back || first >= last || !pages_forget(first, (uint64_t)(last - first))) {
     memset(from, 0, bytes);
     return;
   }
@@ -129,26 +123,6 @@ void ops_zero(struct shim *shim) {
     shim->zero_first = op->next;
     if (!op->next) shim->zero_last = NULL;
     op_complete(shim, op, 0);
-  }
-}
-
-static int result_of(ssize_t value) { return value < 0 ? -errno : (int)value; }
-
-/* Does the next step of `op`, waiting for it; the result is for op_advance(). */
-int32_t op_execute(struct op *op) {
-  const int punch = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
-  const int zero_range = FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE;
-  struct iovec iov = {op->memory, op->bytes};
-  off_t at = (off_t)op->at;
-  if (op->syncing) return result_of(fdatasync(op->fd));
-  switch (op->code) {
-  case SHIM_OP_READ: return result_of(preadv(op->fd, &iov, 1, at));
-  case SHIM_OP_WRITE:
-    return result_of(pwritev2(op->fd, &iov, 1, at, op->flags & SHIM_OP_FUA ? RWF_DSYNC : 0));
-  case SHIM_OP_SYNC: return result_of(fdatasync(op->fd));
-  case SHIM_OP_DISCARD: return result_of(fallocate(op->fd, punch, at, (off_t)op->bytes));
-  case SHIM_OP_ZERO: return result_of(fallocate(op->fd, zero_range, at, (off_t)op->bytes));
-  default: return -EINVAL;
   }
 }
 

@@ -6,14 +6,7 @@
  * a connection's ring at its first use.
  */
 #include "core.h"
-#include "ring.h"
-#include <errno.h>
-#include <pthread.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/eventfd.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 enum { CLOSE_WAIT_MS = 10, COMPLETIONS_SPARE = ACCEPTORS_MAX };
 
@@ -24,7 +17,7 @@ _Static_assert(sizeof(struct shim_pci_facts) == 64, "shim_pci_facts is 16 words"
 _Thread_local struct shim *shim_here;
 
 static struct waker wakers[SHIMS_MAX];
-static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+static struct mutex mutex = MUTEX_FREE;
 
 static bool power_of_two(int32_t value) { return value > 0 && (value & (value - 1)) == 0; }
 
@@ -42,19 +35,18 @@ static int check_limits(const struct shim_limits *limits) {
 
 static int take_waker(struct shim *shim) {
   int result = -EMFILE;
-  pthread_mutex_lock(&mutex);
+  mutex_lock(&mutex);
   for (int32_t id = 0; id < SHIMS_MAX; id++) {
     struct waker *waker = &wakers[id];
     if (atomic_load(&waker->open)) continue;
     /* Never closed: a slot's next shim takes over its descriptor, and a late wake hurts nobody. */
-    if (!waker->made) waker->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (!waker->made) waker->event = event_make();
     if (waker->event < 0) {
-      result = -errno;
+      result = waker->event;
       break;
     }
     waker->made = true;
-    uint64_t late;
-    while (read(waker->event, &late, sizeof late) > 0) continue; /* a wake of the one before */
+    event_forget(waker->event); /* a wake of the one before */
     atomic_store(&waker->woken, false);
     atomic_store(&waker->sleeping, false);
     atomic_store(&waker->open, true);
@@ -63,17 +55,16 @@ static int take_waker(struct shim *shim) {
     result = 0;
     break;
   }
-  pthread_mutex_unlock(&mutex);
+  mutex_unlock(&mutex);
   return result;
 }
 
 static int open_engine(struct shim *shim) {
   int32_t wanted = shim->limits.engine;
-  if (wanted == SHIM_ENGINE_IOCP) return -ENOSYS;
-  shim->engine = wanted == SHIM_ENGINE_EPOLL ? &epoll_engine : &uring_engine;
-  int result = shim->engine->open(shim);
-  if (result < 0 && wanted == SHIM_ENGINE_AUTO) {
-    shim->engine = &epoll_engine;
+  int result = -ENOSYS;
+  for (size_t i = 0; engines[i] && result < 0; i++) {
+    if (wanted != SHIM_ENGINE_AUTO && wanted != engines[i]->id) continue;
+    shim->engine = engines[i];
     result = shim->engine->open(shim);
   }
   return result;
@@ -88,9 +79,8 @@ static int open_tables(struct shim *shim) {
   size_t op_bytes = ops * sizeof(struct op);
   shim->tables_bytes = iov_bytes + connection_bytes + op_bytes +
                        2 * connections * sizeof(int32_t);
-  uint8_t *tables = mmap(NULL, shim->tables_bytes, PROT_READ | PROT_WRITE,
-                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (tables == MAP_FAILED) return -errno;
+  uint8_t *tables = pages_map(shim->tables_bytes);
+  if (!tables) return -ENOMEM;
   struct iovec *iov = (struct iovec *)(void *)tables;
   shim->connections = (struct connection *)(void *)(tables + iov_bytes);
   shim->ops = (struct op *)(void *)(tables + iov_bytes + connection_bytes);
@@ -114,7 +104,7 @@ static int open_tables(struct shim *shim) {
 
 static void free_shim(struct shim *shim) {
   if (shim->waker) atomic_store(&shim->waker->open, false);
-  if (shim->tables) munmap(shim->tables, shim->tables_bytes);
+  if (shim->tables) pages_unmap(shim->tables, shim->tables_bytes);
   arena_close(shim);
   free(shim);
 }
@@ -182,12 +172,6 @@ double shim_arena_bytes(void) { return shim_here ? (double)shim_here->arena_byte
 int32_t shim_wake(int32_t id) {
   if (id < 0 || id >= SHIMS_MAX || !atomic_load(&wakers[id].open)) return -EINVAL;
   struct waker *waker = &wakers[id];
-  const uint64_t one = 1;
   atomic_store(&waker->woken, true);
-  if (atomic_load(&waker->sleeping) && write(waker->event, &one, sizeof one) < 0) return -errno;
-  return 0;
-}
-
-int32_t shim_engines(void) {
-  return 1 << SHIM_ENGINE_EPOLL | (ring_permitted() == 0 ? 1 << SHIM_ENGINE_URING : 0);
+  return atomic_load(&waker->sleeping) ? event_tell(waker->event) : 0;
 }

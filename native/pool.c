@@ -10,7 +10,6 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 enum { THREADS = 4, STACK_BYTES = 128 << 10 };
 
@@ -44,7 +43,6 @@ static struct op *take_first(struct op **first, struct op **last) {
 
 static void *work(void *argument) {
   struct pool *pool = argument;
-  const uint64_t one = 1;
   pthread_mutex_lock(&pool->mutex);
   while (true) {
     struct op *op = take_first(&pool->first, &pool->last);
@@ -58,10 +56,8 @@ static void *work(void *argument) {
     pthread_mutex_lock(&pool->mutex);
     put_last(&pool->done_first, &pool->done_last, op);
     atomic_fetch_add(&pool->done_count, 1);
-    if (atomic_load(&pool->waker->sleeping)) {
-      ssize_t written = write(pool->waker->event, &one, sizeof one);
-      (void)written; /* full means readable, which is all that is wanted */
-    }
+    /* That it is full means readable, which is all that is wanted. */
+    if (atomic_load(&pool->waker->sleeping)) (void)event_tell(pool->waker->event);
   }
   pthread_mutex_unlock(&pool->mutex);
   return NULL;

@@ -9,8 +9,6 @@
  */
 #include "core.h"
 #include "pci.h"
-#include <errno.h>
-#include <unistd.h>
 
 static inline int32_t *block_of(const struct shim *shim, int32_t queue) {
   return (int32_t *)(void *)(shim->arena + shim->at[SHIM_H_QUEUES_AT]) + 16 * (size_t)queue;
@@ -111,8 +109,7 @@ void queues_arm(struct shim *shim) {
     struct queue *queue = &shim->queues[i];
     if (!queue->open || queue->armed || queue->event < 0) continue;
     if (!block_of(shim, i)[SHIM_Q_WATCH_MASK]) continue;
-    uint64_t fired;
-    while (read(queue->event, &fired, sizeof fired) > 0) continue;
+    event_forget(queue->event);
     count(shim, SHIM_N_SYSCALLS, 1);
     int result = shim->engine->watch(shim, queue->event, i);
     if (result < 0) breach(shim, result);

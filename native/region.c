@@ -6,10 +6,7 @@
  * goes, so a reader that sees a base sees the size that belongs to it.
  */
 #include "core.h"
-#include <errno.h>
-#include <pthread.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #define HUGE_BYTES (2ull << 20)
 #define ROOM_BYTES (64ull << 30)
@@ -20,25 +17,12 @@ static uint64_t mapped_bytes[REGIONS_MAX + 1];
 static uint8_t *mapped_base[REGIONS_MAX + 1];
 static bool huge_pages[REGIONS_MAX + 1];
 static void (*before_release[REGIONS_MAX + 1])(const uint8_t *base);
-static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+static struct mutex mutex = MUTEX_FREE;
 
 static uint64_t whole_pages(uint64_t bytes) { return (bytes + 4095) & ~4095ull; }
 
 static uint8_t *huge_aligned(uint8_t *at) {
   return (uint8_t *)(((uintptr_t)at + HUGE_BYTES - 1) & ~(uintptr_t)(HUGE_BYTES - 1));
-}
-
-/* Makes a part of a mapping usable. */
-static int open_pages(uint8_t *from, uint64_t bytes, bool huge) {
-  if (bytes && mprotect(from, bytes, PROT_READ | PROT_WRITE)) return -errno;
-  if (bytes && huge) (void)madvise(from, bytes, MADV_HUGEPAGE); /* a wish: small pages serve too */
-  return 0;
-}
-
-/* Addresses without memory behind them: what a region may grow to costs nothing until it does. */
-static uint8_t *reserve(uint64_t bytes) {
-  uint8_t *mapping = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  return mapping == MAP_FAILED ? NULL : mapping;
 }
 
 struct entry {
@@ -50,7 +34,7 @@ struct entry {
 
 /* Takes a free id for it: >= 1, or -ENOSPC. */
 static int32_t enter(struct entry entry) {
-  pthread_mutex_lock(&mutex);
+  mutex_lock(&mutex);
   int32_t id = 1;
   while (id <= REGIONS_MAX && mapped_base[id]) id++;
   if (id <= REGIONS_MAX) {
@@ -61,7 +45,7 @@ static int32_t enter(struct entry entry) {
     atomic_store_explicit(&regions[id].bytes, entry.bytes, memory_order_relaxed);
     atomic_store_explicit(&regions[id].base, entry.base, memory_order_release);
   }
-  pthread_mutex_unlock(&mutex);
+  mutex_unlock(&mutex);
   return id <= REGIONS_MAX ? id : -ENOSPC;
 }
 
@@ -70,21 +54,21 @@ int32_t shim_region_create(double bytes, int32_t huge) {
   uint64_t size = whole_pages((uint64_t)bytes);
   uint64_t total = huge ? size + HUGE_BYTES : size;
   uint64_t roomy = size * ROOM_FACTOR > ROOM_BYTES ? size * ROOM_FACTOR : ROOM_BYTES;
-  uint8_t *mapping = huge ? reserve(roomy + HUGE_BYTES) : NULL;
+  uint8_t *mapping = huge ? pages_reserve(roomy + HUGE_BYTES) : NULL;
   if (mapping) total = roomy + HUGE_BYTES;
-  else mapping = reserve(total);
-  if (!mapping) return -errno;
+  else mapping = pages_reserve(total);
+  if (!mapping) return -ENOMEM;
   uint8_t *base = huge ? huge_aligned(mapping) : mapping;
-  int result = open_pages(base, size, huge != 0);
+  int result = pages_open(base, size, huge != 0);
   if (result < 0) {
-    munmap(mapping, total);
+    pages_unmap(mapping, total);
     return result;
   }
   int32_t id = enter((struct entry){
     .base = base, .bytes = (uint64_t)bytes, .mapping = mapping, .mapped_bytes = total,
     .huge = huge != 0,
   });
-  if (id < 0) munmap(mapping, total);
+  if (id < 0) pages_unmap(mapping, total);
   return id;
 }
 
@@ -102,7 +86,7 @@ static int resize(int32_t id, uint64_t bytes) {
   if (pages > mapped_bytes[id] - (uint64_t)(base - mapped_base[id])) return -ENOMEM;
   if (bytes > before) {
     int result = pages > pages_before
-      ? open_pages(base + pages_before, pages - pages_before, huge_pages[id]) : 0;
+      ? pages_open(base + pages_before, pages - pages_before, huge_pages[id]) : 0;
     if (result < 0) return result;
     atomic_store_explicit(&regions[id].bytes, bytes, memory_order_release);
     return 0;
@@ -110,31 +94,30 @@ static int resize(int32_t id, uint64_t bytes) {
   atomic_store_explicit(&regions[id].bytes, bytes, memory_order_release);
   memset(base + bytes, 0, (size_t)((pages < before ? pages : before) - bytes));
   if (pages == pages_before) return 0;
-  (void)madvise(base + pages, pages_before - pages, MADV_DONTNEED);
-  return mprotect(base + pages, pages_before - pages, PROT_NONE) ? -errno : 0;
+  return pages_shut(base + pages, pages_before - pages);
 }
 
 int32_t shim_region_resize(int32_t region, double bytes) {
   if (region < 1 || region > REGIONS_MAX) return -EINVAL;
   if (!(bytes >= 1 && bytes <= 9007199254740991.0)) return -EINVAL;
-  pthread_mutex_lock(&mutex);
+  mutex_lock(&mutex);
   bool fixed = before_release[region] != NULL; /* a device knows where it is */
   int result = mapped_base[region] && !fixed ? resize(region, (uint64_t)bytes) : -EINVAL;
-  pthread_mutex_unlock(&mutex);
+  mutex_unlock(&mutex);
   return result;
 }
 
 int32_t shim_region_release(int32_t region) {
   if (region < 1 || region > REGIONS_MAX) return -EINVAL;
-  pthread_mutex_lock(&mutex);
+  mutex_lock(&mutex);
   uint8_t *mapping = mapped_base[region];
   if (mapping) {
     if (before_release[region]) before_release[region](mapping);
     atomic_store_explicit(&regions[region].base, NULL, memory_order_release);
-    munmap(mapping, mapped_bytes[region]);
+    pages_unmap(mapping, mapped_bytes[region]);
     mapped_base[region] = NULL;
   }
-  pthread_mutex_unlock(&mutex);
+  mutex_unlock(&mutex);
   return mapping ? 0 : -EINVAL;
 }
 

@@ -1,22 +1,20 @@
 /*
- * socket.c: listeners, accepting, addresses. A socket is its descriptor, so that any thread may
- * take it. Called by TypeScript; the engines report each accept through acceptor_result().
- *
- * Invariant: an accept that fails for want of something (descriptors, memory) is told once and
- * tried again after ACCEPT_RETRY_MS, never in a tight loop.
+ * socket.c: listeners, connecting, addresses and options, on Linux. A socket is its descriptor, so
+ * that any thread may take it. Called by TypeScript and by acceptor.c and connection.c.
  */
 #include "core.h"
 #include <arpa/inet.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <net/if.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 enum { ADDRESS_BYTES = 64 };
+enum { KEEPALIVE_IDLE_S = 30, KEEPALIVE_INTERVAL_S = 10, KEEPALIVE_COUNT = 4 };
 
 union any_address {
   struct sockaddr common;
@@ -82,14 +80,46 @@ int32_t shim_connect(const char *address, int32_t port, int32_t wait_ms) {
   return -error;
 }
 
-static int check_socket(int32_t socket) {
+/* ---- of sockets that are open ---------------------------------------------------------------- */
+
+int socket_check(int socket) {
   int type = 0;
   socklen_t bytes = sizeof type;
   return getsockopt(socket, SOL_SOCKET, SO_TYPE, &type, &bytes) ? -errno : 0;
 }
 
+bool socket_streams(int socket) {
+  int type = 0;
+  socklen_t bytes = sizeof type;
+  return getsockopt(socket, SOL_SOCKET, SO_TYPE, &type, &bytes) == 0 && type == SOCK_STREAM;
+}
+
+void socket_options(int fd, int32_t buffer_bytes) {
+  const int one = 1, idle = KEEPALIVE_IDLE_S, interval = KEEPALIVE_INTERVAL_S;
+  const int probes = KEEPALIVE_COUNT;
+  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+  setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one);
+  setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle);
+  setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof interval);
+  setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
+  if (!buffer_bytes) return;
+  /* The FORCE forms pass the system's limit, and need a capability that we may not have. */
+  if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &buffer_bytes, sizeof buffer_bytes)) {
+    setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &buffer_bytes, sizeof buffer_bytes);
+  }
+  if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &buffer_bytes, sizeof buffer_bytes)) {
+    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &buffer_bytes, sizeof buffer_bytes);
+  }
+}
+
+void socket_finish(int socket) { shutdown(socket, SHUT_WR); }
+
+void socket_break(int socket) { shutdown(socket, SHUT_RDWR); }
+
+void socket_close(int socket) { close(socket); }
+
 int32_t shim_socket_close(int32_t socket) {
-  int result = check_socket(socket);
+  int result = socket_check(socket);
   if (result == 0) close(socket);
   return result;
 }
@@ -126,73 +156,4 @@ int socket_mode(int fd, bool blocking) {
   if (flags < 0) return -errno;
   int wanted = blocking ? flags & ~O_NONBLOCK : flags | O_NONBLOCK;
   return wanted != flags && fcntl(fd, F_SETFL, wanted) < 0 ? -errno : 0;
-}
-
-/* ---- accepting ------------------------------------------------------------------------------ */
-
-static struct acceptor *find_acceptor(struct shim *shim, int listener) {
-  for (int i = 0; i < ACCEPTORS_MAX; i++) {
-    if (shim->acceptors[i].listener == listener && !shim->acceptors[i].stopping) {
-      return &shim->acceptors[i];
-    }
-  }
-  return NULL;
-}
-
-int32_t shim_accept(int32_t listener, int32_t token) {
-  struct shim *shim = shim_here;
-  if (!shim || listener < 0) return -EINVAL;
-  int result = check_socket(listener);
-  if (result < 0) return result;
-  if (find_acceptor(shim, listener)) return -EBUSY;
-  struct acceptor *acceptor = shim->acceptors;
-  while (acceptor < shim->acceptors + ACCEPTORS_MAX && acceptor->listener >= 0) acceptor++;
-  if (acceptor == shim->acceptors + ACCEPTORS_MAX) return -ENOSPC;
-  *acceptor = (struct acceptor){.listener = listener, .token = token};
-  result = shim->engine->accept(shim, acceptor);
-  if (result < 0) acceptor->listener = -1;
-  return result;
-}
-
-int32_t shim_accept_stop(int32_t listener) {
-  struct shim *shim = shim_here;
-  struct acceptor *acceptor = shim && listener >= 0 ? find_acceptor(shim, listener) : NULL;
-  if (!acceptor) return -EINVAL;
-  if (acceptor->retry_ns) shim->acceptors_paused--;
-  acceptor->retry_ns = 0;
-  acceptor->stopping = true;
-  shim->engine->accept_stop(shim, acceptor);
-  if (!acceptor->armed) acceptor->listener = -1;
-  return 0;
-}
-
-/* One accept is over: a socket or -errno. Arms the next, unless it is stopped or must pause. */
-void acceptor_result(struct shim *shim, struct acceptor *acceptor, int32_t result) {
-  acceptor->armed = false;
-  if (acceptor->stopping) {
-    if (result >= 0) close(result);
-    acceptor->listener = -1;
-    return;
-  }
-  /* These are about one peer that went away again, or about nothing. */
-  bool silent = result == -ECONNABORTED || result == -EINTR || result == -EAGAIN ||
-                result == -EPROTO;
-  if (!silent) complete(shim, acceptor->token, result);
-  if (result >= 0 || silent) {
-    shim->engine->accept(shim, acceptor);
-    return;
-  }
-  acceptor->retry_ns = clock_ns() + ACCEPT_RETRY_MS * 1000000ull;
-  shim->acceptors_paused++;
-}
-
-void acceptors_retry(struct shim *shim) {
-  uint64_t now = clock_ns();
-  for (int i = 0; i < ACCEPTORS_MAX; i++) {
-    struct acceptor *acceptor = &shim->acceptors[i];
-    if (acceptor->listener < 0 || !acceptor->retry_ns || now < acceptor->retry_ns) continue;
-    acceptor->retry_ns = 0;
-    shim->acceptors_paused--;
-    shim->engine->accept(shim, acceptor);
-  }
 }

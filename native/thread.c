@@ -37,8 +37,3 @@ uint64_t clock_ns(void) {
   clock_gettime(CLOCK_MONOTONIC, &now);
   return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
-
-void clock_publish(struct shim *shim) {
-  shim->header[SHIM_H_NOW_US] = (int32_t)(uint32_t)(shim->now_ns / 1000);
-  shim->header[SHIM_H_NOW_MS] = (int32_t)(uint32_t)(shim->now_ns / 1000000);
-}
