@@ -127,10 +127,12 @@ export async function startTarget(
   const shim = loadShim()
   const engine = ENGINES[config.engine]
   if (engine !== ENGINE.AUTO && (shim.engines() & (1 << engine)) === 0) {
-    throw new StartError(
-      'This kernel does not permit io_uring.',
-      'Leave --engine out to use epoll, or permit it: sysctl kernel.io_uring_disabled=0.',
-    )
+    throw (shim.engines() & (1 << ENGINE.EPOLL)) === 0
+      ? new StartError('This system has one engine, which is not that of Linux.', 'Leave --engine out.')
+      : new StartError(
+        'This kernel does not permit io_uring.',
+        'Leave --engine out to use epoll, or permit it: sysctl kernel.io_uring_disabled=0.',
+      )
   }
   const limits = limitsOf({ ...config.limits, engine, huge: addressesIn(config).length !== 0 })
   const nvme = new Controllers({

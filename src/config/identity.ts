@@ -6,14 +6,19 @@
  * a label of its own; the UUIDs are version 8 of RFC 9562 (their bits are the maker's business).
  * Nothing is random: a host that comes back after a restart must find the same namespace.
  */
+import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 
 const MACHINE_ID_FILES = ['/etc/machine-id', '/var/lib/dbus/machine-id']
 
+/** Where Windows keeps the one that it made when it was installed. */
+const REGISTRY_KEY = String.raw`HKLM\SOFTWARE\Microsoft\Cryptography`
+
 /** What tells this machine from others; the host name where the system keeps no machine id. */
 export function machineId(): string {
+  if (process.platform === 'win32') return registeredId(REGISTRY_KEY) ?? hostname()
   for (const path of MACHINE_ID_FILES) {
     try {
       const id = readFileSync(path, 'utf8').trim()
@@ -23,6 +28,18 @@ export function machineId(): string {
     }
   }
   return hostname()
+}
+
+/** Asked of reg.exe, which every Windows has; null where it has no answer. */
+function registeredId(key: string): string | null {
+  try {
+    const words = ['query', key, '/v', 'MachineGuid', '/reg:64']
+    const text = execFileSync('reg', words, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] })
+    const guid = /REG_SZ\s+([0-9a-f-]{36})/i.exec(text)?.[1]
+    return guid === undefined ? null : guid.replaceAll('-', '').toLowerCase()
+  } catch {
+    return null
+  }
 }
 
 /** The subsystem NQN where none is given. */

@@ -3,7 +3,7 @@
  * load.ts (a file) and flags.ts (a command line) call it.
  */
 import { availableParallelism, homedir } from 'node:os'
-import { join } from 'node:path'
+import { join, win32 } from 'node:path'
 import type { Config } from './config.ts'
 import { complete } from './complete.ts'
 import type { Surroundings } from './complete.ts'
@@ -20,7 +20,8 @@ import { LIMITS, configSchema } from './schema.ts'
 export function surroundings(folder: string): Surroundings {
   return {
     machineId: machineId(), cpuCount: availableParallelism(), folder,
-    state: stateFolder(process.env, process.getuid?.() === 0, homedir()),
+    state: process.platform === 'win32' ? windowsStateFolder(process.env, homedir())
+      : stateFolder(process.env, process.getuid?.() === 0, homedir()),
     control: ownDefaultSocket(),
   }
 }
@@ -35,6 +36,13 @@ export function stateFolder(
   if (root) return '/var/lib/weft'
   // The base directory specification: a relative path is to be ignored.
   return join(user?.startsWith('/') === true ? user : join(home, '.local/state'), 'weft')
+}
+
+/** That of all users, where services keep theirs; each user may make a folder in it. */
+export function windowsStateFolder(
+  { ProgramData: shared }: Readonly<Record<string, string | undefined>>, home: string,
+): string {
+  return win32.join(shared === undefined || shared === '' ? win32.join(home, 'AppData', 'Local') : shared, 'weft')
 }
 
 /**

@@ -167,7 +167,9 @@ export class StateStore {
     }
   }
 
+  /** Windows has no such call: its file systems keep a journal of names. */
   async #syncFolder(path: string): Promise<void> {
+    if (process.platform === 'win32') return
     const folder = await this.#disk.open(path, 'r')
     try {
       await folder.sync()

@@ -4,14 +4,14 @@
  *
  * Invariant: each kind of failure of a namespace is logged once: a broken disk fails thousands of commands.
  */
-import { constants } from 'node:os'
 import type { Lives } from '../controller/lives.ts'
 import type { ToControl } from '../reactor/messages.ts'
+import { ERRNO } from '../shim/errno.ts'
 import { errnoName } from '../shim/shim.ts'
 import { describeStatus } from '../wire/status.ts'
 import type { Log } from './log.ts'
 
-const { EROFS } = constants.errno
+const { EROFS } = ERRNO
 
 export class DeviceErrors {
   readonly #log: Log

@@ -5,11 +5,11 @@
  * Invariant: what was opened is listed, so that a start that fails gives everything back.
  */
 import { closeSync, fsyncSync, openSync } from 'node:fs'
-import { constants } from 'node:os'
 import type { Backing, NamespaceConfig } from '../config/config.ts'
 import { StartError } from '../config/start-error.ts'
 import { pciPlace } from '../nvme/address.ts'
 import { FILE } from '../shim/abi.ts'
+import { ERRNO } from '../shim/errno.ts'
 import { errnoName, type FileFacts, type Shim } from '../shim/shim.ts'
 import type { DeviceSnapshot } from '../subsystem/subsystem.ts'
 import { type DrivenController, openPci, resizePci } from './controller-namespace.ts'
@@ -27,7 +27,7 @@ export type OpenBacking = {
   readonly note: string
 }
 
-const { EWOULDBLOCK, EAGAIN, EBUSY, ENOENT, EACCES, EPERM, EISDIR, EROFS, ENOSPC } = constants.errno
+const { EWOULDBLOCK, EAGAIN, EBUSY, ENOENT, EACCES, EPERM, EISDIR, EROFS, ENOSPC } = ERRNO
 
 const MEMORY_REMEDY = 'While it is served it can grow to 64 GiB, or to four times the size it began with; make it '
   + 'larger with a new start.'
@@ -197,7 +197,7 @@ function nameOf(device: DeviceSnapshot): string {
 }
 
 function syncFile(path: string): void {
-  const descriptor = openSync(path, 'r')
+  const descriptor = openSync(path, 'r+')
   try {
     fsyncSync(descriptor)
   } finally {

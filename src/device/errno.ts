@@ -4,10 +4,10 @@
  *
  * Invariant: no errno becomes Invalid Opcode or Invalid Field, which hosts read as "not supported".
  */
-import { constants } from 'node:os'
 import { STATUS } from '../wire/status.ts'
+import { ERRNO } from '../shim/errno.ts'
 
-const { EIO, ENOSPC, EDQUOT, EFBIG, EROFS, EPERM, EACCES, ENXIO, ENODEV, ENOMEM, EAGAIN } = constants.errno
+const { EIO, ENOSPC, EDQUOT, EFBIG, EROFS, EPERM, EACCES, ENXIO, ENODEV, ENOMEM, EAGAIN } = ERRNO
 /** Not in Node's table: ENODATA and EREMOTEIO of Linux come from a medium that lost a sector. */
 const ENODATA = 61
 const EREMOTEIO = 121

@@ -7,8 +7,8 @@
  *
  * Invariant: a slot's op and its buffer end together; step says which op a completion belongs to.
  */
-import { constants } from 'node:os'
 import { OP as OP_ } from '../shim/abi.ts'
+import { ERRNO } from '../shim/errno.ts'
 import type { Buffers } from '../reactor/buffers.ts'
 import type { Work } from '../reactor/work.ts'
 import { lbaOf, type Slot } from '../reactor/slots.ts'
@@ -33,7 +33,7 @@ const STEP = {
 const OPERATIONS = ['', 'read', 'write', 'sync', 'discard', 'zero', 'read', 'compare', 'write', 'discard', 'read']
 /** What Verify reads at a time. */
 const VERIFY_BYTES = 128 * 1024
-const { EOPNOTSUPP } = constants.errno
+const { EOPNOTSUPP } = ERRNO
 
 type FileSnapshot = Extract<DeviceSnapshot, { kind: 'file' | 'block' }>
 

@@ -6,7 +6,6 @@
  *
  * Invariant: whatever is in the way is said in an operator's words, by a StartError.
  */
-import { constants } from 'node:os'
 import { StartError } from '../config/start-error.ts'
 import { takeDevice } from '../pci/binding.ts'
 import { completeAddress } from '../pci/function.ts'
@@ -14,13 +13,14 @@ import { PciRefusal } from '../pci/refusal.ts'
 import type { PciSystem } from '../pci/system.ts'
 import { PCI } from '../shim/abi.ts'
 import type { OpenedPci, Pci, PciAccess } from '../shim/pci.ts'
+import { ERRNO } from '../shim/errno.ts'
 import { errnoName, type Shim } from '../shim/shim.ts'
 import type { Dma, NvmeFunction, OpenFunction } from './function.ts'
 
 const TWO_32 = 2 ** 32
 const VENDOR_AT = 0
 const DEVICE_AT = 2
-const { EACCES, EBUSY, ENOBUFS, ENODEV, ENOMEM, EOPNOTSUPP, EPERM, EXDEV } = constants.errno
+const { EACCES, EBUSY, ENOBUFS, ENODEV, ENOMEM, EOPNOTSUPP, EPERM, EXDEV } = ERRNO
 
 /** What each errno of an open means, and what to do. */
 const REASONS: Readonly<Record<number, readonly [sentence: string, remedy: string]>> = {

@@ -10,7 +10,8 @@ import { fileURLToPath } from 'node:url'
 import koffi from 'koffi'
 
 /** The library that `make -C native` leaves. */
-const DEFAULT_PATH = fileURLToPath(new URL('../../.weft/build/shim.so', import.meta.url))
+const NAME = process.platform === 'win32' ? 'shim.dll' : 'shim.so'
+const DEFAULT_PATH = fileURLToPath(new URL(`../../.weft/build/${NAME}`, import.meta.url))
 
 // koffi converts and checks the arguments itself; the types that count are those of the faces.
 export type Native = (...args: any[]) => any

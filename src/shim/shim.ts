@@ -8,8 +8,8 @@
  * Invariant: turn, crc32c and crc32cSeries are koffi's own functions, nothing around them
  * (14 to 34 ns a call).
  */
-import { constants } from 'node:os'
 import { FACTS, LIMITS, SHIM_VERSION, WORDS } from './abi.ts'
+import { ERRNO } from './errno.ts'
 import { loadLibrary, viewOf } from './library.ts'
 
 /** What is allocated when a shim opens; see struct shim_limits for the ranges. */
@@ -195,7 +195,7 @@ export function loadShim(path?: string): Shim {
 
 /** Why open() refused, for who starts the target. */
 export function openReason(errno: number): string {
-  if (-errno !== constants.errno.ENOBUFS) return errnoName(errno)
+  if (-errno !== ERRNO.ENOBUFS) return errnoName(errno)
   return 'its buffers must be huge pages, since a device is driven without an IOMMU, and too few are '
     + 'reserved. Reserve more and start again: echo 512 > /sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages'
 }
@@ -203,7 +203,7 @@ export function openReason(errno: number): string {
 /** The name of an error number of either sign: errnoName(-98) is 'EADDRINUSE'. */
 export function errnoName(errno: number): string {
   const positive = Math.abs(errno)
-  for (const [name, value] of Object.entries(constants.errno)) {
+  for (const [name, value] of Object.entries(ERRNO)) {
     if (value === positive) return name
   }
   return `errno ${positive}`

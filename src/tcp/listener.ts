@@ -4,13 +4,13 @@
  *
  * Invariant: a listener that was opened is closed, also when the start fails half-way.
  */
-import { constants } from 'node:os'
 import { StartError } from '../config/start-error.ts'
+import { ERRNO } from '../shim/errno.ts'
 import { errnoName, type Shim } from '../shim/shim.ts'
 import type { Endpoint } from '../subsystem/subsystem.ts'
 
 const BACKLOG = 1024
-const { EADDRINUSE, EADDRNOTAVAIL, EACCES, EAFNOSUPPORT } = constants.errno
+const { EADDRINUSE, EADDRNOTAVAIL, EACCES, EAFNOSUPPORT } = ERRNO
 
 export type Listener = {
   readonly socket: number
