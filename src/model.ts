@@ -12,6 +12,7 @@ import { logDiffers, nextGeneration } from './subsystem/discovery.ts'
 import { type AnaWish, checkWish, type PathMove, pathMoves, pathNews, type Paths } from './subsystem/paths.ts'
 import type { Protections } from './subsystem/protection.ts'
 import type { TargetSnapshot } from './subsystem/subsystem.ts'
+import { type ViewNews, viewNews } from './subsystem/view.ts'
 
 /** Who on the main thread has a copy, or parts of one. It may not fail. */
 export type Copy = { adopt(target: TargetSnapshot): void }
@@ -49,8 +50,8 @@ export class Model {
 
   /**
    * Makes what `next` returns the model; in force on every reactor when it resolves. Hosts of discovery
-   * controllers are told when their log is another one, and those whose path to a namespace has changed;
-   * events about namespaces are the caller's to raise.
+   * controllers are told when their log is another one, and those whose path to a namespace has changed, and those
+   * that see a namespace now, or no longer; other events about namespaces are the caller's to raise.
    */
   async apply(next: (target: TargetSnapshot) => TargetSnapshot): Promise<void> {
     const before = this.#target
@@ -61,6 +62,7 @@ export class Model {
     for (const move of pathMoves(before, target)) this.#tell(move)
     const news = pathNews(before, target)
     if (news !== null) this.#plane.raise('ANA', news)
+    for (const each of viewNews(before, target)) this.#show(each)
     if (target.generation === before.generation) return
     for (const changed of this.#watchers) changed(target)
     this.#plane.raise('DISCOVERY_LOG', ({ subsystem, hostNqn }) =>
@@ -72,6 +74,14 @@ export class Model {
     checkWish(wish, this.#target)
     this.#paths.set(wish, this.#target.subsystems.map(({ nqn }) => nqn))
     await this.apply((target) => target)
+  }
+
+  #show({ nqn, nsid, hosts, concerns }: ViewNews): void {
+    this.#plane.raise('NAMESPACE_ATTRIBUTES', ({ subsystem, hostNqn }) => subsystem.nqn === nqn && concerns(hostNqn), nsid)
+    const who = hosts === undefined ? 'every host' : hosts.length === 0 ? 'no host' : hosts.join(', ')
+    this.#log.notice(`Who sees namespace ${nsid} of ${nqn} now: ${who}.`, {
+      change: 'visibility', subsystem: nqn, namespace: nsid, hosts: hosts ?? 'any',
+    })
   }
 
   #tell(move: PathMove): void {

@@ -74,9 +74,12 @@ function transferBytesOf({ backing: { device, blockBytes } }: Item): number {
 /** In ascending order of their NSIDs. */
 function namespacesOf(items: readonly Item[], known: SubsystemSnapshot | undefined): NamespaceSnapshot[] {
   return items.toSorted((one, other) => one.config.nsid - other.config.nsid).map(({ config, backing, index, counter }) => {
-    const { nsid, uuid, nguid, anaGroup, qos } = config
+    const { nsid, uuid, nguid, anaGroup, qos, hosts } = config
     const { device, blockBytes, blockCount, readOnly } = backing
     const former = known?.namespaces.find((each) => each.counter === counter)
-    return { ...former, nsid, index, counter, blockBytes, blockCount, uuid, nguid, readOnly, anaGroup, limits: qos, device }
+    return {
+      ...former, nsid, index, counter, blockBytes, blockCount, uuid, nguid, readOnly, anaGroup, hosts,
+      limits: qos, device,
+    }
   })
 }

@@ -36,6 +36,7 @@ import { Protections } from './subsystem/protection.ts'
 import { Upkeep } from './subsystem/upkeep.ts'
 import { Registrations } from './subsystem/registration.ts'
 import type { Endpoint, TargetSnapshot } from './subsystem/subsystem.ts'
+import { seesNumber } from './subsystem/view.ts'
 import { Backings } from './device/backing.ts'
 import { Controllers } from './nvme/controllers.ts'
 import { CLOCK } from './nvme/failure.ts'
@@ -221,7 +222,8 @@ async function assemble(
   const keys = new Keys(keysOf(config))
   const upkeep = new Upkeep({
     target: () => model.target, apply: () => model.apply((present) => present), protections,
-    changed: (nqn, nsid) => plane.raise('NAMESPACE_ATTRIBUTES', ({ subsystem }) => subsystem.nqn === nqn, nsid),
+    changed: (nqn, nsid) => plane.raise('NAMESPACE_ATTRIBUTES', ({ subsystem, hostNqn }) =>
+      subsystem.nqn === nqn && seesNumber(hostNqn, subsystem, nsid), nsid),
     take: (range) => plane.exclusions.take(range), told: (sentence, facts) => log.notice(sentence, facts),
   })
   const plane = new ControlPlane({

@@ -26,6 +26,7 @@ import { bytesOf, factsOf, isLarger, type Item, nameOf, sizeOf, type Stock } fro
 import { listenerKey } from './subsystem/ana.ts'
 import { isServedElsewhere } from './subsystem/paths.ts'
 import type { Endpoint } from './subsystem/subsystem.ts'
+import { sees } from './subsystem/view.ts'
 import type { Listener, Listeners } from './tcp/listener.ts'
 
 /** How long an update waits for commands that have begun; what they use is closed when they end. */
@@ -222,7 +223,8 @@ export class Update {
     for (const [k, { nqn, config }] of items.entries()) {
       const first = items.findIndex((each) => each.nqn === nqn && each.config.nsid === config.nsid)
       if (first !== k) continue
-      this.#parts.plane.raise('NAMESPACE_ATTRIBUTES', ({ subsystem }) => subsystem.nqn === nqn, config.nsid)
+      this.#parts.plane.raise('NAMESPACE_ATTRIBUTES', ({ subsystem, hostNqn }) =>
+        subsystem.nqn === nqn && sees(hostNqn, config), config.nsid)
     }
   }
 

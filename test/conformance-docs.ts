@@ -35,6 +35,7 @@ const GROUPS: Record<string, string> = {
   ACC: 'Access and association',
   AUT: 'Authentication',
   LIM: 'Limits',
+  VIS: 'Namespaces for some hosts',
   ANA: 'Asymmetric namespace access',
   LIV: 'Live changes',
   NYI: 'Not implemented',

@@ -34,6 +34,7 @@ export type NamespaceConfig = {
   block?: 512 | 4096
   uuid?: string
   qos?: Record<string, number | string>
+  hosts?: string[]
 }
 
 /** A host with a key. */

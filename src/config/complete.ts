@@ -117,7 +117,7 @@ function deviceOf(name: string, written: WrittenDevice, around: Surroundings): D
   const backing = backingOf(written, around.folder)
   return {
     name, backing, blockBytes: written.block ?? (backing.kind === 'device' ? null : 512),
-    readOnly: written.readOnly ?? false, uuid: written.uuid?.toLowerCase(),
+    readOnly: written.readOnly ?? false, uuid: written.uuid?.toLowerCase(), qos: written.qos,
   }
 }
 
@@ -222,7 +222,8 @@ function completeNamespace(
     nguid: written.nguid?.toLowerCase() ?? namespaceNguid(machineId, nqn, nsid, name),
     readOnly: (written.readOnly ?? false) || (device?.readOnly ?? false),
     anaGroup: written.anaGroup ?? 1,
-    qos: written.qos,
+    qos: written.qos ?? device?.qos,
+    ...(written.hosts === undefined || written.hosts === 'any' ? {} : { hosts: written.hosts }),
     ...(device === undefined ? {} : { use: device.name }),
   }
 }

@@ -58,6 +58,8 @@ export type DeviceConfig = {
   readonly readOnly: boolean
   /** Of the namespaces that use it. */
   readonly uuid?: string | undefined
+  /** The same, where the namespace has none of its own. */
+  readonly qos?: NamespaceLimits | undefined
 }
 
 export type DiscoveryServiceConfig = {
@@ -119,6 +121,8 @@ export type NamespaceConfig = {
   readonly readOnly: boolean
   readonly anaGroup: number
   readonly qos?: NamespaceLimits | undefined
+  /** Those of the subsystem's hosts that it is there for; left out: all of them. */
+  readonly hosts?: readonly string[] | undefined
   /** The device that `backing` is that of. */
   readonly use?: string | undefined
 }

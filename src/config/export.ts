@@ -88,10 +88,13 @@ function writtenSubsystem(subsystem: SubsystemConfig, hosts: Hosts): object {
   }
 }
 
-function writtenNamespace({ nsid, backing, blockBytes, uuid, nguid, readOnly, anaGroup }: NamespaceConfig): object {
+function writtenNamespace(
+  { nsid, backing, blockBytes, uuid, nguid, readOnly, anaGroup, hosts, qos }: NamespaceConfig,
+): object {
   return {
     nsid, ...mediumOf(backing), ...(blockBytes === null ? {} : { block: blockBytes }), uuid, nguid,
     ...(readOnly ? { readOnly } : {}), ...(anaGroup === 1 ? {} : { anaGroup }),
+    ...(hosts === undefined ? {} : { hosts }), ...(qos === undefined ? {} : { qos }),
   }
 }
 

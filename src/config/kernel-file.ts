@@ -240,10 +240,14 @@ export function exportKernel(config: Config): { file: object; notes: string[] } 
 }
 
 function kernelNamespace(nqn: string, namespace: NamespaceConfig, notes: string[]): object[] {
-  const { nsid, backing, blockBytes, uuid, nguid, anaGroup, readOnly } = namespace
+  const { nsid, backing, blockBytes, uuid, nguid, anaGroup, readOnly, hosts } = namespace
   const name = `Namespace ${nsid} of ${nqn}`
   if (!('path' in backing)) {
     notes.push(`${name} is left out: the kernel's target has no ${backing.kind} namespaces.`)
+    return []
+  }
+  if (hosts !== undefined) {
+    notes.push(`${name} is left out: the kernel's target would show it to every host of its subsystem.`)
     return []
   }
   if (readOnly) {

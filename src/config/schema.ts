@@ -78,6 +78,11 @@ const nameForm = '1 to 64 letters, digits, and . _ : / - among them, not nqn. fi
 export const deviceName = text(nameForm, (value) =>
   /^[A-Za-z0-9_.:\/-]{1,64}$/.test(value) && !value.startsWith('nqn.'))
 
+const seenByForm = '"any", or a list of host NQNs'
+/** Of the hosts of the subsystem those that see the namespace; none, where the list is empty. */
+const seenBy = told((written) => (Array.isArray(written)
+  ? z.array(nqn, { error: seenByForm }) : z.literal('any', { error: seenByForm })))
+
 export const namespaceSchema = section({
   nsid: whole(1, LIMITS.namespaces).optional(),
   ...medium,
@@ -88,6 +93,7 @@ export const namespaceSchema = section({
   readOnly: flag.optional(),
   anaGroup: whole(1, ANA_GROUPS_MAX).optional(),
   qos: qosSchema.optional(),
+  hosts: seenBy.optional(),
 })
 
 /** A host with a key. The secrets themselves are looked at in keys.ts. */
@@ -191,7 +197,7 @@ export const configSchema = section({
   state: path.optional(),
   metrics: endpoint.optional(),
   control: told(controlIn).optional(),
-  devices: z.record(deviceName, section({ ...medium, readOnly: flag.optional() }), {
+  devices: z.record(deviceName, section({ ...medium, readOnly: flag.optional(), qos: qosSchema.optional() }), {
     error: 'an object of devices by name',
   }).optional(),
   keyring: z.record(deviceName, path, { error: 'an object of paths by name' }).optional(),

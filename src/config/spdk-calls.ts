@@ -42,14 +42,18 @@ export function exportSpdk(config: Config, keyFiles: KeyFiles): { file: object; 
       const made = blockOf(name, subsystem.nqn, namespace, notes)
       if (made === null) continue
       bdev.push(made)
-      const { nsid, uuid, nguid, anaGroup } = namespace
+      const { nsid, uuid, nguid, anaGroup, hosts } = namespace
       nvmf.push({
         method: 'nvmf_subsystem_add_ns',
         params: {
           nqn: subsystem.nqn,
-          namespace: { nsid, bdev_name: name, nguid: nguid.toUpperCase(), uuid, anagrpid: anaGroup, no_auto_visible: false },
+          namespace: {
+            nsid, bdev_name: name, nguid: nguid.toUpperCase(), uuid, anagrpid: anaGroup,
+            no_auto_visible: hosts !== undefined,
+          },
         },
       })
+      for (const host of hosts ?? []) nvmf.push({ method: 'nvmf_ns_add_host', params: { nqn: subsystem.nqn, nsid, host } })
     }
   }
   const file = {

@@ -120,9 +120,10 @@ class SpdkReader {
         return this.#namespace(params)
       case 'nvmf_discovery_add_referral':
         return this.#referral(params)
-      case 'bdev_set_qos_limit':
       case 'nvmf_ns_add_host':
-        this.#notes.push(`${method} (${textOf(params.name ?? params.nqn)}) is not taken over.`)
+        return this.#show(params)
+      case 'bdev_set_qos_limit':
+        this.#notes.push(`${method} (${textOf(params.name)}) is not taken over.`)
         return
       default:
         if (method.startsWith('bdev_')) this.#block(method, params)
@@ -242,7 +243,6 @@ class SpdkReader {
     const block = this.#blocks.get(textOf(name))
     if (block === undefined) return leave(`there is no block device ${textOf(name)} in the file`)
     if (block.fields === null) return leave(`weft cannot serve ${textOf(name)}, which is made by ${block.kind}`)
-    if (hidden === true) return leave('it is for some of the hosts only')
     if (Number(nsid) > LIMITS.namespaces) return leave(`weft numbers namespaces up to ${LIMITS.namespaces}`)
     if (typeof group === 'number' && group > ANA_GROUPS_MAX) return leave(`weft has ANA groups up to ${ANA_GROUPS_MAX}`)
     const id = [textOf(uuid), block.uuid].find((each) => !NIL.test(each))
@@ -250,7 +250,18 @@ class SpdkReader {
       ...(typeof nsid === 'number' ? { nsid } : {}), ...block.fields, ...(id === undefined ? {} : { uuid: id.toLowerCase() }),
       ...(NIL.test(textOf(nguid)) ? {} : { nguid: textOf(nguid).toLowerCase() }),
       ...(typeof group === 'number' && group > 1 ? { anaGroup: group } : {}),
+      ...(hidden === true ? { hosts: [] } : {}),
     })
+  }
+
+  /** One of the hosts that see a namespace which is not there for all of them. */
+  #show(params: Params): void {
+    const nqn = this.#name(params.nqn)
+    const found = this.#subsystems.get(nqn)?.namespaces.find(({ nsid }) => nsid === params.nsid)
+    if (!Array.isArray(found?.hosts)) return
+    const host = this.#name(params.host)
+    if (isNqn(host)) found.hosts.push(host)
+    else this.#notes.push(`Host ${host} does not see namespace ${textOf(params.nsid)} of ${nqn}: that is no NVMe qualified name.`)
   }
 
   #referral(params: Params): void {

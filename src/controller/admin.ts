@@ -198,6 +198,8 @@ export class AdminExecutor implements Executor {
     const lsp = takeBits(lspRae, GET_LOG_PAGE_LSP_RAE.lsp)
     // Offsets count bytes: no log has an index.
     if ((view.getUint8(sqe + GET_LOG_PAGE.ot) & GET_LOG_PAGE_OT) !== 0) return STATUS.INVALID_FIELD
+    // Counters are of the whole subsystem, whatever of it this host sees.
+    const { namespaces } = target.subsystems.find(({ nqn }) => nqn === controller.subsystem.nqn) ?? controller.subsystem
     const log = logPage({
       lid, lsp, nsid: view.getUint32(sqe + SQE.nsid, true), lsi: view.getUint16(sqe + GET_LOG_PAGE.lsi, true),
       csi: view.getUint8(sqe + GET_LOG_PAGE.csi),
@@ -205,9 +207,9 @@ export class AdminExecutor implements Executor {
       subsystem: controller.subsystem, firmware: target.firmware,
       errors: () => errorsOf(shared, controller),
       health: (namespace) => healthOf(
-        shared, shared.words[shared.row(controller.index) + ROW.SUBSYSTEM]!, controller.subsystem.namespaces, namespace,
+        shared, shared.words[shared.row(controller.index) + ROW.SUBSYSTEM]!, namespaces, namespace,
       ),
-      devices: (one) => this.#parts.catalogue.health?.of(one === null ? controller.subsystem.namespaces : [one]) ?? [],
+      devices: (one) => this.#parts.catalogue.health?.of(one === null ? namespaces : [one]) ?? [],
       persistentEvents: (action) => persistentEvents(admin, action),
       changedNamespaces: () => [...admin.changedNamespaces].sort((one, other) => one - other),
       ana: () => this.#anaLog(controller, lsp),
@@ -317,6 +319,7 @@ export class AdminExecutor implements Executor {
     if ((value & ~bits) !== 0) return STATUS.INVALID_FIELD
     const nsid = arena.words[w + (SQE.nsid >> 2)]!
     if (verb !== 'protection') return reservations.feature(slot, controller, nsid, verb, value)
+    if (!controller.subsystem.namespaces.some((each) => each.nsid === nsid)) return STATUS.INVALID_NAMESPACE
     this.#perform(slot, controller, { kind: 'protect', nsid, state: value })
     return PENDING
   }

@@ -8,7 +8,9 @@
 import type { NamespaceTable } from '../namespace/namespace.ts'
 import type { JoinOutcome, JoinRequest, ToControl } from '../reactor/messages.ts'
 import type { SubsystemSnapshot } from '../subsystem/subsystem.ts'
+import { viewOf } from '../subsystem/view.ts'
 import { AdminState } from './admin-state.ts'
+import { tableFor } from './catalogue.ts'
 import { Controller } from './controller.ts'
 import type { Events } from './events.ts'
 import { initialFeatures, roundKeepAlive } from './features.ts'
@@ -44,8 +46,8 @@ export class Associations {
     let controller = this.controllers.get(outcome.controller)
     if (controller === undefined) {
       controller = new Controller(
-        outcome.controller, outcome.cntlid, request.hostNqn, request.hostId, subsystem,
-        this.#tables.get(outcome.subsystem)!,
+        outcome.controller, outcome.cntlid, request.hostNqn, request.hostId,
+        viewOf(subsystem, request.hostNqn), tableFor(request.hostNqn, this.#tables.get(outcome.subsystem)!),
       )
       controller.listener = outcome.listener
       this.controllers.set(outcome.controller, controller)
@@ -87,15 +89,16 @@ export class Associations {
   renew(subsystem: SubsystemSnapshot, table: NamespaceTable): void {
     for (const controller of this.controllers.values()) {
       if (controller.subsystem.nqn !== subsystem.nqn) continue
-      controller.subsystem = subsystem
-      controller.namespaces = table
+      controller.subsystem = viewOf(subsystem, controller.hostNqn)
+      controller.namespaces = tableFor(controller.hostNqn, table)
     }
   }
 
   /** A reservation notice, one of NOTICE, for a controller whose admin queue is here. */
   notice(index: number, type: number, nsid: number): void {
-    const admin = this.controllers.get(index)?.admin ?? null
-    if (admin === null || !admin.enabled) return
+    const controller = this.controllers.get(index)
+    const admin = controller?.admin ?? null
+    if (admin === null || !admin.enabled || (controller!.namespaces[nsid] ?? null) === null) return
     admin.notices.add(type, nsid)
     this.#events.raise(admin, 'RESERVATION_LOG')
   }

@@ -13,6 +13,7 @@ import { GUARD } from './guard.ts'
 import type { Namespace, NamespaceTable } from '../namespace/namespace.ts'
 import { SLOT, type Slots } from '../reactor/slots.ts'
 import type { NamespaceSnapshot, SubsystemSnapshot, TargetSnapshot } from '../subsystem/subsystem.ts'
+import { sees } from '../subsystem/view.ts'
 import { markPaths } from './ana.ts'
 import { DeviceHealth } from './device-health.ts'
 
@@ -121,6 +122,12 @@ export class Catalogue {
     this.subsystems.delete(nqn)
     this.tables.delete(nqn)
   }
+}
+
+/** Of a table what a host sees. */
+export function tableFor(hostNqn: string, table: NamespaceTable): NamespaceTable {
+  const isHidden = (each: Namespace | null): boolean => each !== null && !sees(hostNqn, each.snapshot)
+  return table.some(isHidden) ? table.map((each) => (isHidden(each) ? null : each)) : table
 }
 
 /** The namespaces of a subsystem as a table by NSID. */

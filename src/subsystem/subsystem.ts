@@ -88,6 +88,8 @@ export type NamespaceSnapshot = {
   readonly protection?: number
   /** Its group in asymmetric access, from 1: see ana.ts. */
   readonly anaGroup: number
+  /** Those of its subsystem's hosts that it is there for; left out: all of them. See view.ts. */
+  readonly hosts?: readonly string[] | undefined
   readonly limits?: NamespaceLimits | undefined
   readonly device: DeviceSnapshot
 }

@@ -2,7 +2,8 @@
  * Methods about the configuration as a whole, as calls that make it again: what SPDK's rpc.py
  * save_config and load_config are made of. catalogue.ts lists them.
  *
- * Invariant: the calls that are answered, made to a weft that serves nothing, make it serve the same.
+ * Invariant: the calls that are answered, made to a weft that serves nothing, make it serve the same; but limits
+ * of bandwidth, which SPDK counts in whole MiB, are rounded up to them.
  */
 import { resolve } from 'node:path'
 import { z } from 'zod'
@@ -14,6 +15,7 @@ import { nameOfHost } from '../draft.ts'
 import { CODE, RpcError } from '../error.ts'
 import { method } from '../method.ts'
 import { addressText, anaText, text } from '../spdk-form.ts'
+import { assignedLimits } from './device-use.ts'
 
 type Call = { readonly method: string; readonly params: object }
 
@@ -76,7 +78,7 @@ export const CONFIGURATION_METHODS = [
 function callsOf(context: Context): Readonly<Record<'keyring' | 'bdev' | 'nvmf', Call[]>> {
   const { document: { config, draft } } = context
   const keyring = new Map(Object.entries((draft.keyring ?? {}) as Record<string, string>))
-  const bdev = (config.devices ?? []).map(deviceCall)
+  const bdev = (config.devices ?? []).flatMap((each) => [deviceCall(each), ...limitCalls(each.name, each.qos)])
   const nvmf: Call[] = [{ method: 'nvmf_create_transport', params: { trtype: 'TCP' } }]
   for (const { endpoint, nqn } of config.discoveryService.referrals) {
     nvmf.push({ method: 'nvmf_discovery_add_referral', params: { address: addressText(endpoint), subnqn: nqn } })
@@ -88,8 +90,11 @@ function callsOf(context: Context): Readonly<Record<'keyring' | 'bdev' | 'nvmf',
     }
     for (const namespace of subsystem.namespaces) {
       const name = namespace.use ?? `weft${at}n${namespace.nsid}`
-      if (namespace.use === undefined) bdev.push(deviceCall({ ...namespace, name }))
+      if (namespace.use === undefined) bdev.push(deviceCall({ ...namespace, name }), ...limitCalls(name, namespace.qos))
       nvmf.push(namespaceCall(subsystem.nqn, name, namespace))
+      for (const host of namespace.hosts ?? []) {
+        nvmf.push({ method: 'nvmf_ns_add_host', params: { nqn: subsystem.nqn, nsid: namespace.nsid, host } })
+      }
     }
     for (const each of subsystem.listeners ?? config.listeners) nvmf.push(...listenerCalls(subsystem.nqn, each))
   }
@@ -115,6 +120,10 @@ function deviceCall({ name, backing, blockBytes, readOnly, uuid }: DeviceConfig)
       readonly: readOnly,
     },
   }
+}
+
+function limitCalls(name: string, qos: DeviceConfig['qos']): Call[] {
+  return qos === undefined ? [] : [{ method: 'bdev_set_qos_limit', params: { name, ...assignedLimits(qos) } }]
 }
 
 function creation({ nqn, serial, model, label, hosts, controllers }: SubsystemConfig): Call {
@@ -144,10 +153,15 @@ function hostCall(nqn: string, host: WrittenHost, keyring: ReadonlyMap<string, s
   }
 }
 
-function namespaceCall(nqn: string, name: string, { nsid, uuid, nguid, anaGroup }: NamespaceConfig): Call {
+function namespaceCall(nqn: string, name: string, { nsid, uuid, nguid, anaGroup, hosts }: NamespaceConfig): Call {
   return {
     method: 'nvmf_subsystem_add_ns',
-    params: { nqn, namespace: { nsid, bdev_name: name, uuid, nguid: nguid.toUpperCase(), anagrpid: anaGroup } },
+    params: {
+      nqn, namespace: {
+        nsid, bdev_name: name, uuid, nguid: nguid.toUpperCase(), anagrpid: anaGroup,
+        ...(hosts === undefined ? {} : { no_auto_visible: true }),
+      },
+    },
   }
 }
 

@@ -13,6 +13,7 @@ import type { Context } from '../context.ts'
 import { exists, invalid, noDevice } from '../error.ts'
 import { method, type Method } from '../method.ts'
 import { notOffered, text } from '../spdk-form.ts'
+import { assignedLimits } from './device-use.ts'
 
 const MIB = 1024 * 1024
 const name = deviceName.describe('Name of the device.')
@@ -194,9 +195,12 @@ const PRODUCTS: Readonly<Record<string, string>> = {
 /** Those with a name, then those of single namespaces. */
 function allOf({ target, document }: Context): Description[] {
   const { subsystems } = document.config
-  const users = new Set(subsystems.flatMap(({ namespaces }) => namespaces.map(({ use }) => use)))
-  const named = target.devices.map(({ config, backing }) => description(
-    config.name, config, backing.blockBytes, backing.blockCount, config.uuid, users.has(config.name)))
+  const namespaces = subsystems.flatMap((each) => each.namespaces)
+  const named = target.devices.map(({ config, backing }) => {
+    const user = namespaces.find(({ use }) => use === config.name)
+    return description(config.name, { ...config, qos: user?.qos ?? config.qos }, backing.blockBytes, backing.blockCount,
+      config.uuid, user !== undefined)
+  })
   const own = target.snapshot.subsystems.flatMap(({ nqn, namespaces }) => namespaces.flatMap((each) => {
     const config = subsystems.find((other) => other.nqn === nqn)?.namespaces.find(({ nsid }) => nsid === each.nsid)
     if (config === undefined || config.use !== undefined) return []
@@ -206,13 +210,14 @@ function allOf({ target, document }: Context): Description[] {
 }
 
 function description(
-  called: string, { backing, readOnly }: Pick<DeviceConfig | NamespaceConfig, 'backing' | 'readOnly'>,
+  called: string, { backing, readOnly, qos }: Pick<DeviceConfig | NamespaceConfig, 'backing' | 'readOnly' | 'qos'>,
   blockBytes: number, blockCount: number, ownUuid: string | undefined, claimed: boolean,
 ): Description {
   const writable = !readOnly
   return {
     name: called, aliases: [], product_name: PRODUCTS[backing.kind], block_size: blockBytes,
     num_blocks: blockCount, ...(ownUuid === undefined ? {} : { uuid: ownUuid }), claimed, zoned: false,
+    assigned_rate_limits: assignedLimits(qos),
     supported_io_types: {
       read: true, write: writable, unmap: writable, write_zeroes: writable, flush: true, compare: true,
       compare_and_write: writable, copy: writable, abort: true,

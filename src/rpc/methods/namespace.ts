@@ -3,14 +3,15 @@
  */
 import { z } from 'zod'
 import type { Draft } from '../../config/document.ts'
-import { LIMITS, section, whole } from '../../config/schema.ts'
+import { LIMITS, flag, section, whole } from '../../config/schema.ts'
 import { ANA_GROUPS_MAX } from '../../subsystem/ana.ts'
 import { namespaceIn, subsystemIn } from '../draft.ts'
 import { invalid } from '../error.ts'
 import { method } from '../method.ts'
-import { notOffered, nqn, text, tgtName } from '../spdk-form.ts'
+import { hostNqn, notOffered, nqn, text, tgtName } from '../spdk-form.ts'
 
 const EXAMPLE = 'nqn.2026-01.com.example:disks'
+const HOST = 'nqn.2026-01.com.example:host1'
 const one = { nqn: nqn.describe('NQN of the subsystem.'), tgt_name: tgtName }
 const nsid = whole(1, LIMITS.namespaces)
 
@@ -22,8 +23,7 @@ const namespace = section({
   anagrpid: whole(1, ANA_GROUPS_MAX).optional().describe('ANA group; 1 unless said.'),
   ...notOffered('hide_metadata'),
   ptpl_file: text('a path').optional().describe('Has no effect: reservations are kept in the state folder.'),
-  no_auto_visible: z.literal(false, { error: 'false: a namespace is there for every host of its subsystem' })
-    .optional(),
+  no_auto_visible: flag.optional().describe('It is there only for hosts that nvmf_ns_add_host names.'),
 })
 
 export const NAMESPACE_METHODS = [
@@ -52,6 +52,7 @@ export const NAMESPACE_METHODS = [
         ...(wanted.uuid === undefined ? {} : { uuid: wanted.uuid }),
         ...(wanted.nguid === undefined ? {} : { nguid: wanted.nguid }),
         ...(wanted.anagrpid === undefined ? {} : { anaGroup: wanted.anagrpid }),
+        ...(wanted.no_auto_visible === true ? { hosts: [] } : {}),
       })
       return number
     }),
@@ -80,13 +81,69 @@ export const NAMESPACE_METHODS = [
     changes: true,
     example: { nqn: EXAMPLE, nsid: 1, anagrpid: 2 },
     run: (params, { edit }) => edit((draft) => {
-      const found = namespaceIn(subsystemIn(draft, params.nqn), params.nsid)
-      if (found === undefined) throw invalid(`${params.nqn} has no namespace ${params.nsid}.`)
-      found.anaGroup = params.anagrpid
+      knownIn(draft, params).anaGroup = params.anagrpid
+      return true
+    }),
+  }),
+  method('nvmf_ns_add_host', {
+    summary: 'Makes a namespace that is not there for every host visible to one; that host is told.',
+    params: { ...one, nsid: nsid.describe('Its NSID.'), host: hostNqn.describe('NQN of the host.') },
+    result: 'true',
+    changes: true,
+    example: { nqn: EXAMPLE, nsid: 1, host: HOST },
+    run: (params, { edit }) => edit((draft) => {
+      const hosts = chosenHosts(draft, params)
+      if (!hosts.includes(params.host)) hosts.push(params.host)
+      return true
+    }),
+  }),
+  method('nvmf_ns_remove_host', {
+    summary: 'Hides a namespace that is not there for every host from one; that host is told.',
+    params: { ...one, nsid: nsid.describe('Its NSID.'), host: hostNqn.describe('NQN of the host.') },
+    result: 'true',
+    changes: true,
+    example: { nqn: EXAMPLE, nsid: 1, host: HOST },
+    run: (params, { edit }) => edit((draft) => {
+      const hosts = chosenHosts(draft, params)
+      const at = hosts.indexOf(params.host)
+      if (at !== -1) hosts.splice(at, 1)
+      return true
+    }),
+  }),
+  method('weft_set_ns_hosts', {
+    summary: 'Says which hosts see a namespace, of those that may connect; who gains or loses it is told.',
+    params: {
+      ...one, nsid: nsid.describe('Its NSID.'),
+      hosts: z.union([z.literal('any'), z.array(hostNqn)], { error: '"any", or a list of host NQNs' })
+        .describe('"any": every host of the subsystem.'),
+    },
+    result: 'true',
+    changes: true,
+    example: { nqn: EXAMPLE, nsid: 1, hosts: [HOST] },
+    run: (params, { edit }) => edit((draft) => {
+      const found = knownIn(draft, params)
+      if (params.hosts === 'any') delete found.hosts
+      else found.hosts = [...new Set(params.hosts)]
       return true
     }),
   }),
 ]
+
+type Named = { readonly nqn: string; readonly nsid: number }
+
+function knownIn(draft: Draft, { nqn: name, nsid: number }: Named): Draft {
+  const found = namespaceIn(subsystemIn(draft, name), number)
+  if (found === undefined) throw invalid(`${name} has no namespace ${number}.`)
+  return found
+}
+
+/** The hosts that a namespace is there for, as a list to change. */
+function chosenHosts(draft: Draft, named: Named): string[] {
+  const { hosts } = knownIn(draft, named)
+  if (Array.isArray(hosts)) return hosts as string[]
+  throw invalid(`Namespace ${named.nsid} of ${named.nqn} is there for every host: it was added without `
+    + 'no_auto_visible. weft_set_ns_hosts says otherwise.')
+}
 
 function lowestFree(namespaces: readonly Draft[]): number {
   let number = 1

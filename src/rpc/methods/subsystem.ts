@@ -102,9 +102,12 @@ function describe(subsystem: SubsystemSnapshot, config: Config, draft: Draft): o
     ...common, serial_number: serial, model_number: model,
     ...(label === undefined ? {} : { admin_label: label }),
     min_cntlid: controllers.first, max_cntlid: controllers.last,
-    namespaces: namespaces.map(({ nsid, nguid, uuid, anaGroup }) => {
+    namespaces: namespaces.map(({ nsid, nguid, uuid, anaGroup, hosts: seenBy }) => {
       const name = written?.namespaces.find((each) => each.nsid === nsid)?.use ?? `${subsystem.nqn}/${nsid}`
-      return { nsid, bdev_name: name, name, nguid: nguid.toUpperCase(), uuid, anagrpid: anaGroup }
+      return {
+        nsid, bdev_name: name, name, nguid: nguid.toUpperCase(), uuid, anagrpid: anaGroup,
+        ...(seenBy === undefined ? {} : { no_auto_visible: true, hosts: seenBy.map((each) => ({ nqn: each })) }),
+      }
     }),
   }
 }

@@ -73,6 +73,17 @@ export const COMMANDS: readonly Requirement[] = [
     'Other commands on the same blocks wait, and go on.'],
   // ---- Asymmetric namespace access
   // ---- Asymmetric namespace access
+  ['VIS-01', 'BASE: Namespaces',
+    'To a host that a namespace is not there for, its NSID is inactive: in no list, zeroes in Identify, '
+      + 'refused with 0/0Bh where a namespace is needed.'],
+  ['VIS-02', 'BASE: Namespaces',
+    'I/O commands of such a host on it are refused with 0/0Bh on every queue.'],
+  ['VIS-03', 'BASE: ANA log page', 'Descriptors have the NSIDs that are active for the host, and no others.'],
+  ['VIS-04', 'BASE: Asynchronous events',
+    'A host that a namespace comes to be there for, or is there for no longer, is told by event and '
+      + 'Changed Namespace List; the others are not.'],
+  ['VIS-05', 'BASE: SMART log page',
+    'Counters are of the whole subsystem, so that none goes back when a namespace is hidden.'],
   ['ANA-01', 'BASE: Identify',
     'CMIC bit 3, OAES bit 11, ANATT, ANACAP with all five states, ANAGRPMAX and NANAGRPID are '
       + 'reported; MNAN is neither 0 nor above NN.'],

@@ -200,11 +200,22 @@ describe('SPDK', () => {
   test.each([
     ['a device that weft cannot serve', { bdev_name: 'Nvme0' }, 'weft cannot serve Nvme0'],
     ['a device that is not in the file', { bdev_name: 'Other' }, 'no block device Other'],
-    ['one for some of the hosts', { no_auto_visible: true }, 'for some of the hosts only'],
   ])('a namespace is left out and told: %s', (_name, namespace, sentence) => {
     const { written, notes } = imported2(spdkFile({ namespace }))
     expect(subsystemsOf(written)[0]!.namespaces.map(({ nsid }) => nsid)).toEqual([2])
     expect(notes.join('\n')).toContain(sentence)
+  })
+
+  test('hosts that a namespace is there for are taken over, and written back', () => {
+    const show = { method: 'nvmf_ns_add_host', params: { nqn: NQN, nsid: 1, host: HOST } }
+    const { written, notes } = imported2(spdkFile({ namespace: { no_auto_visible: true }, nvmf: [show] }))
+    expect(notes).toEqual([])
+    expect(subsystemsOf(written)[0]!.namespaces[0]!.hosts).toEqual([HOST])
+    const seenBy = configSchema.parse({ subsystems: [{ nqn: NQN, namespaces: [{ memory: '1M', hosts: [HOST] }, { file: 'a.img', hosts: [HOST] }] }] })
+    const config = readConfig(seenBy, 'weft.json', AROUND)
+    expect(JSON.stringify(exportConfig(config, seenBy, AROUND.folder, 'spdk').file)).toContain(JSON.stringify(show))
+    const kernel = exportConfig(config, seenBy, AROUND.folder, 'nvmet')
+    expect(kernel.notes.join('\n')).toContain('would show it to every host')
   })
 
   test('a listener with TLS does not become one without', () => {

@@ -138,6 +138,50 @@ test('a subsystem: made, given namespace, hosts, keys and listener; told of', as
   expect(await ask('nvmf_subsystem_get_qpairs', { nqn: NQN })).toEqual([])
 })
 
+test('hosts that a namespace is there for', async () => {
+  const at = { nqn: NQN, nsid: 1 }
+  const seenBy = async (): Promise<unknown> => {
+    const [{ namespaces: [one] }] = await ask('nvmf_get_subsystems', { nqn: NQN }) as [{ namespaces: [{ hosts?: unknown }] }]
+    return one.hosts
+  }
+  expect(await refused('nvmf_ns_add_host', { ...at, host: HOST })).toContain('is there for every host')
+  expect(await refused('nvmf_ns_add_host', { nqn: NQN, nsid: 9, host: HOST })).toContain('has no namespace 9')
+  expect(await refused('nvmf_ns_add_host', { ...at, host: 'me' })).toContain('host: found ')
+  await ask('weft_set_ns_hosts', { ...at, hosts: [] })
+  expect(await seenBy()).toEqual([])
+  await Promise.all([HOST, HOST, `${HOST}2`].map((host) => ask('nvmf_ns_add_host', { ...at, host })))
+  expect(await seenBy()).toEqual([{ nqn: HOST }, { nqn: `${HOST}2` }])
+  await ask('nvmf_ns_remove_host', { ...at, host: HOST })
+  await ask('nvmf_ns_remove_host', { ...at, host: HOST })
+  expect(await seenBy()).toEqual([{ nqn: `${HOST}2` }])
+  expect(await refused('weft_set_ns_hosts', { ...at, hosts: 'some' })).toContain('or a list of host NQNs')
+})
+
+test('limits of devices, in SPDK\'s units, and what was done with them', async () => {
+  const limitsOf = async (name: string): Promise<unknown> =>
+    (await ask('bdev_get_bdevs', { name }) as [{ assigned_rate_limits: unknown }])[0].assigned_rate_limits
+  const none = { rw_ios_per_sec: 0, rw_mbytes_per_sec: 0, r_mbytes_per_sec: 0, w_mbytes_per_sec: 0, r_ios_per_sec: 0, w_ios_per_sec: 0 }
+  expect(await limitsOf('Malloc0')).toEqual(none)
+  expect(await refused('bdev_set_qos_limit', { name: 'Malloc0' })).toContain('No rate limits specified')
+  expect(await refused('bdev_set_qos_limit', { name: 'absent', rw_ios_per_sec: 1 })).toContain('-19')
+  expect(await refused('bdev_set_qos_limit', { name: 'Malloc0', rw_ios_per_sec: -1 })).toContain('rw_ios_per_sec: found -1')
+  await Promise.all([{ rw_ios_per_sec: 20000 }, { r_mbytes_per_sec: 7 }, { w_ios_per_sec: 9 }]
+    .map((limits) => ask('bdev_set_qos_limit', { name: 'Malloc0', ...limits })))
+  const limits = { ...none, rw_ios_per_sec: 20000, r_mbytes_per_sec: 7, w_ios_per_sec: 9 }
+  expect(await limitsOf('Malloc0')).toEqual(limits)
+  expect(await ask('framework_get_config', { name: 'bdev' }))
+    .toContainEqual({ method: 'bdev_set_qos_limit', params: { name: 'Malloc0', ...limits } })
+  await ask('bdev_set_qos_limit', { name: 'Malloc0', rw_ios_per_sec: 0, r_mbytes_per_sec: 0, w_ios_per_sec: 0 })
+  expect(await limitsOf('Malloc0')).toEqual(none)
+  await ask('bdev_set_qos_limit', { name: 'Malloc0', w_mbytes_per_sec: 5 })
+  expect(await ask('bdev_get_iostat', { names: ['Malloc0'] })).toMatchObject({
+    tick_rate: 1e9, bdevs: [{ name: 'Malloc0', num_read_ops: 0, bytes_written: 0, write_latency_ticks: 0 }],
+  })
+  expect(await ask('bdev_get_iostat')).toMatchObject({ bdevs: [{ name: 'Malloc0' }] })
+  expect(await refused('bdev_get_iostat', { name: 'absent' })).toContain('-19')
+  expect(await refused('bdev_get_iostat', { reset_mode: 'all' })).toContain('counters of weft only grow')
+})
+
 test('calls that come at once are all made, and all there when the daemon was killed', async () => {
   const names = Array.from({ length: 6 }, (_, index) => `${NQN}-${index}`)
   await Promise.all(names.map((nqn) => ask('nvmf_create_subsystem', { nqn })))
