@@ -5,7 +5,6 @@
  * Invariant: every message that expects an answer gets exactly one; a controller whose admin queue has gone
  * loses its I/O queues on every reactor.
  */
-import type { Worker } from 'node:worker_threads'
 import { Authenticator, type Party } from './auth/authenticator.ts'
 import type { Keys } from './auth/keys.ts'
 import type { Controllers } from './nvme/controllers.ts'
@@ -21,7 +20,10 @@ import { endpointOf, type Listener, type Listeners } from './tcp/listener.ts'
 import { listenerKey } from './subsystem/ana.ts'
 import { exclusionsOver } from './subsystem/exclusion.ts'
 import type { Access, ControllerRecord, QueueRecord } from './subsystem/access.ts'
+import { Reactors, type ReactorHandle, type ReactorParts, type Said } from './reactors.ts'
+import { AbortRelay } from './reactor/abort-relay.ts'
 import { Changes } from './reactor/change.ts'
+import { indexOf } from './reactor/number.ts'
 import type { ReservationAnswer } from './subsystem/reservations.ts'
 import type { Change, ToControl, ToReactor } from './reactor/messages.ts'
 import type { Registrations } from './subsystem/registration.ts'
@@ -29,8 +31,6 @@ import { STATUS } from './wire/status.ts'
 import type { Shim } from './shim/shim.ts'
 import type { Upkeep } from './subsystem/upkeep.ts'
 import type { EventName } from './wire/event.ts'
-
-export type ReactorHandle = { readonly worker: Worker; readonly shim: number; readonly engine: number }
 
 type Message<Type extends ToControl['type']> = Extract<ToControl, { type: Type }>
 
@@ -44,6 +44,7 @@ export type ControlPlaneParts = {
   readonly observer: Pick<Observer, 'joined'>
   readonly log: Log
   readonly reactors: readonly ReactorHandle[]
+  readonly startReactor?: ReactorParts['start']
   readonly newcomers: Newcomers
   readonly listeners: Listeners
   readonly keys: Keys
@@ -56,8 +57,10 @@ export class ControlPlane {
   readonly failed: Promise<Error>
   readonly #parts: ControlPlaneParts
   readonly #authenticator: Authenticator
-  /** Connections of each reactor, and those on their way to it. */
-  readonly #load: number[]
+  readonly #reactors: Reactors
+  /** By address: the reactor that has the connection. */
+  readonly #placed = new Map<string, number>()
+  readonly #aborts = new AbortRelay((reactor, message) => this.#post(reactor, message))
   /** By controller: the reactor that waits for its I/O queues to go. */
   readonly #emptying = new Map<number, number>()
   readonly #deviceErrors: DeviceErrors
@@ -69,8 +72,6 @@ export class ControlPlane {
   )
   #endings: { readonly left: Set<ControllerRecord>; readonly done: () => void }[] = []
   readonly #statistics: Statistics
-  #endedCount = 0
-  #allEnded: () => void = () => {}
   #stopping = false
 
   constructor(parts: ControlPlaneParts) {
@@ -85,38 +86,24 @@ export class ControlPlane {
       failed: (party, reason) => this.#unproven(party, reason),
       expire: (controller, reason) => this.#expire({ type: 'expire', controller, reason }),
     })
-    this.#load = parts.reactors.map(() => 0)
     this.#deviceErrors = new DeviceErrors(parts.log, parts.lives)
-    this.failed = new Promise((resolve) => {
-      for (const [index, { worker }] of parts.reactors.entries()) {
-        worker.on('message', (message: ToControl) => this.#receive(message))
-        worker.on('error', (error) => resolve(new Error(`reactor ${index} died: ${error.message}`)))
-        worker.on('exit', () => {
-          if (!this.#stopping) resolve(new Error(`reactor ${index} ended unexpectedly`))
-          this.#ended()
-        })
-      }
+    const { shim, log, reactors: handles } = parts
+    this.#reactors = new Reactors({
+      shim, log, handles, start: parts.startReactor, receive: (message, index) => this.#receive(message, index),
+      lost: (reactor) => this.#lost(reactor), ended: () => this.#ended(),
     })
+    this.failed = this.#reactors.failed
   }
 
   /** Accepts on these listeners. */
   listen(listeners: readonly Listener[]): void {
-    for (const { socket } of listeners) this.#post(0, { type: 'listen', listener: socket })
+    for (const { socket } of listeners) this.#reactors.listen(socket)
   }
 
   /** Ends the reactors: hosts have drainMs to go, and all of it takes stopMs at most. */
-  async stop(drainMs: number, stopMs: number): Promise<void> {
+  stop(drainMs: number, stopMs: number): Promise<void> {
     this.#stopping = true
-    const done = new Promise<void>((resolve) => { this.#allEnded = resolve })
-    // One that has died before ends no second time.
-    if (this.#endedCount === this.#parts.reactors.length) return
-    const overdue = setTimeout(() => {
-      this.#parts.log.warning('A reactor did not stop in time and is ended.')
-      for (const { worker } of this.#parts.reactors) void worker.terminate()
-    }, stopMs)
-    for (const index of this.#parts.reactors.keys()) this.#post(index, { type: 'stop', drainMs })
-    await done
-    clearTimeout(overdue)
+    return this.#reactors.stop(drainMs, stopMs)
   }
 
   /**
@@ -137,7 +124,7 @@ export class ControlPlane {
       controller.ending = reason
       this.#broadcast({ type: 'drop', controller: controller.index, admin: true, reason })
     }
-    if (ending.size === 0 || this.#endedCount !== 0) return Promise.resolve()
+    if (ending.size === 0 || this.#reactors.anyEnded) return Promise.resolve()
     return new Promise((done) => this.#endings.push({ left: ending, done }))
   }
 
@@ -158,23 +145,20 @@ export class ControlPlane {
 
   logStatistics(): void {
     this.#statistics.begin()
-    for (const index of this.#parts.reactors.keys()) this.#post(index, { type: 'statistics' })
+    this.#broadcast({ type: 'statistics' })
   }
 
   #post(reactor: number, message: ToReactor): void {
-    const { worker, shim } = this.#parts.reactors[reactor]!
-    worker.postMessage(message)
-    this.#parts.shim.wake(shim)
+    this.#reactors.post(reactor, message)
   }
 
   #broadcast(message: ToReactor): void {
-    for (const index of this.#parts.reactors.keys()) this.#post(index, message)
+    this.#reactors.broadcast(message)
   }
 
-  #receive(message: ToControl): void {
+  #receive(message: Said, index: number): void {
     const { access, lives } = this.#parts
     switch (message.type) {
-      case 'up': return
       case 'accepted': return this.#accepted(message)
       case 'join':
         return this.#join(message)
@@ -189,7 +173,7 @@ export class ControlPlane {
       case 'abort':
         return this.#abort(message)
       case 'aborted':
-        return this.#post(message.replyTo, { type: 'aborted', slot: message.slot, done: message.done })
+        return this.#aborts.answer(message.replyTo, message.slot, message.done)
       case 'manage-discovery':
         return this.#answer(message, this.#parts.registrations.manage(
           message.task, message.information, access.get(message.controller)))
@@ -202,9 +186,9 @@ export class ControlPlane {
         })
       case 'record': return lives.record(access.get(message.controller), message.event, message.data)
       case 'exhausted':
-        return this.#complaints.noSlots(message.reactor)
+        return this.#complaints.noSlots(index)
       case 'changed':
-        return this.#changes.acknowledged(message.id)
+        return this.#changes.acknowledged(message.id, index)
       case 'raise':
         return this.raise(message.event, ({ index, subsystem }) =>
           message.controller === -1 ? subsystem.nqn === message.subsystem : index === message.controller, message.nsid)
@@ -220,10 +204,10 @@ export class ControlPlane {
           this.#post(message.reactor, { type: 'reserved', slot: message.slot, ...answer }))
         return
       case 'statistics':
-        return this.#statistics.gather(message)
+        return this.#statistics.gather({ ...message, reactor: index })
       case 'stopped':
         if (message.slotsInUse !== 0) {
-          this.#parts.log.failure(`reactor ${message.reactor} leaked ${message.slotsInUse} command slots`)
+          this.#parts.log.failure(`reactor ${index} leaked ${message.slotsInUse} command slots`)
         }
     }
   }
@@ -237,8 +221,8 @@ export class ControlPlane {
     if (from === undefined || this.#stopping || !newcomers.arrive(address, remote)) {
       return void shim.socketClose(socket)
     }
-    const reactor = this.#load.indexOf(Math.min(...this.#load))
-    this.#load[reactor]!++
+    const reactor = this.#reactors.choose()
+    this.#placed.set(remote, reactor)
     this.#post(reactor, {
       type: 'adopt', socket, local: endpointOf(shim.address(socket, false)),
       listener: listenerKey(from.endpoint), discoveryOnly: from.discoveryOnly, remote,
@@ -298,10 +282,11 @@ export class ControlPlane {
   #gone({ reactor, connection, serial, remote, reason }: Message<'gone'>): void {
     const { access } = this.#parts
     this.#parts.newcomers.settle(remote)
-    this.#load[reactor]!--
+    this.#placed.delete(remote)
+    this.#reactors.relieve(reactor)
     const queue = access.leave(reactor, connection, serial)
     if (queue === null) {
-      if (reason !== '' && !this.#stopping) this.#complaints.lost(reactor, connection, remote, reason)
+      if (reason !== '' && !this.#stopping) this.#complaints.lost(indexOf(reactor), connection, remote, reason)
       return
     }
     const { controller, qid } = queue
@@ -378,8 +363,25 @@ export class ControlPlane {
 
   #abort({ reactor, slot, controller, qid, cid }: Message<'abort'>): void {
     const queue = this.#parts.access.get(controller)?.queues.get(qid)
-    if (queue === undefined) this.#post(reactor, { type: 'aborted', slot, done: false })
-    else this.#post(queue.reactor, { type: 'abort', replyTo: reactor, slot, controller, qid, cid })
+    this.#aborts.ask({ replyTo: reactor, slot, controller, qid, cid }, queue?.reactor ?? null)
+  }
+
+  /** A reactor has died: its connections have gone, and it answers nothing any more. */
+  #lost(reactor: number): void {
+    const { access, shared, newcomers } = this.#parts
+    this.#changes.lost(indexOf(reactor))
+    this.exclusions.forget(reactor)
+    const reason = `reactor ${indexOf(reactor)} died`
+    for (const { controller, qid, connection, serial, remote } of access.queuesOn(reactor)) {
+      if (qid === 0) shared.words[shared.row(controller.index) + ROW.STATE] = CONTROLLER_STATE.GONE
+      this.#gone({ type: 'gone', reactor, connection, serial, remote, reason })
+    }
+    for (const [remote, placed] of this.#placed) {
+      if (placed !== reactor) continue
+      newcomers.settle(remote)
+      this.#placed.delete(remote)
+    }
+    this.#aborts.lost(reactor)
   }
 
   /** Answers a command with the status that comes of it. */
@@ -388,10 +390,8 @@ export class ControlPlane {
   }
 
   #ended(): void {
-    this.#endedCount++
     this.#changes.abandon()
     for (const { done } of this.#endings.splice(0)) done()
-    if (this.#endedCount === this.#parts.reactors.length) this.#allEnded()
   }
 }
 

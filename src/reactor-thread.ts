@@ -42,7 +42,7 @@ import { Pairs } from './nvme/pairs.ts'
 import { Arena } from './reactor/arena.ts'
 import { Buffers } from './reactor/buffers.ts'
 import { Collections } from './reactor/collections.ts'
-import type { ReactorSetup, ToControl, ToReactor } from './reactor/messages.ts'
+import type { Mailbox, ReactorSetup, ToControl, ToReactor } from './reactor/messages.ts'
 import { ACCEPT_TOKEN, Reactor } from './reactor/reactor.ts'
 import { SLOT, Slots, type Slot } from './reactor/slots.ts'
 import { Work } from './reactor/work.ts'
@@ -60,13 +60,6 @@ const POLL = -1
 const PAGE_BYTES = 4096
 /** How often the tally gets to know what the reactor is like. */
 const METER_MS = 100
-
-/** To the control plane and back. */
-export type Mailbox = {
-  readonly post: (message: ToControl) => void
-  /** The next message to this reactor; undefined = there is none. */
-  readonly take: () => ToReactor | undefined
-}
 
 export class ReactorThread {
   readonly #setup: ReactorSetup
@@ -93,7 +86,6 @@ export class ReactorThread {
   readonly #aborts: Aborts
   readonly #keepAlive: KeepAlive
   readonly #meter: Meter
-  readonly #buffers: Buffers
   #meteredMs = 0
   readonly #devices: Pairs
   readonly #reactor: Reactor
@@ -103,7 +95,7 @@ export class ReactorThread {
   /** pci: how it reaches devices that it drives; asked for when there is one. */
   constructor(setup: ReactorSetup, shim: Shim, mailbox: Mailbox, pci: () => Pci = loadPci) {
     this.#setup = setup
-    const { limits, target, reactor } = setup
+    const { limits, target, reactor, reactorCount, tallyRegion } = setup
     this.#mailbox = mailbox
     this.#shim = shim
     if (setup.cpu >= 0) shim.pin(setup.cpu)
@@ -121,16 +113,14 @@ export class ReactorThread {
     this.#pools = [buffers, pages]
     const zeroAt = buffers.reserve(limits.maxTransferBytes)
     const shared = new Shared(
-      shim.regionView(setup.sharedRegion, sharedBytes(limits, setup.reactorCount)), limits, setup.reactorCount,
+      shim.regionView(setup.sharedRegion, sharedBytes(limits, reactorCount)), limits, reactorCount,
     )
     const connections = new Connections(arena, shim, limits.txEntries, limits.rxBytes)
     this.#connections = connections
     const sender = new Sender(arena, limits.txEntries)
-    const { tallyRegion, reactorCount } = setup
     const tally = new Tally(shim.regionView(tallyRegion, tallyBytes(limits, reactorCount)), limits, reactorCount)
     const namespaces = new Array<Namespace | null>(limits.namespaceIndices).fill(null)
     this.#meter = new Meter(arena, tally, reactor, namespaces, limits.namespaceIndices)
-    this.#buffers = buffers
     const completer = new Completer(slots, buffers, pages, adminAt, sender, this.#meter)
     this.#completer = completer
     const transfers = new Transfers(slots, sender, limits.transfers, limits.transferBytes, limits.commandTransfers)
@@ -264,6 +254,15 @@ export class ReactorThread {
     this.#post({ type: 'stopped', reactor: this.#setup.reactor, slotsInUse })
   }
 
+  /**
+   * An invariant was broken: its connections are closed, and whatever the kernel does for it comes to its end. False:
+   * it cannot be, since devices work with its memory that only the end of the process takes from them.
+   */
+  bury(): boolean {
+    this.#reactor.halted = true
+    return !this.#devices.used && this.#shim.close() === 0
+  }
+
   /** It turns from now on. */
   begin(): void {
     this.#post({ type: 'up', engine: this.#arena.words[H.ENGINE]!, shim: this.#id })
@@ -314,7 +313,7 @@ export class ReactorThread {
     if (((nowMs - this.#meteredMs) | 0) < METER_MS) return
     this.#meteredMs = nowMs
     const [commands, collections] = [this.#completer.completedCount, this.#collections.count]
-    const [slots, buffers, connections] = [this.#slots, this.#buffers, this.#connections]
+    const [slots, [buffers], connections] = [this.#slots, this.#pools, this.#connections]
     this.#meter.publish({ slots, buffers, connections, commands, collections }, this.#associations.controllers.values())
   }
 
@@ -391,6 +390,7 @@ export class ReactorThread {
   }
 
   #statistics(): void {
+    if (this.#reactor.halted) return
     this.#post({
       type: 'statistics', reactor: this.#setup.reactor, collections: this.#collections.count,
       commands: this.#completer.completedCount, slotsInUse: this.#slots.count - this.#slots.freeCount,

@@ -10,7 +10,6 @@
  */
 import { readFileSync } from 'node:fs'
 import { setFlagsFromString } from 'node:v8'
-import { Worker } from 'node:worker_threads'
 import type { Config } from './config/config.ts'
 import { HEALTH_RECORD } from './config/kept-health.ts'
 import { PROTECTION_RECORD } from './config/kept-protection.ts'
@@ -43,14 +42,14 @@ import { CLOCK } from './nvme/failure.ts'
 import { functionOpener, type OpenParts, takeFrom } from './nvme/open.ts'
 import { LINUX } from './pci/system.ts'
 import { Listeners } from './tcp/listener.ts'
-import { ControlPlane, type ReactorHandle } from './control-plane.ts'
+import { ControlPlane } from './control-plane.ts'
+import { startReactor } from './reactors.ts'
 import { Live } from './live.ts'
 import { Model } from './model.ts'
 import { snapshotOf } from './snapshot.ts'
 import { type Item, Stock, type StockDevice } from './stock.ts'
 import { addressesIn } from './update.ts'
 import { servedBy } from './driven.ts'
-import type { ReactorSetup, ToControl } from './reactor/messages.ts'
 import { ENGINE } from './shim/abi.ts'
 import { loadPci } from './shim/pci.ts'
 import { errnoName, loadShim, type Shim } from './shim/shim.ts'
@@ -341,22 +340,6 @@ function reservationsOf(store: StateStore, log: Log, access: Access, plane: () =
       subsystem.nqn === nqn && queues.has(0)),
     notify: (controller, notice, nsid) => plane().notice(controller, notice, nsid),
     unsaved: ({ message }) => log.failure(`${message}. Hosts are told that what they asked for failed.`),
-  })
-}
-
-/** Starts the worker of one reactor; resolves when it turns. */
-function startReactor(setup: ReactorSetup): Promise<ReactorHandle> {
-  const worker = new Worker(new URL('./reactor-worker.ts', import.meta.url), { workerData: setup })
-  return new Promise((resolve, reject) => {
-    const failed = (error: Error): void => reject(new StartError(
-      `Reactor ${setup.reactor} cannot start: ${error.message}.`,
-    ))
-    worker.once('error', failed)
-    worker.once('message', (message: ToControl) => {
-      if (message.type !== 'up') return
-      worker.off('error', failed)
-      resolve({ worker, shim: message.shim, engine: message.engine })
-    })
   })
 }
 

@@ -68,6 +68,11 @@ export class Pairs {
     for (let k = 0; k < this.#open.length; k++) this.#open[k]!.pair.poll()
   }
 
+  /** Devices work with the memory of this reactor. */
+  get used(): boolean {
+    return this.#open.length !== 0
+  }
+
   /** Commands that are not answered. */
   get pending(): boolean {
     return this.#open.some(({ pair }) => pair.pending)

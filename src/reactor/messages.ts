@@ -16,7 +16,8 @@ import type { Limits } from '../limits.ts'
 
 /**
  * A change of what the reactors do. The control plane posts it to all of them; each applies it between two
- * turns and acknowledges it, and only then is the change answered, logged and told to hosts.
+ * turns and acknowledges it, and only then is the change answered, logged and told to hosts. Of one that lasts,
+ * standing.ts knows.
  */
 export type Change =
   /** What is exported, from now on. */
@@ -82,6 +83,9 @@ export type ConnectionId = { readonly connection: number; readonly serial: numbe
 export type ToControl =
   /** It turns. shim: its id, for shim_wake. */
   | { readonly type: 'up'; readonly engine: number; readonly shim: number }
+  /** It broke an invariant of its own, and closes its shim. Then: nothing of it is left but its mail. */
+  | { readonly type: 'died'; readonly reason: string; readonly stack: string }
+  | { readonly type: 'buried' }
   | { readonly type: 'accepted'; readonly listener: number; readonly socket: number }
   | ({ readonly type: 'join'; readonly reactor: number; readonly slot: number; readonly request: JoinRequest;
       readonly remote: string; readonly listener: string; readonly discoveryOnly: boolean } & ConnectionId)
@@ -170,3 +174,10 @@ export type ToReactor =
       readonly granted: boolean }
   | { readonly type: 'statistics' }
   | { readonly type: 'stop'; readonly drainMs: number }
+
+/** Of a reactor: to the control plane and back. */
+export type Mailbox = {
+  readonly post: (message: ToControl) => void
+  /** The next message to this reactor; undefined = there is none. */
+  readonly take: () => ToReactor | undefined
+}

@@ -46,6 +46,8 @@ export type ReactorParts = {
 export class Reactor {
   readonly #parts: ReactorParts
   #lastTickMs = 0
+  /** It has died: there may be nothing left to turn on. */
+  halted = false
 
   constructor(parts: ReactorParts) {
     this.#parts = parts
@@ -56,6 +58,7 @@ export class Reactor {
   run(): Promise<void> {
     return new Promise((resolve, reject) => {
       const slice = (): void => {
+        if (this.halted) return
         try {
           if (this.#slice()) setImmediate(slice)
           else resolve()

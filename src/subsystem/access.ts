@@ -20,6 +20,8 @@ export type QueueRecord = {
   readonly connection: number
   readonly serial: number
   readonly qid: number
+  /** Of the host. */
+  readonly remote: string
   readonly controller: ControllerRecord
 }
 
@@ -99,6 +101,11 @@ export class Access {
   /** The queue that joined from there, if one did. */
   queueOf(reactor: number, connection: number, serial: number): QueueRecord | null {
     return this.#queues.get(key(reactor, connection, serial)) ?? null
+  }
+
+  /** The queues that a reactor has, admin queues first. */
+  queuesOn(reactor: number): QueueRecord[] {
+    return [...this.#queues.values()].filter((queue) => queue.reactor === reactor).sort((one, other) => one.qid - other.qid)
   }
 
   /** Decides on a Connect, and records the queue when it is admitted. `reason` is for the log. */
@@ -187,8 +194,8 @@ export class Access {
   #admit(
     controller: ControllerRecord, request: JoinRequest, origin: Origin,
   ): { outcome: JoinOutcome; reason: string } {
-    const { reactor, connection, serial } = origin
-    const queue: QueueRecord = { reactor, connection, serial, qid: request.qid, controller }
+    const { reactor, connection, serial, remote } = origin
+    const queue: QueueRecord = { reactor, connection, serial, qid: request.qid, remote, controller }
     controller.queues.set(request.qid, queue)
     controller.ioQueuesSeen = Math.max(controller.ioQueuesSeen, controller.queues.size - 1)
     this.#queues.set(key(reactor, connection, serial), queue)

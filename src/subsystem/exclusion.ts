@@ -81,6 +81,20 @@ export class Exclusions {
     if (this.#present.get(namespace)?.id === id) this.#end(namespace)
   }
 
+  /** A reactor has died: what it had is free again, and what it asked for nobody waits for. */
+  forget(reactor: number): void {
+    for (const [namespace, waiting] of this.#waiting) {
+      const left = waiting.filter((each) => each.reactor !== reactor)
+      if (left.length === 0) this.#waiting.delete(namespace)
+      else this.#waiting.set(namespace, left)
+    }
+    for (const [namespace, { request, cancel }] of [...this.#present]) {
+      if (request.reactor !== reactor) continue
+      cancel()
+      this.#end(namespace)
+    }
+  }
+
   #answer(request: ExclusionRequest, id: number, granted: boolean): void {
     if (request.reactor !== CONTROL_PLANE) return this.#parts.answer(request, id, granted)
     this.#taking.get(request.token)!(granted ? id : null)

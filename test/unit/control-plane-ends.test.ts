@@ -126,6 +126,40 @@ describe('Abort', () => {
   })
 })
 
+describe('a reactor that died', () => {
+  test('its queues have gone: associations end with their admin queue, others keep theirs', () => {
+    const { associate, join, die, takeAll, told, access, shared, send } = rig()
+    associate()
+    join(0, 1, 3, { hostNqn: 'nqn.2026-01.example:other' })
+    takeAll()
+    told.length = 0
+    send({ type: 'abort', reactor: 1, slot: 4, controller: 0, qid: 1, cid: 9 }, 1)
+    takeAll()
+    die(0)
+    expect(told.map(({ event }) => event)).toEqual(['failure', 'hostDisconnected'])
+    expect(told[1]).toMatchObject({ facts: { reason: 'reactor 0 died', queues: 2 } })
+    expect(shared.words[shared.row(0) + ROW.STATE]).toBe(CONTROLLER_STATE.GONE)
+    const [, second] = takeAll()
+    expect(second).toEqual([
+      { type: 'drop', controller: 0, admin: false, reason: 'reactor 0 died' }, { type: 'aborted', slot: 4, done: false },
+    ])
+    expect(access.controllers.map(({ index, queues }) => [index, [...queues.keys()]])).toEqual([[0, [2]], [1, [0]]])
+  })
+
+  test('it counts no connection any more, and answers no change', async () => {
+    const { plane, die, send, started } = rig()
+    for (const socket of [10, 11, 12, 13]) send({ type: 'accepted', listener: 3, socket })
+    let done = false
+    void plane.change({ kind: 'retire', indices: [] }).then(() => { done = true })
+    send({ type: 'changed', id: 1 }, 1)
+    die(0)
+    await Promise.resolve()
+    expect(done).toBe(true)
+    for (const socket of [14, 15]) send({ type: 'accepted', listener: 3, socket }, 1)
+    expect(started[0]!.take().map(({ type }) => type)).toEqual(['adopt', 'adopt'])
+  })
+})
+
 describe('what an operator is told', () => {
   test('each failure of a device once', () => {
     const { send, told } = rig()
@@ -181,7 +215,7 @@ describe('stopping', () => {
 
   test('slots that are not free at the end are told', () => {
     const { send, told } = rig()
-    send({ type: 'stopped', reactor: 1, slotsInUse: 3 })
+    send({ type: 'stopped', reactor: 1, slotsInUse: 3 }, 1)
     expect(told).toEqual([{ event: 'failure', facts: 'reactor 1 leaked 3 command slots' }])
   })
 

@@ -76,11 +76,20 @@ export function rig(count = 2) {
     },
     forget: async (association: unknown) => { forgotten.push(association) },
   }
+  const started: Reactor[] = []
   const plane = new ControlPlane({
     shim, access, shared, lives, observer: { joined: () => {} }, log, listeners, registrations, keys: new Keys(),
     newcomers: new Newcomers(16, log as unknown as Log),
-    reactors: reactors.map((worker, index) => ({ worker, shim: 70 + index, engine: 1 })),
+    reactors: reactors.map((worker, index) => ({ worker, shim: 70 + index, engine: 1, setup: { reactor: index } })),
+    startReactor: () => {
+      started.push(new Reactor())
+      return started.at(-1)
+    },
   } as unknown as ControlPlaneParts)
+  const die = (index: number): void => {
+    send({ type: 'died', reason: 'an invariant', stack: '' }, index)
+    send({ type: 'buried' }, index)
+  }
   const send = (message: ToControl, from = 0): void => { reactors[from]!.emit('message', message) }
   const join = (qid: number, from: number, connection: number, more: Partial<JoinRequest> = {}): void => {
     const request = {
@@ -107,7 +116,7 @@ export function rig(count = 2) {
   }
   const events = (): string[] => told.map(({ event }) => event)
   return {
-    forgotten,
+    forgotten, started, die,
     plane, reactors, shared, access, kept, told, events, woken, closed, send, join, gone, ready, takeAll, associate,
   }
 }

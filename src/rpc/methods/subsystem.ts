@@ -11,6 +11,7 @@ import type { Context } from '../context.ts'
 import { nameOfHost, noSubsystem } from '../draft.ts'
 import { method } from '../method.ts'
 import { addressText, anaText, endpointOfText, nqn, tgtName } from '../spdk-form.ts'
+import { indexOf } from '../../reactor/number.ts'
 
 const subsystemName = nqn.describe('NQN of the subsystem.')
 const one = { nqn: subsystemName, tgt_name: tgtName }
@@ -47,7 +48,7 @@ export const SUBSYSTEM_METHODS = [
     run: ({ nqn: wanted }, context) => controllersOf(context, wanted).flatMap((controller) =>
       [...controller.queues.values()].map(({ qid, reactor }) => ({
         cntlid: controller.cntlid, qid, state: controller.ending === '' ? 'enabled' : 'deactivating',
-        thread: `reactor_${reactor}`, hostnqn: controller.hostNqn,
+        thread: `reactor_${indexOf(reactor)}`, hostnqn: controller.hostNqn,
         listen_address: addressText(endpointOfKey(controller.listener)),
         // Of the admin queue: the others come from the same host, through ports of their own.
         peer_address: addressText(endpointOfText(controller.address)),

@@ -7,6 +7,7 @@ import { LIMITS, whole } from '../../config/schema.ts'
 import { CODE, RpcError, invalid } from '../error.ts'
 import { method } from '../method.ts'
 import { TARGET_NAME, notOffered, tgtName } from '../spdk-form.ts'
+import { indexOf } from '../../reactor/number.ts'
 
 const most = whole(0, 2 ** 31 - 1).optional()
 /** What SPDK's clients send, and weft decides by itself. */
@@ -35,7 +36,7 @@ export const TRANSPORT_METHODS = [
       return {
         tick_rate: 1_000_000_000,
         poll_groups: Array.from({ length: target.reactors }, (_, index) => {
-          const own = queues.filter(({ reactor }) => reactor === index)
+          const own = queues.filter(({ reactor }) => indexOf(reactor) === index)
           const admin = own.filter(({ qid }) => qid === 0).length
           return { name: `reactor_${index}`, current_admin_qpairs: admin, current_io_qpairs: own.length - admin }
         }),
