@@ -3,6 +3,8 @@
  * prints nanoseconds a command, the best of many rounds. command-path.ts is what runs.
  * docs/adr/0005 quotes its figures; a change to the hot path should run it.
  */
+import { setFlagsFromString } from 'node:v8'
+import { HEAP_FLAGS, INLINING_FLAGS } from '../src/v8-flags.ts'
 import { CommandPath, type Kind, PAYLOAD_BYTES } from './command-path.ts'
 
 const TRIALS = 40
@@ -13,6 +15,7 @@ const NAMES: Readonly<Record<Kind, string>> = {
   flush: 'flush',
 }
 
+for (const flag of [...HEAP_FLAGS, ...INLINING_FLAGS]) setFlagsFromString(flag)
 const asked = process.argv[2] ?? 'read'
 const kind = (Object.keys(NAMES) as Kind[]).find((name) => name === asked)
 const digests = process.argv[3] === 'digests'

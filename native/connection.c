@@ -36,9 +36,26 @@ static void digest_payload(struct shim *shim, int32_t *entry, const uint8_t *pay
   entry[SHIM_T_DATA_DIGEST] = (int32_t)crc32c_ahead(payload, bytes, next_payload, next_bytes);
 }
 
+/*
+ * A header without payload is copied behind the one before it: many answers are one iovec then, for
+ * each of which the kernel would take longer than the copy. Returns how many iovecs it took.
+ */
+static int gather_header(struct connection *connection, const uint8_t *header, uint32_t bytes,
+                         struct iovec *iov, uint32_t *gathered) {
+  uint8_t *to = connection->tx_headers + *gathered;
+  memcpy(to, header, HEADER_BYTES_MAX); /* two moves; what is too much is overwritten */
+  *gathered += bytes;
+  if (iov > connection->tx_iov && (uint8_t *)iov[-1].iov_base + iov[-1].iov_len == to) {
+    iov[-1].iov_len += bytes;
+    return 0;
+  }
+  *iov = (struct iovec){to, bytes};
+  return 1;
+}
+
 /* Adds the iovecs of one entry at `iov`; returns how many, or -errno of a broken contract. */
-static int gather_entry(struct shim *shim, int32_t *entry, struct iovec *iov,
-                        const int32_t *next) {
+static int gather_entry(struct shim *shim, struct connection *connection, int32_t *entry,
+                        struct iovec *iov, uint32_t *gathered, const int32_t *next) {
   int32_t flags = entry[SHIM_T_FLAGS];
   uint32_t header_bytes = (uint32_t)entry[SHIM_T_HEADER_BYTES];
   uint32_t pad_bytes = (uint32_t)entry[SHIM_T_PAD_BYTES];
@@ -52,6 +69,10 @@ static int gather_entry(struct shim *shim, int32_t *entry, struct iovec *iov,
     uint32_t digest = crc32c(header, header_bytes);
     memcpy(header + header_bytes, &digest, 4);
     header_bytes += 4;
+  }
+  if (!(bytes | (int32_t)pad_bytes) && header_bytes &&
+      *gathered <= GATHERED_BYTES - HEADER_BYTES_MAX) {
+    return gather_header(connection, header, header_bytes, iov, gathered);
   }
   if (header_bytes) iov[n++] = (struct iovec){header, header_bytes};
   if (pad_bytes) iov[n++] = (struct iovec){zeroes, pad_bytes};
@@ -78,11 +99,13 @@ static bool gather(struct shim *shim, struct connection *connection) {
   int32_t *ring = (int32_t *)(void *)(shim->arena + shim->at[SHIM_H_TX_AT]) +
                   (size_t)connection->index * entries * 16;
   int n = 0;
+  uint32_t gathered = 0;
   size_t bytes = 0;
   for (; head != tail && n <= IOVECS_MAX - IOVECS_OF_ENTRY && bytes < SEND_BYTES; head++) {
     int32_t *entry = ring + (size_t)(head & (entries - 1)) * 16;
     const int32_t *next = ring + (size_t)((head + 1) & (entries - 1)) * 16;
-    int added = gather_entry(shim, entry, connection->tx_iov + n, head + 1 == tail ? NULL : next);
+    int added = gather_entry(shim, connection, entry, connection->tx_iov + n, &gathered,
+                             head + 1 == tail ? NULL : next);
     if (added < 0) {
       breach(shim, added);
       return false;
@@ -311,7 +334,8 @@ int32_t shim_adopt(int32_t socket) {
   if (result < 0) return result;
   struct connection fresh = {.index = index, .fd = socket, .block = connection->block,
                              .mapped = true, .visit = connection->visit,
-                             .ready = connection->ready, .tx_iov = connection->tx_iov};
+                             .ready = connection->ready, .tx_iov = connection->tx_iov,
+                             .tx_headers = connection->tx_headers};
   *connection = fresh;
   socket_options(socket, shim->limits.socket_buffer_bytes);
   result = shim->engine->adopt(shim, connection);

@@ -59,5 +59,6 @@ void arena_ring_forget(struct shim *shim, struct connection *connection) {
   size_t tx_bytes = 64 * (size_t)shim->limits.tx_entries;
   uint8_t *tx = shim->arena + shim->at[SHIM_H_TX_AT] + (size_t)connection->index * tx_bytes;
   (void)madvise(tx, tx_bytes, MADV_DONTNEED);
-  (void)madvise(connection->tx_iov, IOVECS_MAX * sizeof(struct iovec), MADV_DONTNEED);
+  (void)madvise(connection->tx_iov, IOVECS_MAX * sizeof(struct iovec) + GATHERED_BYTES,
+                MADV_DONTNEED);
 }

@@ -74,14 +74,14 @@ static int open_engine(struct shim *shim) {
 static int open_tables(struct shim *shim) {
   size_t connections = (size_t)shim->limits.connections_max;
   size_t ops = (size_t)shim->limits.ops_max;
-  size_t iov_bytes = connections * IOVECS_MAX * sizeof(struct iovec);
+  size_t gather_bytes = IOVECS_MAX * sizeof(struct iovec) + GATHERED_BYTES;
+  size_t iov_bytes = connections * gather_bytes;
   size_t connection_bytes = connections * sizeof(struct connection);
   size_t op_bytes = ops * sizeof(struct op);
   shim->tables_bytes = iov_bytes + connection_bytes + op_bytes +
                        2 * connections * sizeof(int32_t);
   uint8_t *tables = pages_map(shim->tables_bytes);
   if (!tables) return -ENOMEM;
-  struct iovec *iov = (struct iovec *)(void *)tables;
   shim->connections = (struct connection *)(void *)(tables + iov_bytes);
   shim->ops = (struct op *)(void *)(tables + iov_bytes + connection_bytes);
   shim->visits = (int32_t *)(void *)(tables + iov_bytes + connection_bytes + op_bytes);
@@ -92,7 +92,8 @@ static int open_tables(struct shim *shim) {
     shim->connections[i].index = (int32_t)i;
     shim->connections[i].fd = -1;
     shim->connections[i].block = blocks + 16 * i;
-    shim->connections[i].tx_iov = iov + IOVECS_MAX * i;
+    shim->connections[i].tx_iov = (struct iovec *)(void *)(tables + gather_bytes * i);
+    shim->connections[i].tx_headers = (uint8_t *)(shim->connections[i].tx_iov + IOVECS_MAX);
   }
   for (size_t i = ops; i-- > 0;) {
     shim->ops[i].index = (int32_t)i;

@@ -12,7 +12,8 @@
 #include "core.h"
 #include <string.h>
 
-enum { POLLS_PER_CLOCK = 16 }; /* spins between two looks at the clock */
+enum { POLLS_PER_CLOCK = 16, /* spins between two looks at the clock */
+       COPIES_AHEAD = 2 };   /* copies whose targets are on their way into the cache */
 
 static inline void pause_briefly(void) {
 #if defined(__x86_64__)
@@ -31,14 +32,9 @@ static uint8_t *copy_end(const struct shim *shim, const int32_t *words, int32_t 
   return bytes < 0 ? NULL : place(shim, words[0], words[1], words[2], (uint64_t)bytes);
 }
 
-/* Copies, and brings the lines of the next copy's target into the cache meanwhile. */
-static void copy_ahead(uint8_t *target, const uint8_t *source, size_t bytes, const uint8_t *next,
-                       size_t next_bytes) {
-  for (size_t at = 0; at < bytes; at += AHEAD_BYTES) {
-    size_t left = bytes - at;
-    ahead(next, next_bytes, at, 1);
-    memmove(target + at, source + at, left < AHEAD_BYTES ? left : AHEAD_BYTES);
-  }
+/* The first lines of a copy's target come into the cache; the processor itself goes on from there. */
+static inline void copy_soon(const struct shim *shim, const int32_t *words) {
+  ahead(copy_end(shim, words, words[6]), (size_t)words[6], 0, 1);
 }
 
 static int copy_all(struct shim *shim, int32_t amount) {
@@ -50,13 +46,12 @@ static int copy_all(struct shim *shim, int32_t amount) {
     if (!copy_end(shim, words, words[6]) || !copy_end(shim, words + 3, words[6])) return -EFAULT;
   }
   uint64_t bytes = 0;
+  for (int32_t i = 0; i < amount && i < COPIES_AHEAD; i++) copy_soon(shim, first + 8 * (size_t)i);
   for (int32_t i = 0; i < amount; i++) {
     const int32_t *words = first + 8 * (size_t)i;
-    uint8_t *target = copy_end(shim, words, words[6]);
-    const uint8_t *source = copy_end(shim, words + 3, words[6]);
-    bool last = i + 1 == amount;
-    const uint8_t *next = last ? NULL : copy_end(shim, words + 8, words[8 + 6]);
-    copy_ahead(target, source, (size_t)words[6], next, last ? 0 : (size_t)words[8 + 6]);
+    if (i + COPIES_AHEAD < amount) copy_soon(shim, words + 8 * COPIES_AHEAD);
+    memmove(copy_end(shim, words, words[6]), copy_end(shim, words + 3, words[6]),
+            (size_t)words[6]);
     bytes += (uint32_t)words[6];
   }
   count(shim, SHIM_N_COPIED_BYTES, (double)bytes);

@@ -54,21 +54,13 @@ import { ENGINE } from './shim/abi.ts'
 import { loadPci } from './shim/pci.ts'
 import { errnoName, loadShim, type Shim } from './shim/shim.ts'
 import { type Limits, limitsOf } from './limits.ts'
+import { HEAP_FLAGS, INLINING_FLAGS } from './v8-flags.ts'
 
 /** How long hosts may take to go once they were told to, in ms. The whole stop stays below 5 s. */
 const DRAIN_MS = 1000
 const STOP_MS = 4000
 /** How often the health of subsystems is looked at. */
 const TICK_MS = 1000
-/**
- * For the reactors' heaps: a young generation that is not filled soon, no collection of it just because time
- * went by, one when a reactor has been put together; and inlining of the whole way of a command.
- * docs/adr/0005 has what each is worth.
- */
-const V8_FLAGS = [
-  '--min-semi-space-size=16', '--no-minor-gc-task', '--expose-gc',
-  '--max-inlined-bytecode-size=4000', '--max-inlined-bytecode-size-cumulative=12000',
-]
 /** Makes the target write a line with the counters of its reactors to the log. */
 const STATISTICS_SIGNAL = 'SIGUSR2'
 const NO_RING = 'This kernel does not permit io_uring, so weft uses epoll, which is slower for files. '
@@ -211,7 +203,7 @@ async function assemble(
   const reservations = reservationsOf(store, log, access, () => plane)
   const rights = reservations.open(config.subsystems.map(({ nqn }) => nqn))
   const cpus = processorsOf(config, shim)
-  for (const flag of V8_FLAGS) setFlagsFromString(flag)
+  for (const flag of [...HEAP_FLAGS, ...INLINING_FLAGS]) setFlagsFromString(flag)
   const reactors = await Promise.all(cpus.map((cpu, reactor) => startReactor({
     reactor, reactorCount: config.reactors, cpu, poll: config.poll, limits, sharedRegion, tallyRegion, target, rights,
   })))

@@ -60,7 +60,7 @@ export class Completer {
     this.completedCount++
     const us = (this.#words[H.NOW_US]! - slot.startedUs) | 0
     if ((us | status) === 0) {
-      // Not by a call: one more on this way is one that V8 does not inline any more.
+      // Most of them: counted here, and told to the meter later.
       const place = ((slot.namespace + 1) << QUICK_BITS) | (slot.opcode & QUICK_MASK)
       this.#quick[place] = (this.#quick[place]! + 1) | 0
     } else {

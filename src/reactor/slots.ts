@@ -46,7 +46,7 @@ export interface Owner {
 export class Slot {
   readonly index: number
   state: number = STATES.FREE
-  /** null = free, or its connection has gone. */
+  /** null = its connection has gone. Of a free slot: who had it last. */
   owner: Owner | null = null
   cid = 0
   opcode = 0
@@ -160,7 +160,8 @@ export class Slots {
     const slot = this.all[this.#free[--this.freeCount]!]!
     assert(slot.state === STATES.FREE, 'a free slot is FREE')
     slot.state = STATES.EXECUTING
-    slot.owner = owner
+    // Mostly it is the one that had it before, and then V8 has nothing to note.
+    if (slot.owner !== owner) slot.owner = owner
     owner.slotCount++
     slot.status = 0
     slot.dw0 = 0
@@ -183,7 +184,6 @@ export class Slots {
     assert(slot.buffer === -1, 'a slot gives its buffer back before it is freed')
     slot.enter(STATES.FREE)
     if (slot.owner !== null) slot.owner.slotCount--
-    slot.owner = null
     this.#free[this.freeCount++] = slot.index
   }
 }

@@ -6,15 +6,15 @@
 import { execFileSync } from 'node:child_process'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import { INLINING_FLAGS } from '../../../src/v8-flags.ts'
 
 /** Asking for the heap's size makes an object. One of 12 bytes for each command would be 12 MB. */
 const BYTES_PER_MILLION_MAX = 16 * 1024
 
-/** Nothing is collected, and inlining is as far as in the reactors (src/target.ts). */
+/** Nothing is collected, and inlining is as far as in the reactors (src/v8-flags.ts). */
 const FLAGS = [
   '--disable-warning=ExperimentalWarning', '--min-semi-space-size=256', '--max-semi-space-size=256',
-  '--no-minor-gc-task', '--no-incremental-marking',
-  '--max-inlined-bytecode-size=4000', '--max-inlined-bytecode-size-cumulative=12000',
+  '--no-minor-gc-task', '--no-incremental-marking', ...INLINING_FLAGS,
 ]
 
 test('bytes that a million commands allocate', { timeout: 240_000 }, () => {
