@@ -22,6 +22,7 @@ import { Keys } from './auth/keys.ts'
 import type { Log } from './control/log.ts'
 import { MetricsServer } from './control/metrics-server.ts'
 import { Observer } from './control/observer.ts'
+import { Tracer } from './control/tracer.ts'
 import { Newcomers } from './control/newcomers.ts'
 import { type Keeper, Lives } from './controller/lives.ts'
 import { CONTROLLER_STATE, ROW, Shared, sharedBytes } from './controller/shared.ts'
@@ -102,6 +103,8 @@ export type Target = {
   stop(): Promise<void>
   /** What it is doing, and whether it is well. */
   readonly observer: Observer
+  /** Whose PDUs are seen. */
+  readonly tracer: Tracer
   /** Where metrics are offered, null: nowhere. */
   readonly metrics: Endpoint | null
   /** Moves paths to another state; resolves when every reactor goes by it. Rejects when there is no such path. */
@@ -269,6 +272,9 @@ async function assemble(
   observer.ready = true
   return {
     live, observer,
+    tracer: new Tracer({
+      reactorCount: reactors.length, change: (change) => plane.change(change), controllers: () => access.controllers,
+    }),
     get metrics() { return metrics.endpoint },
     get devices() { return stock.devices },
     get snapshot() { return model.target },

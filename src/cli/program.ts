@@ -14,6 +14,7 @@ import { rpcCommand } from './rpc-command.ts'
 import { serveCommand } from './serve-command.ts'
 import { serviceCommand } from './service-command.ts'
 import { statusCommand, topCommand } from './status-command.ts'
+import { traceCommand } from './trace-command.ts'
 import { VERSION } from './version.ts'
 
 /** end() is called with the exit status of a command that has one of its own. */
@@ -37,6 +38,7 @@ export function createProgram(end: (status: number) => void): Command {
     rpcCommand(end),
     statusCommand(),
     topCommand(),
+    traceCommand(),
     serviceCommand(end),
     perfCommand(end),
     completionCommand(() => program),

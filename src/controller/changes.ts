@@ -19,6 +19,8 @@ export type ChangeParts = {
   readonly wake: () => void
   /** A device that this reactor drives. */
   readonly pci: (change: Extract<Change, { kind: 'pci' }>) => void
+  /** Whose PDUs are recorded. */
+  readonly trace: (change: Extract<Change, { kind: 'trace' }>) => void
   /** Accepts no more on a socket. */
   readonly acceptStop: (socket: number) => void
   /** Ends the connections that came by a listener, in order. */
@@ -65,6 +67,9 @@ export class Changes {
         return done()
       case 'pci':
         this.#parts.pci(change)
+        return done()
+      case 'trace':
+        this.#parts.trace(change)
         return done()
       case 'preempt':
         return preemptions().abort(change.uuid, change.hostIds, done)

@@ -13,6 +13,7 @@ import type { EventName } from '../wire/event.ts'
 import type { BlockRange, ExclusionRequest } from '../subsystem/exclusion.ts'
 import type { UpkeepTask } from '../subsystem/upkeep.ts'
 import type { Limits } from '../limits.ts'
+import type { TraceFacts, TraceWish } from './trace-ring.ts'
 
 /**
  * A change of what the reactors do. The control plane posts it to all of them; each applies it between two
@@ -38,10 +39,20 @@ export type Change =
   | { readonly kind: 'pci'; readonly device: number; readonly step: 'hold' | 'go' | 'fail' | 'close';
       /** Of commands, after 'fail' and 'close'. */
       readonly status: number }
+  /** By reactor: whose PDUs are recorded from now on; null: nobody's. */
+  | { readonly kind: 'trace'; readonly reactors: readonly TracedReactor[] | null }
   /** The SMART log of such a device. */
   | { readonly kind: 'device-health'; readonly address: string; readonly log: Uint8Array }
   /** Acknowledged when no command of these hosts on the namespace can do anything any more. */
   | { readonly kind: 'preempt'; readonly uuid: string; readonly hostIds: readonly string[] }
+
+export type TracedReactor = {
+  readonly wish: TraceWish
+  /** A TraceRing's. */
+  readonly ring: SharedArrayBuffer
+  /** Connections that are there already, with who is at the other end. */
+  readonly known: readonly (ConnectionId & Pick<TraceFacts, 'hostNqn' | 'subsystem' | 'qid'>)[]
+}
 
 /** What a reactor is started with. */
 export type ReactorSetup = {

@@ -38,6 +38,8 @@ export type ReactorParts = {
   readonly hasStalled: () => boolean
   /** How long a turn may block at most, so that what waits for a time does not wait longer. */
   readonly dueUs: (most: number) => number
+  /** What is queued to be sent is about to leave. */
+  readonly leaving: () => void
   readonly tick: (nowMs: number) => void
   /** Drains the mailbox. False = stop turning. */
   readonly mail: () => boolean
@@ -93,6 +95,7 @@ export class Reactor {
     const pressed = words[H.COPIES]! >= copiesMax && this.#parts.hasStalled()
     words[H.WAIT_US] = pressed ? 0 : this.#parts.dueUs(waitUs)
     words[H.SPIN_US] = pressed ? 0 : spinUs
+    this.#parts.leaving()
     const count = shim.turn()
     if (count < 0) assert(false, `the shim's contract holds (${errnoName(count)})`)
     const completions = words[H.COMPLETIONS]!

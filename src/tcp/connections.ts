@@ -14,12 +14,14 @@ import type { Admission } from '../queue/admit.ts'
 import type { Completer } from '../queue/complete.ts'
 import type { Transfers } from '../queue/transfer.ts'
 import { C as C_, H as H_, STATE as STATE_, T as T_ } from '../shim/abi.ts'
+import type { Change } from '../reactor/messages.ts'
 import { errnoName, type Shim } from '../shim/shim.ts'
 import type { Endpoint } from '../subsystem/subsystem.ts'
 import { Connection, PHASE as PHASE_ } from './connection.ts'
 import { type Holders, HOLDING } from './holders.ts'
 import type { Receiver } from './receive.ts'
 import type { Sender } from './send.ts'
+import { Tap } from './tap.ts'
 import type { Terminator } from './terminate.ts'
 
 // V8 folds the constants of a module, but not those that it imports: docs/adr/0005.
@@ -45,7 +47,8 @@ const RESET = new Set([104, 32])
 export type ConnectionParts = {
   readonly slots: Slots
   readonly sender: Sender
-  readonly receiver: Receiver
+  /** The tap, while PDUs are recorded. */
+  receiver: Pick<Receiver, 'receive'>
   readonly terminator: Terminator
   readonly holders: Holders
   readonly completer: Completer
@@ -61,6 +64,7 @@ export type ConnectionParts = {
 
 export class Connections {
   readonly all: Connection[]
+  readonly tap: Tap
   readonly #arena: Arena
   readonly #shim: Pick<Shim, 'adopt' | 'release'>
   readonly #txEntries: number
@@ -78,10 +82,22 @@ export class Connections {
     this.#txEntries = txEntries
     this.#rxBytes = rxBytes
     this.all = []
+    this.tap = new Tap(arena, this.all, txEntries, rxBytes)
   }
 
   assemble(parts: ConnectionParts): void {
     this.#parts = parts
+  }
+
+  /** Records PDUs of this reactor from now on, or none any more. */
+  trace({ reactors }: Extract<Change, { kind: 'trace' }>, reactor: number): void {
+    const parts = this.#parts!
+    parts.receiver = this.tap.follow(reactors?.[reactor] ?? null, parts.receiver)
+  }
+
+  /** What is queued to be sent is about to leave. */
+  leaving(): void {
+    if (this.tap.on !== 0) this.tap.look()
   }
 
   /** Takes an accepted socket over. The connection, or -errno (the socket is the caller's still). */

@@ -46,15 +46,20 @@ export function describePdu(view: DataView, at: number, queue: 'admin' | 'io' = 
 
 /** A command, by its opcode and, of Fabrics commands, by its type. */
 export function describeSqe(view: DataView, at: number, queue: 'admin' | 'io'): string {
+  const { name, declared } = namedSqe(view, at, queue)
+  return `${name}: ${describe(view, at, declared)}`
+}
+
+/** The name of a command, and its layout. */
+export function namedSqe(view: DataView, at: number, queue: 'admin' | 'io'): { name: string; declared: object } {
   const opcode = view.getUint8(at + SQE.opcode)
   if (opcode === FABRICS_OPCODE) {
     const type = view.getUint8(at + FABRICS.fctype)
-    const declared = FABRICS_LAYOUTS.get(type) ?? FABRICS
-    return `${nameOf(FABRICS_TYPE, type)}: ${describe(view, at, declared)}`
+    return { name: nameOf(FABRICS_TYPE, type), declared: FABRICS_LAYOUTS.get(type) ?? FABRICS }
   }
   const layouts = queue === 'admin' ? ADMIN_LAYOUTS : IO_LAYOUTS
   const names = queue === 'admin' ? ADMIN_OPCODE : IO_OPCODE
-  return `${nameOf(names, opcode)}: ${describe(view, at, layouts.get(opcode) ?? SQE)}`
+  return { name: nameOf(names, opcode), declared: layouts.get(opcode) ?? SQE }
 }
 
 /** A completion, with its status in words. */

@@ -26,7 +26,7 @@ function rig(parts: Partial<ReactorParts> & { readonly onTurn?: (turn: number) =
     accepted: (token, result) => calls.push(`accepted ${token - ACCEPTING} ${result}`),
     ready: (connection) => calls.push(`ready ${connection}`),
     retry: () => calls.push('retry'),
-    hasStalled: () => false, dueUs: (most) => most, tick: (nowMs) => calls.push(`tick ${nowMs}`), mail: () => false, ...parts,
+    hasStalled: () => false, dueUs: (most) => most, leaving: () => {}, tick: (nowMs) => calls.push(`tick ${nowMs}`), mail: () => false, ...parts,
   })
   return { reactor, arena, words, calls }
 }

@@ -240,6 +240,15 @@ test('what only tells', async () => {
   expect(await ask('weft_reload')).toEqual([])
 })
 
+test('a trace: one at a time, read until it is stopped', async () => {
+  const { id } = await ask('weft_trace_start', { host: HOST }) as { id: number }
+  expect(await refused('weft_trace_start')).toContain('Somebody traces already')
+  expect(await ask('weft_trace_read', { id })).toEqual({ dropped: 0, records: [] })
+  expect(await ask('weft_trace_stop', { id })).toBe(true)
+  expect(await refused('weft_trace_read', { id })).toContain('there is no such trace')
+  expect(await refused('weft_trace_stop', { id })).toContain('there is no such trace')
+})
+
 test('every method has been called here', () => {
   expect(METHODS.map(({ name }) => name).filter((name) => !called.has(name))).toEqual([])
 })
