@@ -4,57 +4,20 @@
  *
  * Memory and files, blocks of 512 and of 4096 bytes, queues on two reactors.
  */
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
 import {
   DEAC, compare, copy, copyRanges, identify, read, verify, write, writeZeroes,
 } from '../command-bytes.ts'
-import {
-  NQN, configuration, removeDirectory, startDaemon, temporaryDirectory, type Daemon,
-} from '../daemon.ts'
+import { NQN } from '../daemon.ts'
 import type { HostQueue } from '../host-queue.ts'
 import { openSession } from '../host-session.ts'
-import { closeWires } from '../host.ts'
+import { DISKS, DISK_BYTES, READ_ONLY_NSID, serveDisks } from './disks.ts'
 
-const BYTES = 64 * 1024 * 1024
 const MDTS_BYTES = 1024 * 1024
 const LIMIT_BYTES = 32 * 1024 * 1024
-const READ_ONLY_NSID = 9
-const NAMESPACES = [
-  { nsid: 1, blockBytes: 512, device: 'memory' },
-  { nsid: 2, blockBytes: 4096, device: 'memory' },
-  { nsid: 3, blockBytes: 512, device: 'file' },
-  { nsid: 4, blockBytes: 4096, device: 'file' },
-]
 
-let daemon: Daemon
-let directory: string
-
-beforeAll(async () => {
-  directory = temporaryDirectory()
-  daemon = await startDaemon(configuration({
-    reactors: 2,
-    subsystems: [{
-      nqn: NQN,
-      hosts: 'any',
-      namespaces: [
-        { nsid: 1, memory: '64M' },
-        { nsid: 2, memory: '64M', block: 4096 },
-        { nsid: 3, file: join(directory, 'small'), size: '64M', block: 512 },
-        { nsid: 4, file: join(directory, 'large'), size: '64M', block: 4096 },
-        { nsid: READ_ONLY_NSID, memory: '8M', readOnly: true },
-      ],
-    }],
-  }))
-})
-afterAll(async () => {
-  await daemon.stop()
-  removeDirectory(directory)
-})
-afterEach(closeWires)
-
-const ioQueue = async (): Promise<HostQueue> =>
-  (await openSession(daemon.endpoint, { subnqn: NQN })).queue(1)
+const disks = serveDisks()
+const { ioQueue } = disks
 
 function pattern(bytes: number, seed: number): Buffer {
   const data = Buffer.alloc(bytes)
@@ -62,8 +25,8 @@ function pattern(bytes: number, seed: number): Buffer {
   return data
 }
 
-describe.each(NAMESPACES)('$device, $blockBytes-byte blocks', ({ nsid, blockBytes }) => {
-  const blocks = BYTES / blockBytes
+describe.each(DISKS)('$device, $blockBytes-byte blocks', ({ nsid, blockBytes }) => {
+  const blocks = DISK_BYTES / blockBytes
   const mcl = MDTS_BYTES / blockBytes
   const put = (queue: HostQueue, slba: number, send: Buffer) =>
     queue.must(write(nsid, slba, send.length / blockBytes), { send, inCapsule: false })
@@ -118,7 +81,7 @@ describe.each(NAMESPACES)('$device, $blockBytes-byte blocks', ({ nsid, blockByte
   })
 
   test('CMD-03: what Identify limits fails with 1/83h, and changes nothing', async () => {
-    const session = await openSession(daemon.endpoint, { subnqn: NQN })
+    const session = await openSession(disks.endpoint, { subnqn: NQN })
     const queue = session.queue(1)
     const { data } = await session.admin.must(identify(0, nsid), { receive: 4096 })
     const limits = [data.readUInt16LE(74), data.readUInt32LE(76), data.readUInt8(80)]
@@ -185,7 +148,7 @@ describe.each(NAMESPACES)('$device, $blockBytes-byte blocks', ({ nsid, blockByte
 })
 
 test('CMD-05: Copy of a form that OCFS has not, of another length, to what may only be read', async () => {
-  const session = await openSession(daemon.endpoint, { subnqn: NQN })
+  const session = await openSession(disks.endpoint, { subnqn: NQN })
   const queue = session.queue(1)
   const { data } = await session.admin.must(identify(1), { receive: 4096 })
   expect(data.readUInt16LE(534), 'OCFS').toBe(3)
@@ -202,7 +165,7 @@ test('CMD-05: Copy of a form that OCFS has not, of another length, to what may o
 })
 
 test('CMD-06 CMD-07: CNS 06h tells VSL and WZSL', async () => {
-  const { admin } = await openSession(daemon.endpoint, { subnqn: NQN }, 0)
+  const { admin } = await openSession(disks.endpoint, { subnqn: NQN }, 0)
   const { data } = await admin.must(identify(6), { receive: 4096 })
   expect([4096 << data.readUInt8(0), 4096 << data.readUInt8(1)]).toEqual([LIMIT_BYTES, LIMIT_BYTES])
   expect(data.subarray(2).every((byte) => byte === 0), 'no other limits').toBe(true)

@@ -4,58 +4,25 @@
  *
  * Memory and files, queues of several hosts on two reactors.
  */
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
 import {
   compare, fused, identify, keepAlive, read, verify, write, writeZeroes,
 } from '../command-bytes.ts'
-import {
-  NQN, configuration, removeDirectory, startDaemon, temporaryDirectory, type Daemon,
-} from '../daemon.ts'
+import { NQN } from '../daemon.ts'
 import type { Completion, HostQueue } from '../host-queue.ts'
 import { openSession } from '../host-session.ts'
-import { closeWires } from '../host.ts'
+import { DISKS, READ_ONLY_NSID, serveDisks } from './disks.ts'
 
-const NAMESPACES = [
-  { nsid: 1, blockBytes: 512, device: 'memory' },
-  { nsid: 2, blockBytes: 4096, device: 'memory' },
-  { nsid: 3, blockBytes: 512, device: 'file' },
-]
-const READ_ONLY_NSID = 9
 const FUSED_BYTES = 128 * 1024
 
-let daemon: Daemon
-let directory: string
-
-beforeAll(async () => {
-  directory = temporaryDirectory()
-  daemon = await startDaemon(configuration({
-    reactors: 2,
-    subsystems: [{
-      nqn: NQN,
-      hosts: 'any',
-      namespaces: [
-        { nsid: 1, memory: '64M' },
-        { nsid: 2, memory: '64M', block: 4096 },
-        { nsid: 3, file: join(directory, 'disk'), size: '64M', block: 512 },
-        { nsid: READ_ONLY_NSID, memory: '8M', readOnly: true },
-      ],
-    }],
-  }))
-})
-afterAll(async () => {
-  await daemon.stop()
-  removeDirectory(directory)
-})
-afterEach(closeWires)
-
-const ioQueue = async (): Promise<HostQueue> =>
-  (await openSession(daemon.endpoint, { subnqn: NQN })).queue(1)
+const disks = serveDisks()
+const { ioQueue } = disks
 
 const statuses = async (...done: Promise<Completion>[]): Promise<string[]> =>
   (await Promise.all(done)).map(({ status }) => status)
 
-describe.each(NAMESPACES)('$device, $blockBytes-byte blocks', ({ nsid, blockBytes }) => {
+// Three of them: pairs that race take long.
+describe.each(DISKS.slice(0, 3))('$device, $blockBytes-byte blocks', ({ nsid, blockBytes }) => {
   const get = async (queue: HostQueue, slba: number, count: number) =>
     (await queue.must(read(nsid, slba, count), { receive: count * blockBytes })).data
   const put = (queue: HostQueue, slba: number, send: Buffer) =>
@@ -106,7 +73,7 @@ describe.each(NAMESPACES)('$device, $blockBytes-byte blocks', ({ nsid, blockByte
   })
 
   test('FUS-04: as many blocks as NACWU says, and one more', async () => {
-    const session = await openSession(daemon.endpoint, { subnqn: NQN })
+    const session = await openSession(disks.endpoint, { subnqn: NQN })
     const queue = session.queue(1)
     const { data } = await session.admin.must(identify(0, nsid), { receive: 4096 })
     const most = data.readUInt16LE(38) + 1
@@ -204,7 +171,7 @@ describe('a half alone', () => {
   })
 
   test('FUS-05: halves on different queues are no pair', async () => {
-    const session = await openSession(daemon.endpoint, { subnqn: NQN }, 2)
+    const session = await openSession(disks.endpoint, { subnqn: NQN }, 2)
     const first = session.queue(1).submit(fused(compare(1, 5, 1), 1), { send })
     const second = await session.queue(2).submit(fused(write(1, 5, 1), 2), { send })
     expect(second.status).toBe('0/0Ah')
@@ -249,7 +216,7 @@ describe('a half that is wrong', () => {
   })
 
   test('FUS-07: FUSE 3, and FUSE on the admin queue, fail with 0/02h', async () => {
-    const session = await openSession(daemon.endpoint, { subnqn: NQN })
+    const session = await openSession(disks.endpoint, { subnqn: NQN })
     const queue = session.queue(1)
     expect((await queue.submit(fused(compare(1, 0, 1), 3), { send })).status).toBe('0/02h')
     expect((await queue.submit(fused(read(1, 0, 1), 3), { receive: 512 })).status).toBe('0/02h')
@@ -261,7 +228,7 @@ describe('a half that is wrong', () => {
 })
 
 test('FUS-01: Identify says that there is Compare and Write, and ACWU of the largest blocks', async () => {
-  const { admin } = await openSession(daemon.endpoint, { subnqn: NQN }, 0)
+  const { admin } = await openSession(disks.endpoint, { subnqn: NQN }, 0)
   const { data } = await admin.must(identify(1), { receive: 4096 })
   expect([data.readUInt16LE(522), data.readUInt16LE(532)]).toEqual([1, FUSED_BYTES / 4096 - 1])
 })
