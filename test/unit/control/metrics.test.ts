@@ -1,6 +1,8 @@
 /**
  * Metrics: both forms, read by a strict reader; and the server that offers them.
  */
+import { readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
 import { afterEach, describe, expect, test } from 'vitest'
 import type { Form } from '../../../src/control/exposition.ts'
 import { metricsText } from '../../../src/control/metrics.ts'
@@ -75,6 +77,49 @@ describe.each(FORMS)('%s', (form) => {
     expect(value('weft_host_queue_depth', { host: 'nqn.h', controller: '3' })).toBe(4)
     expect(value('weft_reactor_busy_seconds_total', { reactor: '0' })).toBe(1)
     expect(value('process_cpu_seconds_total', {})).toBe(1.5)
+  })
+})
+
+describe('docs/grafana.json', () => {
+  type Panel = { id: number; gridPos: Record<'x' | 'y' | 'w' | 'h', number>; targets?: { expr: string }[] }
+  const text = readFileSync(fileURLToPath(new URL('../../../docs/grafana.json', import.meta.url)), 'utf8')
+  const { panels, templating } = JSON.parse(text) as { panels: Panel[]; templating: { list: { query: unknown }[] } }
+  const queries = [
+    ...panels.flatMap(({ targets = [] }) => targets.map(({ expr }) => expr)), JSON.stringify(templating.list),
+  ].map((query) => query.replace(/"[^"]*\$[^"]*"/g, '""'))
+  const families = readMetrics(metricsText(report(), 'openmetrics'), 'openmetrics')
+  const samples = [...families.values()].flatMap((each) => each.samples)
+
+  test('asks for samples that there are, with labels that they have', () => {
+    const named = queries.flatMap((query) => [...query.matchAll(/\b((?:weft|process)_[a-z_]+)(?:\{([^}]*)\})?/g)])
+    expect(named.length).toBeGreaterThan(25)
+    for (const [asked, name, matchers = ''] of named) {
+      const found = samples.filter((each) => each.name === name)
+      expect(found, asked).not.toEqual([])
+      const labels = [...matchers.matchAll(/(\w+)=/g)].map(([, label]) => label!).filter((label) => label !== 'instance')
+      expect(Object.keys(found[0]!.labels), asked).toEqual(expect.arrayContaining(labels))
+    }
+  })
+
+  test('shows every family that there is', () => {
+    const unseen = [...families].filter(([, { samples: own }]) =>
+      !own.some(({ name }) => queries.some((query) => new RegExp(`\\b${name}\\b`).test(query))))
+    expect(unseen.map(([name]) => name)).toEqual([])
+  })
+
+  test('groups by labels that there are', () => {
+    const labels = new Set(samples.flatMap((each) => Object.keys(each.labels)).concat('instance'))
+    const grouped = queries.flatMap((query) => [...query.matchAll(/\b(?:by|on) \(([^)]*)\)/g)].flatMap(([, list]) => list!.split(', ')))
+    expect(grouped.filter((label) => !labels.has(label))).toEqual([])
+  })
+
+  test('has panels of different numbers that do not overlap', () => {
+    expect(new Set(panels.map(({ id }) => id)).size).toBe(panels.length)
+    for (const { gridPos: one, id } of panels) {
+      const over = panels.filter(({ gridPos: other, id: also }) => also !== id && one.x < other.x + other.w
+        && other.x < one.x + one.w && one.y < other.y + other.h && other.y < one.y + one.h)
+      expect([id, over.map((each) => each.id), one.x + one.w <= 24]).toEqual([id, [], true])
+    }
   })
 })
 
