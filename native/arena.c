@@ -11,6 +11,7 @@
 #include <string.h>
 
 #define PAGE 4096ull
+#define VIEW 65536ull                /* where Windows may begin a mapping of a ring */
 #define ARENA_BYTES_MAX 0x7ffff000ull
 
 static uint64_t place_area(struct shim *shim, int32_t word, uint64_t at, uint64_t bytes,
@@ -49,7 +50,7 @@ static uint64_t lay_out(struct shim *shim) {
   at = place_area(shim, SHIM_H_SCRATCH_AT, at, SCRATCH_BYTES, PAGE);
   at = place_area(shim, SHIM_H_TX_AT, at, 64 * (uint64_t)limits->tx_entries * connections, PAGE);
   at = place_area(shim, SHIM_H_BUFFERS_AT, at, buffer_bytes(limits), HUGE_PAGE);
-  at = place_area(shim, SHIM_H_RX_AT, at, 2 * (uint64_t)limits->rx_bytes * connections, PAGE);
+  at = place_area(shim, SHIM_H_RX_AT, at, 2 * (uint64_t)limits->rx_bytes * connections, VIEW);
   return (at + PAGE - 1) & ~(PAGE - 1);
 }
 

@@ -77,8 +77,7 @@ function missing(state) {
   const steps = []
   if (!dependenciesPresent(state)) steps.push(installDependencies)
   if (nodeOf(state) === null) steps.push(installNode)
-  const compiled = readText(join(state, 'build', 'compiled'))
-  if (compiled !== sourcesDigest() || !existsSync(shimOf(state))) steps.push(compileShim)
+  if (!shimPresent(state)) steps.push(compileShim)
   return steps
 }
 
@@ -170,7 +169,13 @@ async function firstThatRuns(prefix, platform) {
 // ---- the native part --------------------------------------------------------------------------
 
 function shimOf(state) {
-  return join(state, 'build', 'shim.so')
+  return join(state, 'build', process.platform === 'win32' ? 'shim.dll' : 'shim.so')
+}
+
+/** On Windows it comes from elsewhere, and nobody can tell from what it was made. */
+function shimPresent(state) {
+  if (!existsSync(shimOf(state))) return false
+  return process.platform === 'win32' || readText(join(state, 'build', 'compiled')) === sourcesDigest()
 }
 
 function sourcesDigest() {
@@ -180,6 +185,10 @@ function sourcesDigest() {
 }
 
 async function compileShim(state) {
+  if (process.platform === 'win32') {
+    throw new SetUpError(`The native part is missing at ${shimOf(state)}. weft does not compile it on Windows yet: `
+      + 'make -C native CC=x86_64-w64-mingw32-gcc on Linux makes shim.dll (docs/WINDOWS.md), put it there.')
+  }
   const digest = sourcesDigest()
   say('Compiling the native part (once) …')
   const folder = join(root, 'native')

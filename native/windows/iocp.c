@@ -15,6 +15,7 @@
 #include <string.h>
 
 enum { PACKETS_MAX = 256, SEND_PARTS = 64, ACCEPT_ADDRESS_BYTES = sizeof(SOCKADDR_STORAGE) + 16 };
+enum { TIMER_MS = 1 };
 enum { KIND_RECEIVE = 0, KIND_SEND, KIND_OP, KIND_ACCEPT };
 
 #define CANCELLED 0xC0000120u       /* STATUS_CANCELLED */
@@ -58,6 +59,7 @@ static void iocp_close(struct shim *shim) {
   free(port->receives);
   free(port);
   shim->state = NULL;
+  timeEndPeriod(TIMER_MS);
 }
 
 static int iocp_open(struct shim *shim) {
@@ -67,6 +69,7 @@ static int iocp_open(struct shim *shim) {
   struct port *port = result < 0 ? NULL : calloc(1, sizeof *port);
   if (!port) return result < 0 ? result : -ENOMEM;
   shim->state = port;
+  timeBeginPeriod(TIMER_MS); /* else waits end with the next of 64 ticks a second */
   port->handle = handle_of(shim->waker->event);
   port->receives = calloc(2 * connections + ops, sizeof *port->receives);
   if (!port->receives) {

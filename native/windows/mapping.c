@@ -98,8 +98,10 @@ int arena_ring_map(struct shim *shim, struct connection *connection) {
   return 0;
 }
 
-/* Pages of a section cannot be given back one by one: they wait for the next connection. */
+/* Pages of a section cannot be given back one by one: they wait for the next connection, which must
+ * find nothing of the one before. */
 void arena_ring_forget(struct shim *shim, struct connection *connection) {
-  (void)shim;
-  (void)connection;
+  size_t tx_bytes = 64 * (size_t)shim->limits.tx_entries;
+  memset(shim->arena + shim->at[SHIM_H_TX_AT] + (size_t)connection->index * tx_bytes, 0, tx_bytes);
+  memset(arena_ring(shim, connection->index), 0, (size_t)shim->limits.rx_bytes);
 }

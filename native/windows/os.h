@@ -19,6 +19,7 @@
 #include <mswsock.h>
 #include <windows.h>
 #include <winioctl.h>
+#include <mmsystem.h>
 #include "../core.h"
 
 static inline HANDLE handle_of(int32_t number) { return (HANDLE)(intptr_t)number; }

@@ -18,7 +18,7 @@ uint8_t *pages_reserve(uint64_t bytes) {
 int pages_open(uint8_t *from, uint64_t bytes, bool huge) {
   (void)huge;
   if (!bytes) return 0;
-  return VirtualAlloc(from, bytes, MEM_COMMIT, PAGE_READWRITE) ? 0 : error_last();
+  return VirtualAlloc(from, bytes, MEM_COMMIT, PAGE_READWRITE) ? 0 : -ENOMEM;
 }
 
 int pages_shut(uint8_t *from, uint64_t bytes) {

@@ -75,9 +75,12 @@ int32_t shim_listen(const char *address, int32_t port, int32_t backlog) {
   if (where.common.sa_family == AF_INET6) {
     setsockopt(made, IPPROTO_IPV6, IPV6_V6ONLY, (const char *)&one, sizeof one);
   }
-  if (bind(made, &where.common, length) || listen(made, backlog < 1 ? 1 : backlog)) {
-    return give_up(made);
+  if (bind(made, &where.common, length)) {
+    /* That is also what a port says which another program has for itself. */
+    result = give_up(made);
+    return result == -EACCES ? -EADDRINUSE : result;
   }
+  if (listen(made, backlog < 1 ? 1 : backlog)) return give_up(made);
   return (int32_t)made;
 }
 

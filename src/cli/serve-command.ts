@@ -19,6 +19,7 @@ type Options = { readonly log?: LogFormat; readonly logLevel: LogLevel; readonly
 const STOP_SIGNALS = ['SIGTERM', 'SIGINT'] as const
 /** Of a terminal that has gone, where there is no file to read again; on Windows, of a console that is closed. */
 const RELOAD_SIGNAL = 'SIGHUP'
+const HANGUP_ENDS = process.platform === 'win32'
 
 /** [flag with its value, what it does, group] in the order of the help. */
 const FLAGS = [
@@ -117,7 +118,7 @@ async function run(flags: readonly Flag[], options: Options): Promise<number> {
   const document = new Document({ read: () => baseFromFlags(flags), warn: (sentence) => warn(sentence) })
   const { config } = document
   const user = options.runAs === undefined ? null : findUser(options.runAs)
-  const file = process.platform === 'win32' ? undefined : flags.findLast(({ name }) => name === '--config')?.value
+  const file = flags.findLast(({ name }) => name === '--config')?.value
   const { stdout, stderr } = process
   // A log whose reader has gone is no reason to stop serving.
   stdout.on('error', () => {})
@@ -136,7 +137,7 @@ async function run(flags: readonly Flag[], options: Options): Promise<number> {
   const { loadShim } = await import('../shim/shim.ts')
   const reload = file === undefined ? null : {
     source: file, apply: (live: Serving) => document.reload(live),
-    onSignal: (again: () => void) => onSignals([RELOAD_SIGNAL], again),
+    onSignal: (again: () => void) => onSignals(HANGUP_ENDS ? [] : [RELOAD_SIGNAL], again),
   }
   return serve(config, {
     startTarget,
@@ -150,7 +151,7 @@ async function run(flags: readonly Flag[], options: Options): Promise<number> {
     print: format === 'text' ? (text) => { stdout.write(text) } : null,
     complain: (text) => { stderr.write(text) },
     command: process.env.npm_lifecycle_event === 'start' ? 'npm start --' : 'weft',
-    onSignal: (stop) => onSignals(file === undefined ? [...STOP_SIGNALS, RELOAD_SIGNAL] : STOP_SIGNALS, stop),
+    onSignal: (stop) => onSignals(file === undefined || HANGUP_ENDS ? [...STOP_SIGNALS, RELOAD_SIGNAL] : STOP_SIGNALS, stop),
     reload,
     exit: (status) => process.exit(status),
   })

@@ -4,11 +4,11 @@
  */
 import { closeSync, openSync } from 'node:fs'
 import net from 'node:net'
-import { constants } from 'node:os'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { ERRNO } from '../../../src/shim/errno.ts'
 import { ENGINES, Rig, shim } from './rig.ts'
 
-const { ENOSPC, ENOTSOCK, EADDRINUSE } = constants.errno
+const { ENOSPC, ENOTSOCK, EADDRINUSE } = ERRNO
 
 /** One that spins serves a few connections by calls of their own. */
 const MODES = ENGINES.flatMap((each) => [0, 30].map((spinUs) => ({ ...each, spinUs })))

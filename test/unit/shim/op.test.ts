@@ -5,15 +5,17 @@ import { spawnSync } from 'node:child_process'
 import {
   existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync,
 } from 'node:fs'
-import { constants, tmpdir } from 'node:os'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { COUNTER, FILE, H, O, OP } from '../../../src/shim/abi.ts'
+import { ERRNO } from '../../../src/shim/errno.ts'
 import type { OpenedFile } from '../../../src/shim/shim.ts'
 import { ENGINES, pattern, Rig, shim } from './rig.ts'
 
-const { EINVAL, EIO, EISDIR, ENODEV, ENOENT, EROFS, EWOULDBLOCK } = constants.errno
+const { EINVAL, EIO, EISDIR, ENODEV, ENOENT, EROFS, EWOULDBLOCK } = ERRNO
+const WINDOWS = process.platform === 'win32'
 const FILE_BYTES = 8 << 20
 
 let directory: string
@@ -62,8 +64,12 @@ describe.each(ENGINES)('$name', ({ engine }) => {
     expect(shim.fileClose(file)).toBe(-EINVAL)
   })
 
-  test('DISCARD and ZERO make zeroes, give back and keep space, and keep the size', async () => {
+  test('DISCARD and ZERO make zeroes, give back and keep space, and keep the size', async (context) => {
     const { file, facts } = open(FILE.CREATE, 4 << 20)
+    if (WINDOWS && !facts.discard) {
+      shim.fileClose(file)
+      return context.skip('Wine does not know FSCTL_SET_ZERO_DATA')
+    }
     expect(facts).toMatchObject({ discard: true, discardBytes: facts.physicalBytes, boundaryBytes: 0 })
     rig.bytes.fill(0x5a, rig.buffer(0), rig.buffer(1 << 20))
     for (let i = 0; i < 4; i++) expect(await transfer(OP.WRITE, file, i << 20, 1 << 20)).toBe(0)
@@ -165,13 +171,14 @@ describe.each(ENGINES)('$name', ({ engine }) => {
     const bytes = 200 << 20
     const region = shim.regionCreate(bytes, true)
     const view = new Uint8Array(shim.regionView(region, bytes))
-    const resident = (): number => Number(readFileSync('/proc/self/statm', 'utf8').split(' ')[1])
+    const resident = (): number => WINDOWS ? 0 : Number(readFileSync('/proc/self/statm', 'utf8').split(' ')[1])
     view.fill(0xee)
     const before = resident()
     expect(await rig.run({
       [O.CODE]: OP.MEMORY_ZERO, [O.REGION]: region, [O.LO]: 4095, [O.RANGE_LO]: bytes - 8000,
     })).toBe(0)
-    expect(before - resident()).toBeGreaterThan((150 << 20) / 4096)
+    // Windows keeps the pages: taking them from under other reactors would fault there.
+    if (!WINDOWS) expect(before - resident()).toBeGreaterThan((150 << 20) / 4096)
     expect(view[4094]).toBe(0xee)
     expect(view[bytes - 8000 + 4095]).toBe(0xee)
     expect(view.subarray(4095, bytes - 8000 + 4095).indexOf(0xee)).toBe(-1)
@@ -217,7 +224,7 @@ describe('opening', () => {
     expect(shim.fileOpen(path, 0, 0)).toBe(-ENOENT)
     expect(shim.fileOpen(path, FILE.READ_ONLY | FILE.CREATE, 0)).toBe(-ENOENT)
     expect(shim.fileOpen(directory, 0, 0)).toBe(-EISDIR)
-    expect(shim.fileOpen('/dev/null', 0, 0)).toBe(-ENODEV)
+    expect(shim.fileOpen(WINDOWS ? String.raw`\\.\NUL` : '/dev/null', 0, 0)).toBe(-ENODEV)
     const { file } = open()
     expect(shim.fileOpen(path, 0, 0)).toBe(-EWOULDBLOCK)
     expect(shim.fileClose(file)).toBe(0)

@@ -11,7 +11,7 @@ import { loadShim, type Shim, type ShimLimits } from '../../../src/shim/shim.ts'
 export const shim: Shim = loadShim()
 
 /** The engines that this system permits, for describe.each. */
-export const ENGINES = (['URING', 'EPOLL'] as const)
+export const ENGINES = (['URING', 'EPOLL', 'IOCP'] as const)
   .filter((name) => shim.engines() & (1 << ENGINE[name]))
   .map((name) => ({ name, engine: ENGINE[name] }))
 
