@@ -12,10 +12,10 @@ import { bucketOf } from '../reactor/histogram.ts'
 import type { Slot } from '../reactor/slots.ts'
 import { H } from '../shim/abi.ts'
 import type { Queue } from './queue.ts'
-import { CLASS_AT, GAUGE, HOST, STATUSES_AT, STATUS_PLACE, SUM_US, type Tally } from './tally.ts'
+import { CLASS_AT, GAUGE, HOST, OPCODES, STATUSES_AT, STATUS_PLACE, SUM_US, type Tally } from './tally.ts'
 
 /** Opcodes of I/O commands that there are, but for a half's bits (pair.ts), fit this. */
-export const QUICK_BITS = 5
+export const QUICK_BITS = 7
 export const QUICK_MASK = (1 << QUICK_BITS) - 1
 const OPCODE_MASK = 0xff
 const STATUS_MASK = 0x7ff
@@ -108,7 +108,7 @@ export class Meter {
     for (const namespace of this.#namespaces) {
       if (namespace === null) continue
       const from = (namespace.index + 1) << QUICK_BITS
-      for (let opcode = 0; opcode <= QUICK_MASK; opcode++) {
+      for (const opcode of OPCODES) {
         const count = quick[from + opcode]!
         if (count === 0) continue
         quick[from + opcode] = 0

@@ -2,7 +2,7 @@
  * The tally: what the reactors have counted and measured, in memory that all threads map, so that it is read
  * without stopping one. meter.ts writes it; control (metrics, status) reads and adds up.
  *
- *   for each reactor: │ gauges, 32 doubles │ controllers × 4 doubles │ namespaces × 720 doubles │
+ *   for each reactor: │ gauges, 32 doubles │ controllers × 4 doubles │ namespaces × TALLY_DOUBLES │
  *   namespace:        │ for each class of commands: 96 buckets, sum of µs, 0 │ errors by status, 128 │ demand │
  *
  * Doubles count to 2^53 and are written whole. Pages are given when touched: what is not there costs nothing.
@@ -10,7 +10,7 @@
  */
 import type { Limits } from '../limits.ts'
 import { BUCKETS } from '../reactor/histogram.ts'
-import { IO_OPCODE } from '../wire/sqe.ts'
+import { IO_OPCODE, ZONE_OPCODE } from '../wire/sqe.ts'
 import { STATUS_ROWS } from '../wire/status.ts'
 
 /** Of a reactor. COUNTERS: those of the shim, shim/abi.ts. */
@@ -27,7 +27,10 @@ export const HOST = { DOUBLES: 4, COMMANDS: 0, BLOCKS: 1, OUTSTANDING: 2, QUEUES
 export const HOST_BLOCK_SHIFT = 9
 
 /** Classes of commands, in the order of their histograms. */
-export const CLASSES = ['read', 'write', 'flush', 'write_zeroes', 'deallocate', 'other'] as const
+export const CLASSES = [
+  'read', 'write', 'flush', 'write_zeroes', 'deallocate', 'write_uncorrectable', 'compare', 'verify', 'copy',
+  'reservation', 'zone_append', 'zone_management', 'other',
+] as const
 export type CommandClass = (typeof CLASSES)[number]
 const CLASS_DOUBLES = BUCKETS + 2
 export const SUM_US = BUCKETS
@@ -41,7 +44,16 @@ export const TALLY_DOUBLES = DEMAND_AT + 4
 const CLASS_OF = new Map<number, CommandClass>([
   [IO_OPCODE.READ, 'read'], [IO_OPCODE.WRITE, 'write'], [IO_OPCODE.FLUSH, 'flush'],
   [IO_OPCODE.WRITE_ZEROES, 'write_zeroes'], [IO_OPCODE.DATASET_MANAGEMENT, 'deallocate'],
+  [IO_OPCODE.WRITE_UNCORRECTABLE, 'write_uncorrectable'], [IO_OPCODE.COMPARE, 'compare'],
+  [IO_OPCODE.VERIFY, 'verify'], [IO_OPCODE.COPY, 'copy'],
+  [IO_OPCODE.RESERVATION_REGISTER, 'reservation'], [IO_OPCODE.RESERVATION_REPORT, 'reservation'],
+  [IO_OPCODE.RESERVATION_ACQUIRE, 'reservation'], [IO_OPCODE.RESERVATION_RELEASE, 'reservation'],
+  [ZONE_OPCODE.APPEND, 'zone_append'], [ZONE_OPCODE.MANAGEMENT_SEND, 'zone_management'],
+  [ZONE_OPCODE.MANAGEMENT_RECEIVE, 'zone_management'],
 ])
+
+/** Those of I/O commands that there are: only they can end well. */
+export const OPCODES: readonly number[] = [...CLASS_OF.keys()]
 
 /** By opcode: where the doubles of its class are. */
 export const CLASS_AT: Readonly<Int32Array> = Int32Array.from({ length: 256 }, (_, opcode) =>

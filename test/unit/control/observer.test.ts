@@ -2,7 +2,7 @@
  * The observer, end to end: what a host does over its sockets is what /metrics says, from all reactors together.
  */
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { flush, read, write } from '../../command-bytes.ts'
+import { compare, flush, read, verify, write } from '../../command-bytes.ts'
 import { NQN, configuration, startDaemon, type Daemon } from '../../daemon.ts'
 import { openSession } from '../../host-session.ts'
 import { closeWires } from '../../host.ts'
@@ -50,14 +50,17 @@ test('what a host did is what is counted, once the reactors have said so', async
     await queue.must(read(1, qid, 1), { receive: 512 })
     await queue.must(flush(1))
   }
+  await session.queue(1).must(compare(1, 1, 1), { send: Buffer.alloc(512, 1) })
+  await session.queue(2).must(verify(1, 2, 1))
   expect((await session.queue(1).submit(read(1, 2 ** 31, 1), { receive: 512 })).status).toBe('0/80h')
   const wanted: Record<string, number> = {
     'weft_command_duration_seconds_count read': 5, 'weft_command_duration_seconds_count write': 2,
-    'weft_command_duration_seconds_count flush': 2, 'weft_command_duration_seconds_bucket read +Inf': 5,
-    'weft_data_bytes_total read': 4 * 512, 'weft_data_bytes_total write': 2 * 512,
+    'weft_command_duration_seconds_count flush': 2, 'weft_command_duration_seconds_count compare': 1,
+    'weft_command_duration_seconds_count verify': 1, 'weft_command_duration_seconds_bucket read +Inf': 5,
+    'weft_data_bytes_total read': 5 * 512, 'weft_data_bytes_total write': 2 * 512,
     'weft_command_errors_total lba_out_of_range': 1,
     // The Connects of the queues, with their data, are commands as well, but of no namespace.
-    'weft_host_commands_total': 9 + QUEUES, 'weft_host_data_bytes_total': 7 * 512 + QUEUES * 1024,
+    'weft_host_commands_total': 11 + QUEUES, 'weft_host_data_bytes_total': 8 * 512 + QUEUES * 1024,
     'weft_host_queues': QUEUES, 'weft_host_queue_depth': 0,
     'weft_connections': QUEUES + 1,
   }
@@ -66,6 +69,7 @@ test('what a host did is what is counted, once the reactors have said so', async
     return Object.fromEntries(Object.keys(wanted).map((key) => [key, all.get(key)]))
   }, { timeout: WAIT_MS }).toEqual(wanted)
   expect((await samples()).get('weft_reactor_busy_seconds_total')).toBeGreaterThan(0)
+  expect((await samples()).has('weft_command_duration_seconds_count other')).toBe(false)
 })
 
 test('it is well and ready, and a reload ends the metrics', async () => {
