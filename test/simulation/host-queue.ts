@@ -14,6 +14,10 @@ export class Finding extends Error {}
 export type Command = {
   readonly opcode: number
   readonly nsid: number
+  /** FUSE: 1 and 2 of two commands that are submitted one behind the other. */
+  readonly fuse: number
+  /** The one that is submitted right behind it. */
+  readonly second: Command | null
   /** Byte 4 of a Fabrics command. */
   readonly type: number
   readonly cdw: readonly number[]
@@ -95,13 +99,18 @@ export class HostQueue {
     socket.toTarget.write(this.#scratch, 0, IC_BYTES)
   }
 
-  /** Whether one more may be submitted. */
+  /** Whether one more may be submitted, or two that are fused. */
   get hasRoom(): boolean {
-    return this.open && !this.dead && this.outstanding + this.reserved.size < this.wish.depth - 1 &&
+    return this.open && !this.dead && this.outstanding + this.reserved.size < this.wish.depth - 2 &&
       this.socket.toTarget.room > PIECE_ROOM_BYTES
   }
 
   submit(command: Command): void {
+    this.#submit(command)
+    if (command.second !== null) this.#submit(command.second)
+  }
+
+  #submit(command: Command): void {
     let cid = this.#nextCid
     while (this.commands[cid] !== null || this.reserved.has(cid)) cid = (cid + 1) % this.wish.depth
     this.#nextCid = (cid + 1) % this.wish.depth
@@ -175,7 +184,7 @@ export class HostQueue {
       TYPE.CAPSULE_CMD, (headerDigest ? 1 : 0) | (digested ? 2 : 0), HEADER_BYTES, inCapsule ? headBytes : 0, plen,
     )
     this.#scratch[8] = command.opcode
-    this.#scratch[9] = 0x40
+    this.#scratch[9] = 0x40 | command.fuse
     out.setUint16(10, command.cid, true)
     if (command.opcode === 0x7f) this.#scratch[12] = command.type
     else out.setUint32(12, command.nsid, true)

@@ -7,24 +7,33 @@
  * Invariant: what is torn, misplaced, stale or lost differs from everything that the oracle allows.
  */
 import type { Random } from '../random.ts'
+import { EXCHANGE, Exchange, fillBlock } from './exchange.ts'
 import { Finding, type Command } from './host-queue.ts'
 import { Oracle, type Version } from './oracle.ts'
 import type { Storage } from './storage.ts'
 import type { Volume } from './target.ts'
 
-const OPCODE = { FLUSH: 0, WRITE: 1, READ: 2, COMPARE: 5, WRITE_ZEROES: 8, DSM: 9 } as const
+const OPCODE = { FLUSH: 0, WRITE: 1, READ: 2, COMPARE: 5, WRITE_ZEROES: 8, DSM: 9, COPY: 0x19 } as const
 const FUA = 1 << 30
 const DEALLOCATE = 1 << 25
 export const STATUS = {
-  ABORTED: 0x07, INTERRUPTED: 0x21, CAPACITY: 0x81, COMPARE_FAILURE: 0x285, WRITE_FAULT: 0x280, READ_ERROR: 0x281,
+  ABORTED: 0x07, FAILED_FUSED: 0x09, INTERRUPTED: 0x21, CAPACITY: 0x81, COMPARE_FAILURE: 0x285, WRITE_FAULT: 0x280, READ_ERROR: 0x281,
 } as const
 const MIX = 0x9e3779b1
 
 /** Writes that were never answered: nobody touches their blocks until the target cannot perform them any more. */
-export type Lost = { readonly nsid: number; readonly blocks: readonly number[]; readonly versions: readonly Version[] }
+export type Lost = {
+  readonly nsid: number
+  readonly blocks: readonly number[]
+  readonly versions: readonly Version[]
+  /** Blocks that they take data from. */
+  readonly sources: readonly number[]
+}
 
 export class Traffic {
   readonly oracles: readonly Oracle[]
+  /** By namespace: its last block, which is used for nothing else. */
+  readonly exchanges: readonly Exchange[]
   readonly lost: Lost[] = []
   readonly #volumes: readonly Volume[]
   readonly #disks: readonly (Storage | null)[]
@@ -43,6 +52,7 @@ export class Traffic {
     this.#random = random
     this.#blocksMax = transferBytes
     this.oracles = volumes.map(({ blockCount }) => new Oracle(blockCount))
+    this.exchanges = volumes.map(() => new Exchange(random))
   }
 
   /** The next command of a queue; null = no blocks are free for it just now. */
@@ -54,8 +64,9 @@ export class Traffic {
     if (dice < 86) return this.#write(nsid)
     if (dice < 90) return this.#flush(nsid)
     if (dice < 94) return this.#zeroes(nsid)
-    if (dice < 96) return this.#deallocate(nsid)
-    return this.#compare(nsid)
+    if (dice < 95) return this.#deallocate(nsid)
+    if (dice < 97) return this.#compare(nsid)
+    return dice < 98 ? this.#copy(nsid) : this.#exchange(nsid)
   }
 
   /** Reads `blockCount` blocks from `block` on, whatever happens: for the end. */
@@ -83,6 +94,7 @@ export class Traffic {
   settle(lost: Lost): void {
     const oracle = this.oracles[lost.nsid - 1]!
     const now = ++this.now
+    for (const block of lost.sources) oracle.pins[block]!--
     for (const [k, block] of lost.blocks.entries()) {
       oracle.pins[block]!--
       lost.versions[k]!.torn = this.#volumes[lost.nsid - 1]!.kind === 'memory'
@@ -96,12 +108,12 @@ export class Traffic {
   }
 
   /** Blocks that nobody objects to: [first, count], or null. */
-  #choose(nsid: number, writes: boolean, alone: boolean): [number, number] | null {
+  #choose(nsid: number, writes: boolean, alone: boolean, size = this.#size()): [number, number] | null {
     const { kind, blockBytes, blockCount } = this.#volumes[nsid - 1]!
     const oracle = this.oracles[nsid - 1]!
     const random = this.#random
-    const count = Math.min(this.#size(), Math.floor(this.#blocksMax / blockBytes), blockCount)
-    const first = random.below(blockCount - count + 1)
+    const count = Math.min(size, Math.floor(this.#blocksMax / blockBytes), blockCount - 1)
+    const first = random.below(blockCount - count)
     const careful = alone || kind === 'memory' || random.chance(70)
     for (let block = first; block < first + count; block++) {
       if (oracle.pins[block] !== 0) return null
@@ -183,6 +195,70 @@ export class Traffic {
     })
   }
 
+  /** From up to three places to one other. Nobody writes there meanwhile, so that what it reads is known. */
+  #copy(nsid: number): Command | null {
+    const oracle = this.oracles[nsid - 1]!
+    const sources: number[] = []
+    const ranges: [number, number][] = []
+    for (let more = 1 + this.#random.below(3); more > 0; more--) {
+      const range = this.#choose(nsid, true, true, 1 + this.#random.below(6))
+      if (range === null) continue
+      ranges.push(range)
+      for (const block of blocksOf(...range)) {
+        sources.push(block)
+        oracle.pins[block]!++
+      }
+    }
+    const release = (): void => {
+      for (const block of sources) oracle.pins[block]!--
+    }
+    const values = sources.map((block) => oracle.only(block))
+    const target = sources.length === 0 ? null : this.#choose(nsid, true, true, sources.length)
+    if (target === null || target[1] !== sources.length || values.includes(null)) {
+      release()
+      return null
+    }
+    const through = this.#random.chance(20)
+    const changes = this.#changes(nsid, blocksOf(...target), values as number[], through, sources)
+    return command({
+      opcode: OPCODE.COPY, nsid, cdw: [target[0], 0, (ranges.length - 1) | (through ? FUA : 0)], sendBytes: ranges.length * 32,
+      fill: (data) => {
+        const view = new DataView(data.buffer, data.byteOffset, ranges.length * 32)
+        data.fill(0, 0, ranges.length * 32)
+        for (const [k, [first, count]] of ranges.entries()) {
+          view.setUint32(32 * k + 8, first, true)
+          view.setUint16(32 * k + 16, count - 1, true)
+        }
+      },
+      done: (each, status) => {
+        if (status !== -1) release()
+        changes(each, status)
+      },
+    })
+  }
+
+  /** Compare and Write, fused, on the block that is for that. */
+  #exchange(nsid: number): Command {
+    const { blockBytes, blockCount } = this.#volumes[nsid - 1]!
+    const exchange = this.exchanges[nsid - 1]!
+    const attempt = exchange.begin()
+    const failures = this.#failures(nsid)
+    const statuses: number[] = []
+    const half = (fuse: number, opcode: number, value: number, second: Command | null): Command => command({
+      opcode, nsid, fuse, second, cdw: [blockCount - 1, 0, 0], sendBytes: blockBytes,
+      fill: (data) => fillBlock(data, value, blockBytes),
+      done: (each, status) => {
+        if (fuse === 2 && status === 0 && statuses[1] === undefined) throw new Finding('a write before its compare')
+        statuses[fuse] = status
+        this.#judge(each, status, nsid, failures, [
+          STATUS.READ_ERROR, STATUS.WRITE_FAULT, STATUS.CAPACITY, STATUS.FAILED_FUSED, STATUS.COMPARE_FAILURE,
+        ], [STATUS.FAILED_FUSED, STATUS.COMPARE_FAILURE])
+        if (statuses[1] !== undefined && statuses[2] !== undefined) exchange.end(attempt, outcomeOf(statuses[1], statuses[2]))
+      },
+    })
+    return half(1, OPCODE.COMPARE, attempt.expected, half(2, OPCODE.WRITE, attempt.next, null))
+  }
+
   #flush(nsid: number): Command {
     const from = ++this.now
     const failures = this.#failures(nsid)
@@ -233,6 +309,7 @@ export class Traffic {
   /** What is to be done with the answer of a command that puts these values into these blocks. */
   #changes(
     nsid: number, blocks: readonly number[], values: readonly number[], through: boolean,
+    sources: readonly number[] = [],
   ): (command: Command, status: number) => void {
     const oracle = this.oracles[nsid - 1]!
     const from = ++this.now
@@ -243,11 +320,12 @@ export class Traffic {
       for (const block of blocks) oracle.writers[block]!--
       if (status === -1) {
         for (const block of blocks) oracle.pins[block]!++
-        this.lost.push({ nsid, blocks, versions })
+        this.lost.push({ nsid, blocks, versions, sources })
         this.aborting.delete(command)
         return
       }
-      this.#judge(command, status, nsid, failures, [STATUS.WRITE_FAULT, STATUS.CAPACITY])
+      const media = [STATUS.WRITE_FAULT, STATUS.CAPACITY]
+      this.#judge(command, status, nsid, failures, sources.length === 0 ? media : [...media, STATUS.READ_ERROR])
       const now = ++this.now
       for (const [k, block] of blocks.entries()) {
         versions[k]!.torn = status !== 0 && this.#volumes[nsid - 1]!.kind === 'memory'
@@ -261,12 +339,15 @@ export class Traffic {
   }
 
   /** Whether a command may end like this. */
-  #judge(command: Command, status: number, nsid: number, failures: number, media: readonly number[]): void {
+  #judge(
+    command: Command, status: number, nsid: number, failures: number, media: readonly number[],
+    always: readonly number[] = [],
+  ): void {
     const aborted = this.aborting.delete(command)
     if (status === -1) return
     this.completedCount++
     if (status === 0 || status === STATUS.INTERRUPTED || (aborted && status === STATUS.ABORTED)) return
-    if (media.includes(status) && this.#failures(nsid) > failures) return
+    if (always.includes(status) || media.includes(status) && this.#failures(nsid) > failures) return
     if (status === STATUS.CAPACITY && this.#failures(nsid) > failures) return
     throw new Finding(`opcode ${command.opcode} of namespace ${nsid} ends with status ${status.toString(16)}h`)
   }
@@ -277,11 +358,20 @@ export function command(
   fields: Pick<Command, 'opcode' | 'cdw' | 'done'> & Partial<Command>,
 ): Command {
   return {
-    nsid: 0, type: 0, sendBytes: 0, receiveBytes: 0, fill: null, cid: 0, submittedUs: 0, received: 0, asked: 0, sent: 0,
+    nsid: 0, fuse: 0, second: null, type: 0, sendBytes: 0, receiveBytes: 0, fill: null, cid: 0, submittedUs: 0, received: 0, asked: 0, sent: 0,
     dw0: 0, dw1: 0, status: -1, answered: false, ...fields,
   }
 }
 
 function blocksOf(first: number, count: number): number[] {
   return Array.from({ length: count }, (_, k) => first + k)
+}
+
+/** What two halves that ended like this say of the block. */
+function outcomeOf(compared: number, written: number): number {
+  if (written === 0 && compared === 0) return EXCHANGE.SAME
+  if (written === 0) throw new Finding(`a write of which the compare ended with status ${compared.toString(16)}h`)
+  if (compared === STATUS.COMPARE_FAILURE) return EXCHANGE.DIFFERS
+  if (compared === 0 && written !== -1) throw new Finding(`a compare of which the write ended with status ${written.toString(16)}h`)
+  return EXCHANGE.UNKNOWN
 }

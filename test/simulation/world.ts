@@ -188,7 +188,13 @@ export class World {
       const oracle = this.#traffic.oracles[index]!
       const bytes = kind === 'file' ? this.#disks[index]!.image : this.#target.memoryOf(index)
       const now = ++this.#traffic.now
-      for (let block = 0; block < blockCount; block++) {
+      const exchange = this.#traffic.exchanges[index]!
+      const last = this.#traffic.valueAt(bytes, (blockCount - 1) * blockBytes, blockBytes)
+      if (failed && !Number.isNaN(last)) exchange.reset(last)
+      else if (!exchange.allows(last)) {
+        throw new Finding(`the last block of namespace ${index + 1} holds ${last}, and may hold ${exchange.describe()}`)
+      }
+      for (let block = 0; block < blockCount - 1; block++) {
         if (failed && kind === 'memory') oracle.set(block, 0)
         const value = this.#traffic.valueAt(bytes, block * blockBytes, blockBytes)
         const holds = failed ? oracle.describe(block) : ''
