@@ -44,7 +44,7 @@ export type ControlPlaneParts = {
   readonly observer: Pick<Observer, 'joined'>
   readonly log: Log
   readonly reactors: readonly ReactorHandle[]
-  readonly startReactor?: ReactorParts['start']
+  readonly replacing?: Pick<ReactorParts, 'start' | 'nowMs'>
   readonly newcomers: Newcomers
   readonly listeners: Listeners
   readonly keys: Keys
@@ -89,7 +89,7 @@ export class ControlPlane {
     this.#deviceErrors = new DeviceErrors(parts.log, parts.lives)
     const { shim, log, reactors: handles } = parts
     this.#reactors = new Reactors({
-      shim, log, handles, start: parts.startReactor, receive: (message, index) => this.#receive(message, index),
+      shim, log, handles, ...parts.replacing, receive: (message, index) => this.#receive(message, index),
       lost: (reactor) => this.#lost(reactor), ended: () => this.#ended(),
     })
     this.failed = this.#reactors.failed

@@ -19,9 +19,10 @@ const CC = 0x14
 const CSTS = 0x1c
 const CC_ENABLED = 0x00460001
 const CC_SHUTDOWN = 0x00464001
-const TIMEOUT_US = 60_000_000
 const KEEP_ALIVE_MS = 15_000
 const KEEP_ALIVE_US = 4_000_000
+/** How long connecting may take. */
+const CONNECT_US = 60_000_000
 /** How long its state may take to change when nothing is wrong. */
 const CALM_US = 120_000_000
 
@@ -219,8 +220,9 @@ export class Host {
 
   /** Does anything take too long? */
   #overdue(nowUs: number): boolean {
+    const { patienceUs, resetPerMille } = this.#parts.machine().weather
     if (!this.#busy) {
-      const limit = this.#parts.machine().weather.resetPerMille === 0 ? CALM_US : TIMEOUT_US
+      const limit = Math.max(patienceUs, resetPerMille === 0 ? CALM_US : CONNECT_US)
       if (this.#life === null || nowUs - this.#sinceUs < limit) return false
       this.timeouts++
       return true
@@ -229,7 +231,7 @@ export class Host {
     for (const queue of this.queues) {
       for (const each of queue.commands) {
         if (each === null || each.opcode === ADMIN.ASYNC_EVENT && queue.wish.qid === 0) continue
-        if (nowUs - each.submittedUs < TIMEOUT_US) continue
+        if (nowUs - each.submittedUs < patienceUs) continue
         this.timeouts++
         return true
       }

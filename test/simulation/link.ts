@@ -56,6 +56,16 @@ export class Link {
     for (let word = 0; word < WORDS.CONNECTION; word++) if (word !== C.TOUCHED) this.#set(word, 0)
   }
 
+  /** A visit would do something. One that waits for a buffer is touched in each turn, and wants nothing. */
+  get wants(): boolean {
+    if (this.#socket === null) return false
+    const flags = this.#get(C.FLAGS)
+    if ((flags & FLAG.CLOSE) !== 0) return !this.#closing
+    if (this.#get(C.STATE) !== STATE.OPEN) return false
+    const sends = this.#get(C.TX_HEAD) !== this.#get(C.TX_TAIL) || (flags & FLAG.FINISH) !== 0 && !this.#finished
+    return !this.#sending && sends || !this.#receiving && (flags & FLAG.PAUSE) === 0
+  }
+
   visit(): void {
     if (this.#socket === null) return
     const flags = this.#get(C.FLAGS)
@@ -91,6 +101,12 @@ export class Link {
     }
     if (this.#sending) this.#leave(socket)
     if (this.#receiving) this.#take(socket)
+  }
+
+  /** Its shim is closed. */
+  abandon(): void {
+    if (this.#socket !== null) this.#shim.machine.network.close(this.#socket.number)
+    this.#socket = null
   }
 
   #get(word: number): number {

@@ -53,8 +53,9 @@ export class Machine {
     return disk
   }
 
+  /** id -1: of a reactor that has not said yet which one it has. */
   wake(id: number): void {
-    this.shims[id]!.woken = true
+    if (id !== -1) this.shims[id]!.woken = true
   }
 
   due(us: number): void {

@@ -59,6 +59,12 @@ export class Operations {
     }
   }
 
+  /** Nobody waits for them any more: they come to their end. */
+  finish(): void {
+    for (const operation of this.#present) this.#perform(operation)
+    this.#present = []
+  }
+
   /** The power fails. */
   fail(): void {
     const { random } = this.#shim.machine

@@ -5,6 +5,6 @@
 export type KeptSeed = { readonly seed: number; readonly size: number; readonly why: string }
 
 export const KEPT_SEEDS: readonly KeptSeed[] = [
-  { seed: 1, size: 2500, why: 'an Abort names an identifier that was used again' },
-  { seed: 2, size: 2500, why: 'three reactors, files, digests' },
+  { seed: 1, size: 2500, why: 'memory, an Abort names an identifier that was used again, fused pairs of several hosts' },
+  { seed: 2, size: 2500, why: 'hosts that give up, and are paused' },
 ]

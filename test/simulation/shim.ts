@@ -64,7 +64,17 @@ export class SimulatedShim implements Partial<Shim> {
   }
 
   readonly arena = (): ArrayBuffer => this.words.buffer as ArrayBuffer
-  readonly close = (): number => 0
+  /** Connections are closed, operations come to their end, the arena is no more. */
+  readonly close = (): number => {
+    for (const link of this.links) link.abandon()
+    this.links.length = 0
+    this.#operations.finish()
+    this.#acceptor = -1
+    this.words = new Int32Array(0)
+    this.bytes = new Uint8Array(0)
+    return 0
+  }
+
   readonly wake = (id: number): number => {
     this.machine.wake(id)
     return 0
@@ -165,8 +175,11 @@ export class SimulatedShim implements Partial<Shim> {
 
   /** Is there anything that a turn would find now? */
   get busy(): boolean {
-    return this.woken || this.#visits.length !== 0 || this.#ready.length !== 0 ||
-      this.words[H.TOUCHED] !== 0 || this.words[H.OPS] !== 0
+    if (this.woken || this.#ready.length !== 0 || this.words[H.OPS] !== 0) return true
+    if (this.#visits.some((index) => this.links[index]?.wants)) return true
+    const first = this.words[H.TOUCHED_AT]! >> 2
+    for (let k = 0; k < this.words[H.TOUCHED]!; k++) if (this.links[this.words[first + k]!]?.wants) return true
+    return false
   }
 
   /** The power fails: what is under way has happened, or not. */

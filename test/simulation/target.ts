@@ -13,13 +13,15 @@ import { Lives } from '../../src/controller/lives.ts'
 import { CONTROLLER_STATE, ROW, Shared, sharedBytes } from '../../src/controller/shared.ts'
 import { tallyBytes } from '../../src/controller/tally.ts'
 import { ReactorThread } from '../../src/reactor-thread.ts'
-import type { ToControl, ToReactor } from '../../src/reactor/messages.ts'
+import type { ReactorSetup, ToControl, ToReactor } from '../../src/reactor/messages.ts'
+import { DEATHS_MS } from '../../src/reactors.ts'
 import type { Limits } from '../../src/limits.ts'
 import { Access } from '../../src/subsystem/access.ts'
 import {
   ANY_CONTROLLER, type NamespaceSnapshot, type SubsystemSnapshot, type TargetSnapshot,
 } from '../../src/subsystem/subsystem.ts'
 import type { Machine } from './machine.ts'
+import type { SimulatedShim } from './shim.ts'
 
 export const NQN = 'nqn.2026-01.example:simulated'
 const LISTENER = {
@@ -34,8 +36,16 @@ export type Volume = { readonly kind: 'memory' | 'file'; readonly blockBytes: nu
 class Worker extends EventEmitter {
   readonly inbox: ToReactor[] = []
   readonly outbox: ToControl[] = []
+  #close: ((socket: number) => void) | null = null
   readonly postMessage = (message: ToReactor): void => {
-    this.inbox.push(structuredClone(message))
+    if (this.#close === null) this.inbox.push(structuredClone(message))
+    else if (message.type === 'adopt') this.#close(message.socket)
+  }
+
+  /** Its reactor has died: sockets that are on their way to it are closed. */
+  bury(close: (socket: number) => void): void {
+    this.#close = close
+    for (const message of this.inbox.splice(0)) this.postMessage(message)
   }
 }
 
@@ -45,6 +55,10 @@ export class SimulatedTarget {
   /** What the log said, for who looks for reasons. */
   readonly told: string[] = []
   readonly #workers: Worker[] = []
+  readonly #shims: SimulatedShim[] = []
+  /** Reactors that have died, until another one is there. */
+  readonly #dead = new Set<number>()
+  #deaths = 0
   readonly #access: Access
   readonly #namespaces: readonly NamespaceSnapshot[]
   readonly #idle: readonly Readonly<Record<string, number>>[]
@@ -66,19 +80,10 @@ export class SimulatedTarget {
       health: { load: () => null, save: async () => {} }, events: { load: () => null, save: async () => {} },
     })
     lives.adopt(target.subsystems)
-    for (let reactor = 0; reactor < reactorCount; reactor++) {
-      const shim = machine.addShim()
-      const worker = new Worker()
-      this.#workers.push(worker)
-      this.reactors.push(new ReactorThread(
-        { reactor, reactorCount, cpu: -1, poll: false, limits, sharedRegion, tallyRegion, target, rights: [] },
-        shim as never,
-        {
-          post: (message) => { worker.outbox.push(structuredClone(message)) },
-          take: () => worker.inbox.shift(),
-        },
-      ))
-    }
+    const handles = Array.from({ length: reactorCount }, (_, reactor) => {
+      const setup = { reactor, reactorCount, cpu: -1, poll: false, limits, sharedRegion, tallyRegion, target, rights: [] }
+      return { worker: this.#begin(setup), shim: reactor, engine: 1, setup }
+    })
     this.#idle = this.reactors.map(({ held }) => held)
     const log = this.#log() as Log
     const plane = new ControlPlane({
@@ -92,9 +97,45 @@ export class SimulatedTarget {
       listeners: { all: [LISTENER], find: () => LISTENER },
       registrations: { manage: async () => 0, forget: async () => {} }, keys: new Keys(),
       upkeep: { perform: async () => 0 }, reserve: async () => ({ status: 0 }),
-      reactors: this.#workers.map((worker, index) => ({ worker, shim: index, engine: 1 })),
+      reactors: handles,
+      // However often: that too many end the daemon is not what is looked at here.
+      replacing: { nowMs: () => ++this.#deaths * DEATHS_MS, start: (setup: ReactorSetup) => this.#begin(setup, true) },
     } as unknown as ControlPlaneParts)
     plane.listen([LISTENER])
+  }
+
+  /** Starts a reactor, or another one in the place of one that died. */
+  #begin(setup: ReactorSetup, again = false): Worker {
+    const shim = this.machine.addShim()
+    const worker = new Worker()
+    const { reactor } = setup
+    const thread = new ReactorThread(setup, shim as never, {
+      post: (message) => { worker.outbox.push(structuredClone(message)) },
+      take: () => worker.inbox.shift(),
+    })
+    this.#workers[reactor] = worker
+    this.#shims[reactor] = shim
+    this.reactors[reactor] = thread
+    this.#dead.delete(reactor)
+    if (again) thread.begin()
+    // Messages that came before it had a shim to be woken by.
+    shim.woken = again
+    return worker
+  }
+
+  /** A reactor dies of a mistake, as reactor-worker.ts has it. */
+  kill(index: number): void {
+    if (this.#dead.has(index)) return
+    this.#dead.add(index)
+    const worker = this.#workers[index]!
+    worker.outbox.push({ type: 'died', reason: 'simulated', stack: '' }, { type: 'buried' })
+    this.reactors[index]!.bury()
+    worker.bury((socket) => this.machine.network.close(socket))
+  }
+
+  /** Whether a turn of it would find anything. */
+  isBusy(index: number): boolean {
+    return !this.#dead.has(index) && this.#shims[index]!.busy
   }
 
   /** Whether the control plane has something to do. */
@@ -118,12 +159,13 @@ export class SimulatedTarget {
   }
 
   stepReactor(index: number): void {
+    if (this.#dead.has(index)) return
     if (!this.reactors[index]!.step()) throw new Error('a reactor stopped by itself')
   }
 
   /** Commands that are executed for connections that have gone. */
   get orphans(): number {
-    return this.reactors.reduce((sum, { held }) => sum + held['orphans']!, 0)
+    return this.reactors.reduce((sum, { held }, index) => sum + (this.#dead.has(index) ? 0 : held['orphans']!), 0)
   }
 
   /** The memory of a namespace that is in memory. */
@@ -135,6 +177,7 @@ export class SimulatedTarget {
 
   /** What is held though nobody is connected any more; '' = nothing. */
   leaked(): string {
+    if (this.#dead.size !== 0) return 'a reactor has died'
     const found = this.reactors.flatMap(({ held }, reactor) => Object.entries(held)
       .filter(([name, count]) => count !== this.#idle[reactor]![name])
       .map(([name, count]) => `reactor ${reactor} holds ${count} ${name}`))

@@ -4,6 +4,8 @@
  */
 import type { Random } from '../random.ts'
 
+const PATIENCE_US = 60_000_000
+
 export class Weather {
   /** A pipe that has bytes stalls. */
   stallPerMille = 0
@@ -17,6 +19,12 @@ export class Weather {
   deviceUs = 300
   /** A host breaks a connection off. */
   resetPerMille = 0
+  /** A host is not given a processor, of a million occasions; the longest is longer than its keep alive. */
+  hostPausePerMillion = 0
+  /** How long a host waits for an answer before it gives the whole association up. */
+  patienceUs = PATIENCE_US
+  /** A reactor dies, of ten million occasions. */
+  deathPer10Million = 0
 
   static of(random: Random): Weather {
     const weather = new Weather()
@@ -31,6 +39,9 @@ export class Weather {
     if (random.chance(40)) weather.failPerMille = 1 + random.below(10)
     weather.deviceUs = random.pick([10, 300, 5000, 400_000])
     if (random.chance(50)) weather.resetPerMille = 1 + random.below(2)
+    if (random.chance(30)) weather.hostPausePerMillion = 20
+    if (random.chance(25)) weather.patienceUs = weather.deviceUs > 100_000 ? 4_000_000 : random.pick([50_000, 1_000_000])
+    if (random.chance(25)) weather.deathPer10Million = random.pick([20, 200])
     return weather
   }
 
@@ -40,5 +51,8 @@ export class Weather {
     this.failPerMille = 0
     this.deviceUs = 300
     this.resetPerMille = 0
+    this.hostPausePerMillion = 0
+    this.patienceUs = PATIENCE_US
+    this.deathPer10Million = 0
   }
 }

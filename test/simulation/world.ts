@@ -21,6 +21,8 @@ import { Weather } from './weather.ts'
 const TRANSFER_BYTES = 128 * 1024
 const ROUND_US = 20
 const IDLE_US_MAX = 20_000
+/** The longest pauses of a host; one is longer than its keep alive. */
+const HOST_PAUSE_US = { usual: 200_000, long: 25_000_000 } as const
 /** How long everything may take to come to an end, in rounds; a round in which nothing happens takes longer. */
 const CALM_ROUNDS = 400_000
 
@@ -30,6 +32,8 @@ export type Outcome = {
   readonly seconds: number
   readonly epochs: number
   readonly timeouts: number
+  /** Of reactors. */
+  readonly deaths: number
   /** Stands for everything that happened, in its order. */
   readonly trace: number
 }
@@ -50,6 +54,7 @@ export class World {
   #target: SimulatedTarget
   #idleUs = 0
   #trace = 0
+  #deaths = 0
 
   constructor(seed: number) {
     const random = new Random(seed)
@@ -90,7 +95,8 @@ export class World {
     }
     return {
       seed: this.#seed, commands: this.#traffic.completedCount, seconds: this.#clock.us / 1e6, epochs,
-      timeouts: this.#hosts.reduce((sum, { timeouts }) => sum + timeouts, 0), trace: this.#trace,
+      timeouts: this.#hosts.reduce((sum, { timeouts }) => sum + timeouts, 0), deaths: this.#deaths,
+      trace: this.#trace,
     }
   }
 
@@ -133,7 +139,7 @@ export class World {
       const actor = (first + k) % actors
       if (this.#isPaused(actor)) continue
       if (actor < this.#reactorCount) {
-        moved ||= machine.shims[actor]!.busy
+        moved ||= this.#target.isBusy(actor)
         this.#target.stepReactor(actor)
       } else if (actor === actors - 1) {
         moved ||= this.#target.hasMail
@@ -147,12 +153,21 @@ export class World {
     this.#clock.us += 1 + random.below(ROUND_US) + this.#idleUs
     this.#trace = (Math.imul(this.#trace, 31) + this.#clock.us + this.#traffic.now) | 0
     if (this.#traffic.lost.length !== 0 && random.chance(2)) this.#settle()
+    const { deathPer10Million } = this.#weather
+    if (deathPer10Million !== 0 && random.below(10_000_000) < deathPer10Million) {
+      this.#target.kill(random.below(this.#reactorCount))
+      this.#deaths++
+    }
   }
 
   #isPaused(actor: number): boolean {
-    const { pausePerMille, pauseUs } = this.#weather
+    const { pausePerMille, pauseUs, hostPausePerMillion } = this.#weather
     if ((this.#pausedUs[actor] ?? 0) > this.#clock.us) return true
-    if (actor >= this.#reactorCount && actor < this.#reactorCount + this.#hosts.length) return false
+    if (actor >= this.#reactorCount && actor < this.#reactorCount + this.#hosts.length) {
+      if (hostPausePerMillion === 0 || this.#random.below(1_000_000) >= hostPausePerMillion) return false
+      this.#pausedUs[actor] = this.#clock.us + this.#random.below(this.#random.chance(4) ? HOST_PAUSE_US.long : HOST_PAUSE_US.usual)
+      return true
+    }
     if (pausePerMille === 0 || this.#random.below(10_000) >= pausePerMille) return false
     this.#pausedUs[actor] = this.#clock.us + this.#random.below(pauseUs)
     return true

@@ -81,10 +81,10 @@ export function rig(count = 2) {
     shim, access, shared, lives, observer: { joined: () => {} }, log, listeners, registrations, keys: new Keys(),
     newcomers: new Newcomers(16, log as unknown as Log),
     reactors: reactors.map((worker, index) => ({ worker, shim: 70 + index, engine: 1, setup: { reactor: index } })),
-    startReactor: () => {
+    replacing: { start: () => {
       started.push(new Reactor())
       return started.at(-1)
-    },
+    } },
   } as unknown as ControlPlaneParts)
   const die = (index: number): void => {
     send({ type: 'died', reason: 'an invariant', stack: '' }, index)
