@@ -20,6 +20,7 @@ import { Pairs } from '../src/controller/pair.ts'
 import { CONTROLLER_STATE, Shared } from '../src/controller/shared.ts'
 import { Tally, tallyBytes } from '../src/controller/tally.ts'
 import { Throttles } from '../src/controller/throttle.ts'
+import { Uncorrectable } from '../src/controller/uncorrectable.ts'
 import { MemoryDevice } from '../src/device/memory.ts'
 import { type Limits, limitsOf } from '../src/limits.ts'
 import { Namespace } from '../src/namespace/namespace.ts'
@@ -164,6 +165,7 @@ function assemble(limits: Limits, arena: Arena, digests: boolean): Assembled {
       arena, slots, buffers, shared, reactor: 0, post: () => {}, finish: () => {},
       queueOf: () => null,
     }),
+    uncorrectable: new Uncorrectable(() => {}, () => -1),
   })
   const aborts = new Aborts(slots, 0, () => {})
   const admission = new Admission({

@@ -36,7 +36,7 @@
 #define SHIM_API __attribute__((visibility("default")))
 #endif
 
-#define SHIM_VERSION 2
+#define SHIM_VERSION 3
 
 /* ---- opening --------------------------------------------------------------------------------- */
 
@@ -232,6 +232,9 @@ SHIM_API int32_t shim_region_create(double bytes, int32_t huge);
  * no room behind it (a huge one may grow to 64 GiB, or to four times what it was made with). Nobody
  * may use what is cut off any more. */
 SHIM_API int32_t shim_region_resize(int32_t region, double bytes);
+/* Any thread; takes as long as it takes. Fills a range with `pattern`, four bytes over and over; whole
+ * pages of a range that becomes zero go back to the system. Nobody may use it. 0 or -EINVAL. */
+SHIM_API int32_t shim_region_erase(int32_t region, double at, double bytes, int32_t pattern);
 SHIM_API int32_t shim_region_release(int32_t region);   /* any thread; nobody may use it any more */
 SHIM_API void *shim_region_address(int32_t region);     /* any thread; for koffi.view */
 /* CRC32C of bytes at a place, after the copies that are queued so far (they are performed now, so
@@ -282,6 +285,12 @@ SHIM_API int32_t shim_file_facts(int32_t file, struct shim_file_facts *facts);
 /* Any thread. Makes a regular file this large; further bytes are zero. No op may reach beyond `bytes`
  * any more. 0 or -errno: -EINVAL a block device, -EROFS opened read-only, -ENOSPC, -EFBIG, … */
 SHIM_API int32_t shim_file_resize(int32_t file, double bytes);
+/* FILL: with `pattern`, four bytes over and over; DISCARD: gives the range back, it reads
+ * as zero (-EOPNOTSUPP: not here); SYNC: everything onto the medium, without a range. */
+enum { SHIM_ERASE_DISCARD = 1, SHIM_ERASE_FILL = 2, SHIM_ERASE_SYNC = 3 };
+/* Any thread; takes as long as it takes. No op may touch the range. 0 or -errno. */
+SHIM_API int32_t shim_file_erase(int32_t file, double at, double bytes, int32_t how,
+                                 int32_t pattern);
 SHIM_API int32_t shim_file_close(int32_t file);         /* any thread; no op may be outstanding */
 
 /* ---- PCI devices ------------------------------------------------------------------------------ */

@@ -29,7 +29,7 @@ import type { Change, ToControl, ToReactor } from './reactor/messages.ts'
 import type { Registrations } from './subsystem/registration.ts'
 import { STATUS } from './wire/status.ts'
 import type { Shim } from './shim/shim.ts'
-import type { Upkeep } from './subsystem/upkeep.ts'
+import type { UpkeepTask } from './subsystem/upkeep.ts'
 import type { EventName } from './wire/event.ts'
 
 type Message<Type extends ToControl['type']> = Extract<ToControl, { type: Type }>
@@ -48,8 +48,9 @@ export type ControlPlaneParts = {
   readonly newcomers: Newcomers
   readonly listeners: Listeners
   readonly keys: Keys
-  readonly upkeep: Pick<Upkeep, 'perform'>
   readonly nvme: Pick<Controllers, 'late'>
+  /** of: whose command it is. */
+  readonly perform: (of: ControllerRecord | null, task: UpkeepTask) => Promise<number>
   readonly registrations: Pick<Registrations, 'manage' | 'forget'>
 }
 
@@ -193,8 +194,7 @@ export class ControlPlane {
         return this.raise(message.event, ({ index, subsystem }) =>
           message.controller === -1 ? subsystem.nqn === message.subsystem : index === message.controller, message.nsid)
       case 'perform':
-        return this.#answer(message, this.#parts.upkeep.perform(
-          access.get(message.controller)?.subsystem.nqn ?? '', message.task))
+        return this.#answer(message, this.#parts.perform(access.get(message.controller), message.task))
       case 'exclude':
         return this.exclusions.ask(message)
       case 'release':

@@ -43,6 +43,13 @@ export class Live {
     return this.#edit(() => next)
   }
 
+  /** Does it between two updates. */
+  exclusive<Result>(work: () => Promise<Result>): Promise<Result> {
+    const done = this.#last.then(work)
+    this.#last = done.catch(() => {})
+    return done
+  }
+
   addNamespace(nqn: string, namespace: NamespaceConfig): Promise<void> {
     return this.#editNamespaces(nqn, (namespaces) => {
       if (namespaces.some(({ nsid }) => nsid === namespace.nsid)) {

@@ -175,7 +175,7 @@ export class ReactorThread {
       transferBytesMax: limits.maxTransferBytes, post: this.#post, proceed: (slot) => admission.proceed(slot),
       release: (slot) => admission.release(slot), aborts: this.#aborts, tally,
       sendsFrom: (region, from, end) => connections.sendsFrom(region, from, end), wake: () => shim.wake(this.#id),
-      reservations: this.#reservations,
+      reservations: this.#reservations, queueOf: (slot) => this.#queueOf(slot),
     })
     const { io, holds, pairs, throttles } = this.#commands
     for (const [nqn, table] of catalogue.tables) throttles.renew(nqn, table)
@@ -194,7 +194,7 @@ export class ReactorThread {
     )
     const admin = new AdminExecutor({
       arena, slots, pages, shared, catalogue, events, aborts: this.#aborts, reactor, post: this.#post,
-      reservations: this.#reservations,
+      reservations: this.#reservations, tasks: this.#commands.tasks,
       reached: (queue) => connections.all[queue.connection]!.local,
     })
     this.#admin = admin
@@ -324,8 +324,8 @@ export class ReactorThread {
     for (let message = take(); message !== undefined; message = take()) this.#receive(message)
     if (!this.#reception.closed) return true
     const nowMs = this.#arena.words[H.NOW_MS]!
-    const idle = this.#work.opsOutstanding === 0 && this.#reservations.pending === 0 && !this.#devices.pending
-    if (this.#connections.openCount === 0 && idle) return false
+    const waiting = this.#work.opsOutstanding + this.#reservations.pending + this.#commands.tasks.pending
+    if (this.#connections.openCount + waiting === 0 && !this.#devices.pending) return false
     if (((nowMs - this.#stopAtMs) | 0) >= 0) {
       this.#stopAtMs = (nowMs + LINGER_MS) | 0
       this.#connections.closeAll()
@@ -365,7 +365,7 @@ export class ReactorThread {
         return this.#completer.finish(slot, this.#admin.establish(slot, queue, message.log))
       }
       case 'performed':
-        return this.#completer.finish(this.#slots.all[message.slot]!, message.status)
+        return this.#commands.tasks.answered(message)
       case 'change':
         return this.#changes.apply(message.change, () => this.#post({ type: 'changed', id: message.id }))
       case 'event': {

@@ -25,21 +25,30 @@ export type Item = {
 /** Storage with a name: open as long as it is configured, and as long as a namespace uses it. */
 export type StockDevice = {
   config: DeviceConfig
+  /** Of the blocks that it was opened with: a namespace can have others while it uses it. */
+  readonly blockBytes: number
   /** With the size that it has now. */
   backing: OpenBacking
   /** Namespaces that have it, also those that reactors have not retired yet. */
   users: number
 }
 
+type BlockBytesOf = (nqn: string, config: NamespaceConfig) => NamespaceConfig['blockBytes']
+
 export class Stock {
   readonly #backings: Backings
+  readonly #blockBytesOf: BlockBytesOf
   readonly #devices = new Map<string, StockDevice>()
   readonly #items = new Map<string, Item>()
   readonly #indices: Numbers
   readonly #counters: Numbers
 
-  constructor(backings: Backings, limits: Pick<Limits, 'namespaces' | 'namespaceIndices'>) {
+  /** blockBytesOf: what a namespace is to be opened with. */
+  constructor(
+    backings: Backings, limits: Pick<Limits, 'namespaces' | 'namespaceIndices'>, blockBytesOf: BlockBytesOf,
+  ) {
     this.#backings = backings
+    this.#blockBytesOf = blockBytesOf
     this.#indices = new Numbers(limits.namespaceIndices)
     this.#counters = new Numbers(limits.namespaces)
   }
@@ -58,7 +67,8 @@ export class Stock {
 
   /** Opens a device. It can be used when putDevice() says so. Throws a StartError. */
   openDevice(config: DeviceConfig): StockDevice {
-    return { config, backing: this.#backings.open(config), users: 0 }
+    const backing = this.#backings.open(config)
+    return { config, blockBytes: backing.blockBytes, backing, users: 0 }
   }
 
   /** Its storage with another size, while no namespace uses it. Throws a StartError. */
@@ -88,12 +98,15 @@ export class Stock {
       if (counter === -1 || index === -1) {
         throw new StartError('There are as many namespaces as there can be.', 'Remove one first.')
       }
-      if (config.use === undefined) return { nqn, config, backing: this.#backings.open(config), index, counter }
+      const blockBytes = this.#blockBytesOf(nqn, config)
+      if (config.use === undefined) {
+        return { nqn, config, backing: this.#backings.open({ ...config, blockBytes }), index, counter }
+      }
       const device = this.#devices.get(config.use)
       if (device === undefined) throw new StartError(`There is no device ${config.use}.`)
+      const backing = this.#inBlocks(device, blockBytes ?? device.blockBytes)
       device.users++
-      const readOnly = config.readOnly || device.backing.readOnly
-      return { nqn, config, backing: { ...device.backing, readOnly }, index, counter, device }
+      return { nqn, config, backing: { ...backing, readOnly: config.readOnly || backing.readOnly }, index, counter, device }
     } catch (error) {
       this.#counters.give(counter)
       this.#indices.give(index)
@@ -107,6 +120,19 @@ export class Stock {
     const index = this.#indices.take()
     if (index === -1) throw new StartError('Too many namespaces are being changed.', 'Try again in a moment.')
     return { ...item, config, backing, index }
+  }
+
+  /** The item in blocks of another size, on the same storage; null: too many changes, or no memory, at the moment. */
+  reformat(item: Item, blockBytes: number): Item | null {
+    const index = this.#indices.take()
+    if (index === -1) return null
+    try {
+      return { ...item, backing: this.#backings.reformat(item.backing, bytesOf(item.config), blockBytes), index }
+    } catch (error) {
+      this.#indices.give(index)
+      if (error instanceof StartError) return null
+      throw error
+    }
   }
 
   /** From now on the namespace is this one. */
@@ -132,7 +158,14 @@ export class Stock {
     const { device, backing } = item
     if (device === undefined) return this.#backings.release(backing)
     device.users--
-    if (device.users === 0 && this.#devices.get(device.config.name) !== device) this.#backings.release(backing)
+    if (device.users !== 0) return
+    if (this.#devices.get(device.config.name) !== device) this.#backings.release(backing)
+    else device.backing = this.#inBlocks(device, device.blockBytes)
+  }
+
+  /** What a host chose counts for the namespace, and not for another one that uses the device after it. */
+  #inBlocks({ config, backing }: StockDevice, blockBytes: number): OpenBacking {
+    return blockBytes === backing.blockBytes ? backing : this.#backings.reformat(backing, bytesOf(config), blockBytes)
   }
 }
 
@@ -154,7 +187,7 @@ export function sizeOf({ backing }: Item): number {
 }
 
 export function isLarger(one: Item, other: Item): boolean {
-  return one.backing.blockCount > other.backing.blockCount
+  return sizeOf(one) > sizeOf(other)
 }
 
 function key(nqn: string, nsid: number): string {

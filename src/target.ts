@@ -9,29 +9,36 @@
  * but Connect, Abort, and the end of a controller's queues.
  */
 import { readFileSync } from 'node:fs'
+import { stat } from 'node:fs/promises'
 import { setFlagsFromString } from 'node:v8'
 import type { Config } from './config/config.ts'
 import { HEALTH_RECORD } from './config/kept-health.ts'
+import { FORMATS_RECORD, SANITIZE_RECORD } from './config/kept-media.ts'
+import { DEFECTS_RECORD } from './config/kept-defects.ts'
 import { PROTECTION_RECORD } from './config/kept-protection.ts'
 import { PERSISTENT_EVENTS } from './config/kept-history.ts'
 import { RESERVATIONS } from './config/kept-reservations.ts'
 import { keysOf } from './config/keys.ts'
 import { StartError } from './config/start-error.ts'
-import { StateStore, type Subject } from './config/state-store.ts'
+import { StateStore } from './config/state-store.ts'
 import { Keys } from './auth/keys.ts'
 import type { Log } from './control/log.ts'
 import { MetricsServer } from './control/metrics-server.ts'
 import { Observer } from './control/observer.ts'
 import { Tracer } from './control/tracer.ts'
 import { Newcomers } from './control/newcomers.ts'
-import { type Keeper, Lives } from './controller/lives.ts'
+import { Lives } from './controller/lives.ts'
 import { CONTROLLER_STATE, ROW, Shared, sharedBytes } from './controller/shared.ts'
 import { Trouble } from './controller/trouble.ts'
 import { Tally, tallyBytes } from './controller/tally.ts'
+import { Usage } from './controller/usage.ts'
 import { Presence } from './discovery/presence.ts'
 import { Access, type ControllerRecord } from './subsystem/access.ts'
 import { Reservations } from './subsystem/reservations.ts'
 import { type AnaWish, Paths } from './subsystem/paths.ts'
+import { Defects } from './subsystem/defect.ts'
+import { Formats } from './subsystem/format.ts'
+import { Sanitizes } from './subsystem/sanitize.ts'
 import { Protections } from './subsystem/protection.ts'
 import { Upkeep } from './subsystem/upkeep.ts'
 import { Registrations } from './subsystem/registration.ts'
@@ -44,8 +51,10 @@ import { functionOpener, type OpenParts, takeFrom } from './nvme/open.ts'
 import { LINUX } from './pci/system.ts'
 import { Listeners } from './tcp/listener.ts'
 import { ControlPlane } from './control-plane.ts'
+import { fileOf, keeperOf } from './keeper.ts'
 import { startReactor } from './reactors.ts'
 import { Live } from './live.ts'
+import { Media } from './media.ts'
 import { Model } from './model.ts'
 import { snapshotOf } from './snapshot.ts'
 import { type Item, Stock, type StockDevice } from './stock.ts'
@@ -56,12 +65,15 @@ import { loadPci } from './shim/pci.ts'
 import { errnoName, loadShim, type Shim } from './shim/shim.ts'
 import { type Limits, limitsOf } from './limits.ts'
 import { HEAP_FLAGS, INLINING_FLAGS } from './v8-flags.ts'
+import { STATUS } from './wire/status.ts'
 
 /** How long hosts may take to go once they were told to, in ms. The whole stop stays below 5 s. */
 const DRAIN_MS = 1000
 const STOP_MS = 4000
-/** How often the health of subsystems is looked at. */
+/** How often the health of subsystems, and what they use of their storage, is looked at. */
 const TICK_MS = 1000
+/** Of what stat() counts. */
+const STAT_BYTES = 512
 /** Makes the target write a line with the counters of its reactors to the log. */
 const STATISTICS_SIGNAL = 'SIGUSR2'
 const NO_RING = 'This kernel does not permit io_uring, so weft uses epoll, which is slower for files. '
@@ -150,7 +162,10 @@ export async function startTarget(
 async function assemble(
   config: Config, log: Log, shim: Shim, limits: Limits, backings: Backings, listeners: Listeners, nvme: Controllers,
 ): Promise<Target> {
-  const stock = new Stock(backings, limits)
+  const store = new StateStore(config.state)
+  const formats = new Formats(fileOf(store, FORMATS_RECORD))
+  const sanitizes = new Sanitizes(fileOf(store, SANITIZE_RECORD))
+  const stock = new Stock(backings, limits, (nqn, each) => formats.blockBytesOf(nqn, each))
   for (const device of config.devices ?? []) stock.putDevice(stock.openDevice(device))
   for (const { nqn, namespaces } of config.subsystems) {
     for (const namespace of namespaces) stock.put(stock.open(nqn, namespace))
@@ -167,11 +182,10 @@ async function assemble(
   const paths = new Paths()
   paths.configureAll(config, listeners.all.map(({ endpoint }) => endpoint))
   const firmware = version().slice(0, 8)
-  const store = new StateStore(config.state)
-  const protections = new Protections({
-    load: (nqn) => store.load(nqn, PROTECTION_RECORD), save: (nqn, kept) => store.save(nqn, PROTECTION_RECORD, kept),
-  })
-  const target = protections.complete(paths.complete(
+  const protections = new Protections(fileOf(store, PROTECTION_RECORD))
+  const defects = new Defects(fileOf(store, DEFECTS_RECORD))
+  const kept = { complete: (each: TargetSnapshot) => formats.complete(sanitizes.complete(defects.complete(protections.complete(each)))) }
+  const target = kept.complete(paths.complete(
     snapshotOf({ config, limits, firmware, items: stock.items, listeners: listeners.all }, null)))
   const sharedRegion = shim.regionCreate(sharedBytes(limits, config.reactors), false)
   if (sharedRegion < 0) throw new StartError(`There is no memory for the controllers (${errnoName(sharedRegion)}).`)
@@ -201,8 +215,11 @@ async function assemble(
     health: keeperOf(store, HEALTH_RECORD, log, troubled), events: keeperOf(store, PERSISTENT_EVENTS, log, troubled),
     uptimeMs: () => performance.now(), nowMs: () => Date.now(),
   })
+  const usage = new Usage({ shared, bytesOf: (path) => stat(path).then(({ blocks }) => blocks * STAT_BYTES, () => null) })
   lives.adopt(target.subsystems)
   observer.adopt(target.subsystems)
+  usage.adopt(target.subsystems)
+  void usage.tick()
   const reservations = reservationsOf(store, log, access, () => plane)
   const rights = reservations.open(config.subsystems.map(({ nqn }) => nqn))
   const cpus = processorsOf(config, shim)
@@ -215,13 +232,15 @@ async function assemble(
   const registrations = new Registrations((next) => model.apply(next), (sentence, told) => log.notice(sentence, told))
   const keys = new Keys(keysOf(config))
   const upkeep = new Upkeep({
-    target: () => model.target, apply: () => model.apply((present) => present), protections,
+    target: () => model.target, apply: () => model.apply((present) => present), protections, defects,
     changed: (nqn, nsid) => plane.raise('NAMESPACE_ATTRIBUTES', ({ subsystem, hostNqn }) =>
       subsystem.nqn === nqn && seesNumber(hostNqn, subsystem, nsid), nsid),
     take: (range) => plane.exclusions.take(range), told: (sentence, facts) => log.notice(sentence, facts),
   })
   const plane = new ControlPlane({
-    shim, access, shared, observer, lives, log, reactors, listeners, registrations, keys, upkeep, nvme,
+    shim, access, shared, observer, lives, log, reactors, listeners, registrations, keys, nvme,
+    perform: async (of, task) => of === null ? STATUS.INVALID_NAMESPACE
+      : task.kind === 'format' || task.kind === 'sanitize' ? media.perform(of, task) : upkeep.perform(of.subsystem.nqn, task),
     newcomers: new Newcomers(limits.connections * reactors.length, log),
     reserve: ({ controller, namespaces, request }) => {
       const { subsystem, hostId } = access.get(controller) ?? { subsystem: { nqn: '' }, hostId: '' }
@@ -236,15 +255,17 @@ async function assemble(
   const ticking = setInterval(() => lives.tick((event, nqn) => {
     plane.raise(event, ({ subsystem }) => subsystem.nqn === nqn)
   }), TICK_MS)
+  const looking = setInterval(() => void usage.tick(), TICK_MS)
   const adopt = ({ subsystems }: TargetSnapshot): void => {
     lives.adopt(subsystems)
     observer.adopt(subsystems)
+    usage.adopt(subsystems)
     // Reactors get these before they serve what is reserved.
     for (const each of reservations.open(subsystems.map(({ nqn }) => nqn))) {
       void plane.change({ kind: 'rights', ...each })
     }
   }
-  const model = new Model(plane, [{ adopt }, access], paths, protections, target, log)
+  const model = new Model(plane, [{ adopt }, access], paths, kept, target, log)
   plane.listen(listeners.all)
   for (const { endpoint, discoveryOnly } of listeners.all) {
     log.listening({ ...endpoint, service: discoveryOnly ? 'discovery' : 'nvm' })
@@ -257,6 +278,9 @@ async function assemble(
       lives.check(nqn)
       store.load(nqn, RESERVATIONS)
       protections.check(nqn)
+      defects.check(nqn)
+      formats.check(nqn)
+      sanitizes.check(nqn)
     },
     configure: (next, serving) => {
       keys.replace(keysOf(next))
@@ -265,6 +289,11 @@ async function assemble(
       paths.configureAll(next, serving)
     },
   })
+  const media = new Media({
+    plane, model, stock, shim, formats, sanitizes, defects, log, exclusive: (work) => live.exclusive(work),
+    record: (subsystem, cntlid, event, data) => lives.record({ subsystem, cntlid }, event, data),
+  })
+  media.resume()
   const presence = new Presence(model.target, version(), log)
   model.watch((next) => presence.changed(next))
   nvme.serve(servedBy({ model, plane, live, stock, nvme, log }))
@@ -286,10 +315,13 @@ async function assemble(
     stop: async () => {
       process.off(STATISTICS_SIGNAL, tell)
       clearInterval(ticking)
+      clearInterval(looking)
       observer.ready = false
       await presence.stop()
+      const erased = media.stop()
       listeners.close()
       await plane.stop(DRAIN_MS, STOP_MS)
+      await erased
       for (const { path, reason } of backings.sync()) {
         log.failure(`${path} cannot be synced (${reason}): what was written last may be lost.`)
       }
@@ -302,28 +334,6 @@ async function assemble(
     failed: plane.failed,
     controllers: () => access.controllers,
     setAnaState: (wish) => model.setAnaState(wish),
-  }
-}
-
-/**
- * A subject of the store. What cannot be kept is worth a warning, but only one: others follow by themselves. The
- * hosts of the subsystem are told each time.
- */
-function keeperOf<Value>(
-  store: StateStore, subject: Subject<Value>, log: Log, troubled: (nqn: string) => void,
-): Keeper<Value> {
-  let warned = false
-  return {
-    load: (nqn) => store.load(nqn, subject),
-    save: async (nqn, value) => {
-      try {
-        await store.save(nqn, subject, value)
-      } catch (error) {
-        if (!warned) log.warning(`${(error as Error).message}: what happens now is forgotten at the next start.`)
-        warned = true
-        troubled(nqn)
-      }
-    },
   }
 }
 

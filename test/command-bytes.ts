@@ -107,6 +107,16 @@ export function getFeatures(fid: number, cdw11 = 0, select = 0): Buffer {
   return sqe(0x0a, 0, [fid + select * 0x100, cdw11])
 }
 
+/** Format NVM: CDW10 as it is. */
+export function format(nsid: number, cdw10: number): Buffer {
+  return sqe(0x80, nsid, [cdw10])
+}
+
+/** Sanitize: CDW10 as it is; pattern: CDW11. */
+export function sanitize(cdw10: number, pattern = 0): Buffer {
+  return sqe(0x84, 0, [cdw10, pattern])
+}
+
 export function setFeatures(fid: number, cdw11 = 0, save = false): Buffer {
   return sqe(0x09, 0, [fid + (save ? 0x80000000 : 0), cdw11])
 }
@@ -176,6 +186,10 @@ export function rangeList(ranges: readonly { slba: number | bigint; blocks: numb
 
 export function verify(nsid: number, slba: number | bigint, blocks: number): Buffer {
   return onBlocks(0x0c, nsid, slba, blocks)
+}
+
+export function writeUncorrectable(nsid: number, slba: number | bigint, blocks: number): Buffer {
+  return onBlocks(0x04, nsid, slba, blocks)
 }
 
 /** Copy to slba; ranges is not 0's based. */

@@ -29,6 +29,8 @@ const GROUPS: Record<string, string> = {
   NVM: 'I/O commands',
   CMD: 'Optional commands',
   FUS: 'Fused Compare and Write',
+  MED: 'Defects, formatting and sanitizing',
+  NSM: 'Namespace management and attachment',
   DSC: 'Discovery',
   DIS: 'Disconnect',
   RES: 'Reservations',

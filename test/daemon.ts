@@ -35,6 +35,8 @@ export type NamespaceConfig = {
   uuid?: string
   qos?: Record<string, number | string>
   hosts?: string[]
+  /** One of devices. */
+  use?: string
 }
 
 /** A host with a key. */
@@ -70,6 +72,7 @@ export type DaemonConfig = {
   announce?: boolean
   register?: { address: string; port?: number }[]
   referrals?: { address: string; port?: number; subnqn?: string; hosts?: string[] }[]
+  devices?: Record<string, Omit<NamespaceConfig, 'nsid' | 'qos' | 'use'>>
   subsystems?: SubsystemConfig[]
   limits?: Record<string, number | string>
   /** What survives a restart; a folder of the daemon's own, removed when it exits, unless given. */

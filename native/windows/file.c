@@ -78,12 +78,19 @@ static int zero_range(HANDLE base, uint64_t at, uint64_t bytes) {
     ? 0 : error_last();
 }
 
-/* What waits: a flush, and ranges that become zero. Any thread. */
+static int32_t write_waiting(HANDLE base, const struct op *op) {
+  OVERLAPPED at = {.Offset = (DWORD)op->at, .OffsetHigh = (DWORD)(op->at >> 32)};
+  DWORD done = 0;
+  return WriteFile(base, op->memory, (DWORD)op->bytes, &done, &at) ? (int32_t)done : error_last();
+}
+
+/* What waits: a flush, ranges that become zero, and what erase.c writes. Any thread. */
 int32_t op_execute(struct op *op) {
   const struct file *file = &files[op->fd];
   if (op->syncing || op->code == SHIM_OP_SYNC) {
     return file->read_only || FlushFileBuffers(file->base) ? 0 : error_last();
   }
+  if (op->code == SHIM_OP_WRITE) return write_waiting(file->base, op);
   if (op->code != SHIM_OP_DISCARD && op->code != SHIM_OP_ZERO) return -EINVAL;
   return zero_range(file->base, op->at, op->bytes);
 }

@@ -15,7 +15,6 @@ import { H } from '../shim/abi.ts'
 import { anaLog, pathAt } from '../subsystem/ana.ts'
 import { discoveryLog, discoveryWish } from '../subsystem/discovery.ts'
 import { protectionOf } from '../subsystem/protection.ts'
-import type { UpkeepTask } from '../subsystem/upkeep.ts'
 import type { Endpoint, TargetSnapshot } from '../subsystem/subsystem.ts'
 import { CNS, IDENTIFY_NAMESPACE } from '../wire/identify.ts'
 import { DISCOVERY_INFORMATION_BYTES } from '../wire/discovery-information.ts'
@@ -44,10 +43,12 @@ import { type NamespaceFeature, featureBytes, getFeature, namespaceFeature, setF
 import { healthOf, errorsOf } from './health.ts'
 import { identify } from './identify.ts'
 import { whereOfAdmin } from './location.ts'
+import { mediaRefusal, mediaTask } from './media.ts'
 import { cutLog, logPage, persistentEvents } from './log-page.ts'
 import type { Queue } from './queue.ts'
 import type { ReservationCommands } from './reservations.ts'
 import { ROW, type Shared } from './shared.ts'
+import type { Tasks } from './task.ts'
 import { visibleTo } from './zones.ts'
 
 const TO_HOST = 2
@@ -67,6 +68,7 @@ export type AdminParts = {
   readonly aborts: Aborts
   readonly events: Events
   readonly reservations: ReservationCommands
+  readonly tasks: Tasks
   /** The address that the host of this queue connected to. */
   readonly reached: (queue: Queue) => Endpoint
   /** This one, which the control plane answers. */
@@ -96,14 +98,14 @@ export class AdminExecutor implements Executor {
 
   /** The data of the command are there. */
   run(slot: Slot, queue: Queue): Outcome {
-    const { arena, slots, reactor, post } = this.#parts
+    const { arena, slots, reactor, tasks } = this.#parts
     const at = slot.buffer
     const payload = arena.bytes.slice(at, at + slot.bytes)
     const sqe = slot.index * SQE_WORDS * 4
     const view = new DataView(slots.sqe.buffer)
     if (slot.opcode === ADMIN_OPCODE.DISCOVERY_INFORMATION_MANAGEMENT) {
       const task = takeBits(view.getUint8(sqe + DISCOVERY_INFORMATION_MANAGEMENT.tas), TASK_BITS)
-      post({
+      tasks.post({
         type: 'manage-discovery', reactor, slot: slot.index, controller: queue.controller!.index, task,
         information: payload,
       })
@@ -141,6 +143,7 @@ export class AdminExecutor implements Executor {
     if (!hasAdminCommand(controller.subsystem, slot.opcode)) return STATUS.INVALID_OPCODE
     const words = this.#parts.arena.words
     const refusal = adminRefusal(controller, slot.opcode, words[w + CDW10_WORD]! & 0xff, words[w + NSID_WORD]!)
+      || mediaRefusal(controller, slot.opcode, words[w + NSID_WORD]!)
     if (refusal !== 0) return refusal
     switch (slot.opcode) {
       case ADMIN_OPCODE.IDENTIFY:
@@ -155,6 +158,11 @@ export class AdminExecutor implements Executor {
         return this.#parts.events.hold(slot, admin)
       case ADMIN_OPCODE.ABORT:
         return this.#abort(slot, controller, admin, w)
+      case ADMIN_OPCODE.FORMAT_NVM:
+      case ADMIN_OPCODE.SANITIZE:
+        if (slot.bytes !== 0) return STATUS.DATA_SGL_LENGTH_INVALID
+        this.#parts.tasks.perform(slot, controller.index, mediaTask(slot.opcode, words, w))
+        return PENDING
       case ADMIN_OPCODE.DISCOVERY_INFORMATION_MANAGEMENT:
         if (slot.bytes < DISCOVERY_INFORMATION_BYTES) return STATUS.DATA_SGL_LENGTH_INVALID
         return this.#wantData(slot, w, slot.bytes)
@@ -164,7 +172,7 @@ export class AdminExecutor implements Executor {
   }
 
   #identify(slot: Slot, controller: Controller, w: number): Outcome {
-    const { arena, catalogue } = this.#parts
+    const { arena, catalogue, shared } = this.#parts
     if (slot.bytes !== IDENTIFY_BYTES) return STATUS.DATA_SGL_LENGTH_INVALID
     const at = this.#answerAt(slot, IDENTIFY_BYTES)
     if (at === STALL) return STALL
@@ -172,7 +180,7 @@ export class AdminExecutor implements Executor {
     const sqe = w * 4
     const facts = {
       subsystem: visibleTo(controller), controllerId: controller.cntlid, firmware: catalogue.target.firmware,
-      controllers: () => this.#parts.shared.controllersOf(controller.index),
+      controllers: () => shared.controllersOf(controller.index), used: (counter: number) => shared.used(counter),
     }
     const cns = view.getUint8(sqe + IDENTIFY.cns)
     const nsid = view.getUint32(sqe + SQE.nsid, true)
@@ -320,14 +328,8 @@ export class AdminExecutor implements Executor {
     const nsid = arena.words[w + (SQE.nsid >> 2)]!
     if (verb !== 'protection') return reservations.feature(slot, controller, nsid, verb, value)
     if (!controller.subsystem.namespaces.some((each) => each.nsid === nsid)) return STATUS.INVALID_NAMESPACE
-    this.#perform(slot, controller, { kind: 'protect', nsid, state: value })
+    this.#parts.tasks.perform(slot, controller.index, { kind: 'protect', nsid, state: value })
     return PENDING
-  }
-
-  /** The control plane does it, and the slot is finished then. */
-  #perform(slot: Slot, controller: Controller, task: UpkeepTask): void {
-    const { reactor, post } = this.#parts
-    post({ type: 'perform', reactor, slot: slot.index, controller: controller.index, task })
   }
 
   #startGetFeature(slot: Slot, controller: Controller, admin: AdminState, w: number): Outcome {

@@ -11,16 +11,17 @@
  * reactor that is asked: Linux drops a path whose answers differ.
  */
 import { ANA_GROUPS_MAX, ANA_TRANSITION_S } from '../subsystem/ana.ts'
+import { blockSizesOf, erasesAll } from '../subsystem/format.ts'
 import type { DeviceSnapshot, NamespaceSnapshot, SubsystemSnapshot } from '../subsystem/subsystem.ts'
 import { isReadOnly } from '../namespace/namespace.ts'
 import { CQE } from '../wire/cqe.ts'
 import { NVME_VERSION } from '../wire/fabrics.ts'
 import { FID } from '../wire/feature.ts'
 import {
-  ANACAP_BITS, CMIC_BITS, CNTRLTYPE, CTRATT_BITS, DCTYPE, DLFEAT_BITS, FUSES_BITS,
+  ANACAP_BITS, CMIC_BITS, CNTRLTYPE, CTRATT_BITS, DCTYPE, DLFEAT_BITS, FNA_BITS, FPI_BITS, FUSES_BITS,
   type IDENTIFY_CONTROLLER,
   type IDENTIFY_NAMESPACE,
-  LPA_BITS, NSFEAT_BITS, ONCS_BITS, SGLS_BITS, VWC_BITS,
+  LPA_BITS, NSFEAT_BITS, ONCS_BITS, SANICAP_BITS, SGLS_BITS, VWC_BITS,
 } from '../wire/identify.ts'
 import { putBits } from '../wire/layout.ts'
 import { COPY_FORMATS, SQE_BYTES } from '../wire/sqe.ts'
@@ -43,6 +44,8 @@ export type ControllerFacts = {
   readonly controllers: () => readonly number[]
   /** At most 8 ASCII characters; see TargetSnapshot. */
   readonly firmware: string
+  /** Bytes that the storage of a namespace takes, by its counter; null: not known. */
+  readonly used: (counter: number) => number | null
 }
 
 export type ControllerRow = readonly [
@@ -116,6 +119,11 @@ export const IO_ROWS: readonly ControllerRow[] = [
   ['mnan', ({ subsystem }) => nsidMax(subsystem)],
   ['oncs', () => announcedBy(IO_COMMANDS)],
   ['oncs', () => putBits(ONCS_BITS.saveSelect, 1) | putBits(ONCS_BITS.timestamp, +hasFeature(FID.TIMESTAMP))],
+  // One namespace at a time, and without a cryptographic erase.
+  ['fna', () => putBits(FNA_BITS.noBroadcast, 1)],
+  // What was erased is deallocated, too; nothing changes the medium after that.
+  ['sanicap', ({ subsystem }) => !erasesAll(subsystem) ? 0 : (putBits(SANICAP_BITS.block, 1)
+    | putBits(SANICAP_BITS.overwrite, 1) | putBits(SANICAP_BITS.ndi, 1) | putBits(SANICAP_BITS.nodmmas, 1)) >>> 0],
   ['fuses', () => putBits(FUSES_BITS.compareAndWrite, 1)],
   // In blocks of any format: the namespaces tell their own.
   ['acwu', ({ subsystem }) => fusedBlocksMax(subsystem.mdtsBytes, BLOCK_BYTES_MAX) - 1],
@@ -157,6 +165,9 @@ export const NAMESPACE_ROWS: readonly NamespaceRow[] = [
   ['nabsn', (namespace) => hintsOf(namespace).atomicBlocks - 1],
   ['nabspf', (namespace) => hintsOf(namespace).atomicBlocks - 1],
   ['anagrpid', ({ anaGroup }) => anaGroup],
+  ['nlbaf', (namespace) => blockSizesOf(namespace).length - 1],
+  ['flbas', (namespace) => blockSizesOf(namespace).indexOf(namespace.blockBytes)],
+  ['fpi', ({ formatting }) => putBits(FPI_BITS.supported, 1) | putBits(FPI_BITS.left, formatting ?? 0)],
   ['nsattr', (namespace) => +isReadOnly(namespace)],
 ]
 
@@ -170,7 +181,7 @@ export function discardReadsZero(device: DeviceSnapshot): boolean {
   return device.kind === 'memory' || device.kind === 'null' || device.discard
 }
 
-/** Space is taken when blocks are written first, so a write may find that none is left. */
-function isSparse(device: DeviceSnapshot): boolean {
-  return device.kind === 'memory' || (device.kind === 'file' && device.discard)
+/** Space is taken when blocks are written first, and given back when they are deallocated; NUSE tells how much. */
+export function isSparse(device: DeviceSnapshot): boolean {
+  return device.kind === 'file' && device.discard
 }

@@ -16,6 +16,7 @@ import type { NamespaceSnapshot, SubsystemSnapshot, TargetSnapshot } from '../su
 import { sees } from '../subsystem/view.ts'
 import { markPaths } from './ana.ts'
 import { DeviceHealth } from './device-health.ts'
+import { markMedia } from './media.ts'
 
 export type CatalogueParts = {
   /** By index, all null to begin with: the catalogue fills it in. */
@@ -113,6 +114,7 @@ export class Catalogue {
     this.subsystems.set(subsystem.nqn, subsystem)
     this.tables.set(subsystem.nqn, table)
     markPaths(subsystem, table)
+    markMedia(subsystem, table)
     this.#parts.renewed(subsystem, table)
   }
 

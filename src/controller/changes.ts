@@ -14,7 +14,7 @@ export type ChangeParts = {
   readonly catalogue: Pick<Catalogue, 'adopt' | 'retire' | 'tick' | 'namespaces' | 'health'>
   readonly holds: () => Pick<Holds, 'begin' | 'end'>
   readonly rights: Pick<RightsTable, 'adopt'>
-  readonly preemptions: () => Pick<Preemptions, 'reserve' | 'abort'>
+  readonly preemptions: () => Pick<Preemptions, 'reserve' | 'abort' | 'settle'>
   /** Makes the next turn end at once: changes that wait for it are not to wait for traffic. */
   readonly wake: () => void
   /** A device that this reactor drives. */
@@ -71,6 +71,8 @@ export class Changes {
       case 'trace':
         this.#parts.trace(change)
         return done()
+      case 'settle':
+        return preemptions().settle(change.uuid, done)
       case 'preempt':
         return preemptions().abort(change.uuid, change.hostIds, done)
     }

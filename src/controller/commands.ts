@@ -6,8 +6,9 @@
  *
  * Invariant: a command is executed exactly when it has a row; a test sends every opcode to see that.
  */
+import { erasesAll, erasesMedia } from '../subsystem/format.ts'
 import type { SubsystemSnapshot } from '../subsystem/subsystem.ts'
-import { ONCS_BITS } from '../wire/identify.ts'
+import { OACS_BITS, ONCS_BITS } from '../wire/identify.ts'
 import { putBits } from '../wire/layout.ts'
 import { EFFECT_BITS } from '../wire/log-page.ts'
 import { ADMIN_OPCODE, FABRICS_OPCODE, IO_OPCODE, ZONE_OPCODE } from '../wire/sqe.ts'
@@ -28,6 +29,8 @@ export type Command = {
 const SUPPORTED = putBits(EFFECT_BITS.csupp, 1)
 /** Blocks change. */
 const CHANGES_BLOCKS = putBits(EFFECT_BITS.lbcc, 1)
+/** CSE: with no other command of the namespace, or of any namespace, at the same time. */
+const [ALONE_IN_NAMESPACE, ALONE] = [1, 2]
 
 type More = Partial<Omit<Command, 'opcode' | 'name'>>
 
@@ -47,6 +50,13 @@ export const ADMIN_COMMANDS: readonly Command[] = [
   command(ADMIN_OPCODE.GET_FEATURES, 'Get Features', BOTH),
   command(ADMIN_OPCODE.ASYNC_EVENT_REQUEST, 'Asynchronous Event Request', BOTH),
   command(ADMIN_OPCODE.KEEP_ALIVE, 'Keep Alive', BOTH),
+  command(ADMIN_OPCODE.FORMAT_NVM, 'Format NVM', {
+    effects: CHANGES_BLOCKS | putBits(EFFECT_BITS.ncc, 1) | putBits(EFFECT_BITS.cse, ALONE_IN_NAMESPACE),
+    announced: putBits(OACS_BITS.format, 1), when: erasesMedia,
+  }),
+  command(ADMIN_OPCODE.SANITIZE, 'Sanitize', {
+    effects: CHANGES_BLOCKS | putBits(EFFECT_BITS.cse, ALONE), when: erasesAll,
+  }),
   command(ADMIN_OPCODE.DISCOVERY_INFORMATION_MANAGEMENT, 'Discovery Information Management', {
     discovery: true, when: ({ central }) => central === true,
   }),
@@ -57,6 +67,9 @@ export const IO_COMMANDS: readonly Command[] = [
   command(IO_OPCODE.FLUSH, 'Flush'),
   command(IO_OPCODE.WRITE, 'Write', { effects: CHANGES_BLOCKS }),
   command(IO_OPCODE.READ, 'Read'),
+  command(IO_OPCODE.WRITE_UNCORRECTABLE, 'Write Uncorrectable', {
+    effects: CHANGES_BLOCKS, announced: putBits(ONCS_BITS.writeUncorrectable, 1),
+  }),
   command(IO_OPCODE.COMPARE, 'Compare', { announced: putBits(ONCS_BITS.compare, 1) }),
   command(IO_OPCODE.WRITE_ZEROES, 'Write Zeroes', {
     effects: CHANGES_BLOCKS, announced: putBits(ONCS_BITS.writeZeroes, 1),
@@ -73,9 +86,9 @@ export const IO_COMMANDS: readonly Command[] = [
   command(FABRICS_OPCODE, 'Fabrics'),
 ]
 
-/** Of a namespace with zones: those of all namespaces, and these. zones.ts executes them. */
+/** Of a namespace with zones: those of others, but for one that knows no zones, and these. zones.ts executes them. */
 export const ZONE_COMMANDS: readonly Command[] = [
-  ...IO_COMMANDS,
+  ...IO_COMMANDS.filter(({ opcode }) => opcode !== IO_OPCODE.WRITE_UNCORRECTABLE),
   command(ZONE_OPCODE.MANAGEMENT_SEND, 'Zone Management Send', { effects: CHANGES_BLOCKS }),
   command(ZONE_OPCODE.MANAGEMENT_RECEIVE, 'Zone Management Receive'),
   command(ZONE_OPCODE.APPEND, 'Zone Append', { effects: CHANGES_BLOCKS }),

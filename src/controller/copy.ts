@@ -90,6 +90,7 @@ export class Copies {
       const count = view.getUint16(at + COPY_RANGE.nlb, true) + 1
       if (count > copyRangeBlocksMax(this.#bytesMax, blockBytes)) return STATUS.COMMAND_SIZE_LIMIT_EXCEEDED
       if (!aim(slot, namespace, lba, count)) return STATUS.LBA_OUT_OF_RANGE
+      if (namespace.isDefective(lba, count)) return STATUS.UNRECOVERED_READ_ERROR
       plan.lbas.push(lba)
       plan.counts.push(count)
       total += count

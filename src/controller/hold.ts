@@ -152,6 +152,8 @@ export class Holds {
 function touches(slot: Slot, hold: Hold): boolean {
   if (slot.opcode === IO_OPCODE.DATASET_MANAGEMENT || slot.opcode === IO_OPCODE.COPY) return true
   if (slot.opcode === IO_OPCODE.FLUSH || slot.opcode === IO_OPCODE.VERIFY) return false
+  // The control plane, which executes it, takes its blocks itself.
+  if (slot.opcode === IO_OPCODE.WRITE_UNCORRECTABLE) return false
   const lba = lbaOf(slot)
   return lba < hold.end && lba + slot.blockCount > hold.lba
 }

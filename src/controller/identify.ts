@@ -10,6 +10,7 @@
  */
 import { assert } from '../assert.ts'
 import { hasZones, type NamespaceSnapshot, type SubsystemSnapshot, zonesOf } from '../subsystem/subsystem.ts'
+import { blockSizesOf } from '../subsystem/format.ts'
 import { NQN_BYTES } from '../wire/fabrics.ts'
 import {
   CNS, CONTROLLER_LIST, CONTROLLER_LIST_MAX, CSI, GRANULARITY, GRANULARITY_LIST, IDENTIFY_CONTROLLER,
@@ -22,9 +23,12 @@ import { STATUS } from '../wire/status.ts'
 import { putHex, putNqn, putPadded, putU64 } from '../wire/value.ts'
 import { ZONED_CONTROLLER, ZONED_FORMAT, ZONED_NAMESPACE, ZONE_EXTENSION_UNIT_BYTES } from '../wire/zone.ts'
 import {
-  CONTROLLER_ROWS, type ControllerFacts, DISCOVERY_ROWS, IO_ROWS, NAMESPACE_ROWS, nsidMax,
+  CONTROLLER_ROWS, type ControllerFacts, DISCOVERY_ROWS, IO_ROWS, isSparse, NAMESPACE_ROWS, nsidMax,
 } from './capabilities.ts'
 import { BLOCK_BYTES_MAX, VERIFY_BYTES_MAX, ZEROES_BYTES_MAX, sizeExponent } from './command-size.ts'
+
+/** One of the list. */
+const LBAF_BYTES = 4
 
 /**
  * Writes the answer to (cns, nsid, csi, cntid) into the 4096 zeroed bytes at `at`.
@@ -50,12 +54,12 @@ function putAboutNamespaces(
     case CNS.NAMESPACE:
     case CNS.ALLOCATED_NAMESPACE:
     case CNS.INDEPENDENT_NAMESPACE:
-      return putNamespaceOf(view, at, facts.subsystem, cns, nsid)
+      return putNamespaceOf(view, at, facts, cns, nsid)
     case CNS.NAMESPACE_OF_COMMAND_SET:
     case CNS.ALLOCATED_NAMESPACE_OF_COMMAND_SET:
       if (csi === CSI.ZNS && hasZones(facts.subsystem)) return putZonedNamespaceOf(view, at, facts.subsystem, nsid)
       if (csi !== CSI.NVM) return STATUS.INVALID_FIELD
-      return putNamespaceOf(view, at, facts.subsystem, cns, nsid)
+      return putNamespaceOf(view, at, facts, cns, nsid)
     case CNS.ACTIVE_NAMESPACES:
     case CNS.ALLOCATED_NAMESPACES:
       return putActive(view, at, facts.subsystem, nsid)
@@ -123,13 +127,12 @@ const find = (subsystem: SubsystemSnapshot, nsid: number): NamespaceSnapshot | u
   subsystem.namespaces.find((namespace) => namespace.nsid === nsid)
 
 /** An NSID that is valid but inactive is answered with zeroes; one that is not valid is refused. */
-function putNamespaceOf(
-  view: DataView, at: number, subsystem: SubsystemSnapshot, cns: number, nsid: number,
-): number {
+function putNamespaceOf(view: DataView, at: number, facts: ControllerFacts, cns: number, nsid: number): number {
+  const { subsystem } = facts
   if (nsid === 0 || nsid > nsidMax(subsystem)) return STATUS.INVALID_NAMESPACE
   const namespace = find(subsystem, nsid)
   if (namespace === undefined) return STATUS.SUCCESS
-  if (cns === CNS.NAMESPACE || cns === CNS.ALLOCATED_NAMESPACE) putNamespace(view, at, subsystem, namespace)
+  if (cns === CNS.NAMESPACE || cns === CNS.ALLOCATED_NAMESPACE) putNamespace(view, at, facts, namespace)
   if (cns === CNS.INDEPENDENT_NAMESPACE) {
     for (const [name, value] of NAMESPACE_ROWS) {
       // NSFEAT has the same name there, but other bits.
@@ -170,17 +173,21 @@ function csiOf(namespace: NamespaceSnapshot): number {
 }
 
 function putNamespace(
-  view: DataView, at: number, subsystem: SubsystemSnapshot, namespace: NamespaceSnapshot,
+  view: DataView, at: number, { subsystem, used }: ControllerFacts, namespace: NamespaceSnapshot,
 ): void {
   const field = IDENTIFY_NAMESPACE
-  const { blockBytes, blockCount } = namespace
+  const { blockBytes, blockCount, counter, device } = namespace
+  const usedBytes = isSparse(device) ? used(counter) : null
   putU64(view, at + field.nsze, blockCount)
   putU64(view, at + field.ncap, blockCount)
-  putU64(view, at + field.nuse, blockCount)
+  // What a file takes besides its blocks may be counted too.
+  putU64(view, at + field.nuse, usedBytes === null ? blockCount : Math.min(blockCount, Math.ceil(usedBytes / blockBytes)))
   putBytes128(view, at + field.nvmcap, blockBytes, blockCount)
   for (const [name, value] of NAMESPACE_ROWS) orField(view, at, field, name, value(namespace, subsystem))
   putHex(view, at + field.nguid, namespace.nguid)
-  view.setUint8(at + field.lbaf + LBAF.lbads, Math.log2(blockBytes))
+  for (const [format, size] of blockSizesOf(namespace).entries()) {
+    view.setUint8(at + field.lbaf + format * LBAF_BYTES + LBAF.lbads, Math.log2(size))
+  }
 }
 
 /** NVMCAP is 128 bits wide and may need more of them than a safe integer has. */

@@ -16,16 +16,20 @@ import { GUARD, type Guards } from './guard.ts'
 import { Holds } from './hold.ts'
 import { IoExecutor } from './io.ts'
 import { Pairs } from './pair.ts'
+import type { Queue } from './queue.ts'
 import type { ReservationCommands } from './reservations.ts'
 import type { Shared } from './shared.ts'
 import type { Tally } from './tally.ts'
 import { Throttles } from './throttle.ts'
+import { Tasks } from './task.ts'
+import { Uncorrectable } from './uncorrectable.ts'
 
 export type IoParts = {
   readonly io: IoExecutor
   readonly holds: Holds
   readonly pairs: Pairs
   readonly throttles: Throttles
+  readonly tasks: Tasks
 }
 
 export function assembleIo(parts: {
@@ -36,6 +40,8 @@ export function assembleIo(parts: {
   readonly namespaces: (Namespace | null)[]
   readonly guards: Guards
   readonly reservations: ReservationCommands
+  /** null when its connection has gone. */
+  readonly queueOf: (slot: Slot) => Queue | null
   readonly transferBytesMax: number
   readonly reactor: number
   readonly post: (message: ToControl) => void
@@ -56,6 +62,8 @@ export function assembleIo(parts: {
   guards.set(GUARD.HELD, () => 0)
   guards.set(GUARD.THROTTLED, () => 0)
   const throttles = new Throttles({ ...parts, words: arena.words })
+  for (const bit of [GUARD.FORMATTING, GUARD.SANITIZING]) guards.set(bit, (_slot, _controller, { barred }) => barred)
+  const tasks = new Tasks(parts)
   const holds = new Holds(parts)
   const pairs: Pairs = new Pairs({
     buffers, namespaces, finish,
@@ -68,6 +76,10 @@ export function assembleIo(parts: {
   const io = new IoExecutor({
     ...parts, holds, throttles, pairs, dataset: new Dataset(arena, slots, buffers),
     copies: new Copies(arena, slots, buffers, transferBytesMax),
+    uncorrectable: new Uncorrectable(
+      (slot, controller, task) => tasks.perform(slot, controller, task),
+      (slot) => parts.queueOf(slot)?.controller?.index ?? -1,
+    ),
   })
-  return { io, holds, pairs, throttles }
+  return { io, holds, pairs, throttles, tasks }
 }

@@ -31,10 +31,12 @@ import { isHalf, type Pairs, SECOND_HALF } from './pair.ts'
 import { Patience } from './patience.ts'
 import { isDirect } from './preemption.ts'
 import type { Queue } from './queue.ts'
+import { decodeRange } from './range.ts'
 import type { ReservationCommands } from './reservations.ts'
 import { reservationGuard } from './rights.ts'
 import { CONTROLLER_STATE as CONTROLLER_STATE_, COUNT as COUNT_, type Shared } from './shared.ts'
 import type { Throttles } from './throttle.ts'
+import type { Uncorrectable } from './uncorrectable.ts'
 import { ZoneCommands } from './zones.ts'
 
 // V8 folds the constants of a module, but not those that it imports: docs/adr/0005.
@@ -59,9 +61,6 @@ const OPCODE_MAX = 0xff
 /** CDW12 bits 31:16 hold RW_CONTROL. */
 const FUA = RW_CONTROL.FUA << 16
 const DEAC = RW_CONTROL.DEAC << 16
-/** An LBA above this, in its upper word, is not a safe integer and beyond every namespace. */
-const LBA_HIGH_MAX = 0x1fffff
-const TWO_32 = 4294967296
 
 export class IoExecutor implements RepeatableExecutor {
   readonly #words: Int32Array
@@ -78,12 +77,14 @@ export class IoExecutor implements RepeatableExecutor {
   readonly #pairs: Pairs
   readonly #zones: ZoneCommands
   readonly #reservations: ReservationCommands
+  readonly #uncorrectable: Uncorrectable
   readonly #transferBytesMax: number
 
   /** namespaces: of the whole target on this reactor, by index; slots.namespace points into it. */
   constructor(parts: {
     arena: Arena, buffers: Buffers, shared: Shared, namespaces: (Namespace | null)[], dataset: Dataset, copies: Copies,
-    guards: Guards, holds: Holds, throttles: Throttles, pairs: Pairs, reservations: ReservationCommands, transferBytesMax: number,
+    guards: Guards, holds: Holds, throttles: Throttles, pairs: Pairs, reservations: ReservationCommands,
+    uncorrectable: Uncorrectable, transferBytesMax: number,
   }) {
     this.#words = parts.arena.words
     this.#shared = parts.shared.words
@@ -102,6 +103,7 @@ export class IoExecutor implements RepeatableExecutor {
     this.#zones = new ZoneCommands({ ...parts, ...own })
     this.#pairs = parts.pairs
     this.#reservations = parts.reservations
+    this.#uncorrectable = parts.uncorrectable
     this.#transferBytesMax = parts.transferBytesMax
   }
 
@@ -117,6 +119,7 @@ export class IoExecutor implements RepeatableExecutor {
   again(slot: Slot): Outcome {
     const namespace = this.#namespaces[slot.namespace]
     if (namespace === null || namespace === undefined) return STATUS.INVALID_NAMESPACE
+    if (namespace.barred !== 0 && slot.opcode <= OPCODE_MAX) return namespace.barred
     if ((namespace.guards & GUARD.HELD) !== 0 && slot.opcode <= OPCODE_MAX && this.#holds.covers(slot)) return STALL
     switch (slot.opcode) {
       case READ:
@@ -160,7 +163,9 @@ export class IoExecutor implements RepeatableExecutor {
       if ((namespace.guards & GUARD.THROTTLED) !== 0 && this.#throttles.parks(slot, controller)) return PENDING
       if ((namespace.guards & GUARD.HELD) !== 0 && this.#holds.parks(slot)) return PENDING
     }
-    const outcome = forbidden === 0 ? this.#run(slot, namespace) : forbidden
+    if (namespace.defectCount !== 0) slot.fua = 1
+    let outcome = forbidden === 0 ? this.#run(slot, namespace) : forbidden
+    if (outcome === 0 && namespace.defectCount !== 0) outcome = this.#uncorrectable.heal(slot, namespace)
     if (outcome > 0) this.#failed(slot, queue, controller, outcome, namespace.nsid)
     return outcome
   }
@@ -182,6 +187,7 @@ export class IoExecutor implements RepeatableExecutor {
 
   /** A reservation may have come while the data were on their way; preemption.ts. Pairs ask for themselves. */
   #forbidden(slot: Slot, controller: Controller, namespace: Namespace): number {
+    if (namespace.barred !== 0 && slot.opcode <= OPCODE_MAX) return namespace.barred
     if (namespace.rights === null || slot.opcode > OPCODE_MAX || isDirect(slot)) return 0
     return reservationGuard(slot, controller, namespace)
   }
@@ -211,6 +217,7 @@ export class IoExecutor implements RepeatableExecutor {
     if (namespace === null || namespace === undefined) return STATUS.INVALID_NAMESPACE
     let outcome = namespace.device.resume(slot, result)
     if (slot.opcode !== READ && slot.opcode !== WRITE) outcome = this.#step(slot, namespace, outcome)
+    if (outcome === 0 && namespace.defectCount !== 0) outcome = this.#uncorrectable.heal(slot, namespace)
     if (outcome > 0 && queue !== null && queue.controller !== null) {
       this.#failed(slot, queue, queue.controller, outcome, namespace.nsid)
     }
@@ -246,7 +253,7 @@ export class IoExecutor implements RepeatableExecutor {
     const second = (slot.opcode & SECOND_HALF) !== 0
     if (second && namespace.readOnly) return STATUS.NAMESPACE_WRITE_PROTECTED
     if (slot.bytes >>> 0 > FUSED_BYTES_MAX) return STATUS.ATOMIC_WRITE_UNIT_EXCEEDED
-    if (second) this.#durability(slot, controller, w)
+    if (second) this.#durability(slot, namespace, controller, w)
     this.#count(namespace, second ? COUNT.WRITES : COUNT.OTHERS, 1)
     if (second) this.#count(namespace, COUNT.WRITTEN_BYTES, slot.bytes)
     return this.#range(slot, namespace, w, true)
@@ -288,8 +295,10 @@ export class IoExecutor implements RepeatableExecutor {
       }
       case IO_OPCODE.VERIFY:
         return this.#verify(slot, namespace, w)
+      case IO_OPCODE.WRITE_UNCORRECTABLE:
+        return this.#writeUncorrectable(slot, namespace, controller, w)
       case IO_OPCODE.COPY:
-        return this.#copies.start(slot, namespace, w, this.#shared[controller.writeThroughWord] !== 0)
+        return this.#copies.start(slot, namespace, w, (this.#shared[controller.writeThroughWord]! | namespace.defectCount) !== 0)
       case IO_OPCODE.DATASET_MANAGEMENT:
         return this.#dataset.start(slot, namespace, words[w + 10]! & 0xff, (words[w + 11]! & DSM_AD) !== 0)
       default:
@@ -332,7 +341,7 @@ export class IoExecutor implements RepeatableExecutor {
     if (namespace.readOnly) return STATUS.NAMESPACE_WRITE_PROTECTED
     const status = this.#range(slot, namespace, w, true)
     if (status !== 0) return status
-    this.#durability(slot, controller, w)
+    this.#durability(slot, namespace, controller, w)
     return namespace.device.place(slot)
   }
 
@@ -341,8 +350,15 @@ export class IoExecutor implements RepeatableExecutor {
     const status = this.#range(slot, namespace, w, false)
     if (status !== 0) return status
     if (slot.blockCount << namespace.blockShift > ZEROES_BYTES_MAX) return STATUS.INVALID_FIELD
-    this.#durability(slot, controller, w)
-    return namespace.device.zero(slot, (this.#words[w + 12]! & DEAC) !== 0)
+    this.#durability(slot, namespace, controller, w)
+    const outcome = namespace.device.zero(slot, (this.#words[w + 12]! & DEAC) !== 0)
+    return outcome === 0 && namespace.defectCount !== 0 ? this.#uncorrectable.heal(slot, namespace) : outcome
+  }
+
+  #writeUncorrectable(slot: Slot, namespace: Namespace, controller: Controller, w: number): Outcome {
+    if (namespace.readOnly) return STATUS.NAMESPACE_WRITE_PROTECTED
+    const status = this.#range(slot, namespace, w, false)
+    return status === 0 ? this.#uncorrectable.mark(slot, namespace, controller.index) : status
   }
 
   #verify(slot: Slot, namespace: Namespace, w: number): Outcome {
@@ -352,31 +368,14 @@ export class IoExecutor implements RepeatableExecutor {
     return namespace.device.verify(slot)
   }
 
-  /** FUA, or a write cache that the host switched off. */
-  #durability(slot: Slot, controller: Controller, w: number): void {
-    const through = this.#shared[controller.writeThroughWord]!
+  /** FUA, or a write cache that the host switched off; what heals a block has to be there after it is readable. */
+  #durability(slot: Slot, namespace: Namespace, controller: Controller, w: number): void {
+    const through = this.#shared[controller.writeThroughWord]! | namespace.defectCount
     slot.fua = (this.#words[w + 12]! & FUA) !== 0 || through !== 0 ? 1 : 0
   }
 
-  /** Decodes SLBA and NLB and checks them; withData: the SGL must be as long as the blocks. */
   #range(slot: Slot, namespace: Namespace, w: number, withData: boolean): number {
-    const words = this.#words
-    const high = words[w + 11]! >>> 0
-    if (high > LBA_HIGH_MAX) return STATUS.LBA_OUT_OF_RANGE
-    const lba = (words[w + 10]! >>> 0) + high * TWO_32
-    const blockCount = (words[w + 12]! & 0xffff) + 1
-    slot.lbaLo = words[w + 10]!
-    slot.lbaHi = high | 0
-    slot.blockCount = blockCount
-    if (lba + blockCount > namespace.blockCount) return STATUS.LBA_OUT_OF_RANGE
-    if (withData) {
-      const bytes = blockCount << namespace.blockShift
-      if (bytes > this.#transferBytesMax) return STATUS.INVALID_FIELD
-      if (bytes !== slot.bytes) return STATUS.DATA_SGL_LENGTH_INVALID
-    } else if (slot.bytes !== 0) {
-      return STATUS.DATA_SGL_LENGTH_INVALID
-    }
-    return 0
+    return decodeRange(this.#words, w, slot, namespace, withData, this.#transferBytesMax)
   }
 
   #count(namespace: Namespace, which: number, amount: number): void {

@@ -24,6 +24,7 @@ import type { AdminState } from './admin-state.ts'
 import { adminCommandsOf, IO_COMMANDS, ZONE_COMMANDS } from './commands.ts'
 import { mergeSmart } from './device-health.ts'
 import { namespaceFeature, supportedFeatures } from './features.ts'
+import { sanitizeLog } from './media.ts'
 import { ERROR_ENTRIES } from './shared.ts'
 
 const FIRMWARE_BYTES = 8
@@ -116,6 +117,7 @@ const NVM_LOGS = new Map<number, Builder>([
   [LID.PERSISTENT_EVENTS, (sources, { lsp }) => sources.persistentEvents(lsp & CONTEXT_ACTION_MASK)],
   [LID.FEATURE_EFFECTS, () => featureEffectsLog()],
   [LID.RESERVATION_NOTICES, (sources) => sources.notice()],
+  [LID.SANITIZE, (sources) => sanitizeLog(sources.subsystem)],
   // All zero: there is no NVMe-MI.
   [LID.MI_EFFECTS, () => new Uint8Array(4096)],
 ])

@@ -192,6 +192,11 @@ export class Pairs {
     }
     // Somebody may have reserved the namespace since the halves came.
     const forbidden = reservationStatus(namespace, pair.queue.controller?.hostId ?? '', ACCESS.BOTH)
+    const unreadable = namespace.isDefective(lbaOf(first), first.blockCount)
+    if (namespace.barred !== 0 || unreadable) {
+      this.#end(pair, namespace.barred || STATUS.UNRECOVERED_READ_ERROR, STATUS.FAILED_FUSED)
+      return
+    }
     if (forbidden !== 0) {
       this.#end(pair, STATUS.FAILED_FUSED, forbidden)
       return

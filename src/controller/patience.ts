@@ -26,7 +26,7 @@ export type PatienceParts = {
   readonly throttles: Pick<Throttles, 'expects' | 'delays'>
   /** Of IoExecutor: what it decodes and checks, keeps in the slot, and counts. */
   readonly range: (slot: Slot, namespace: Namespace, w: number, withData: boolean) => number
-  readonly durability: (slot: Slot, controller: Controller, w: number) => void
+  readonly durability: (slot: Slot, namespace: Namespace, controller: Controller, w: number) => void
   readonly count: (namespace: Namespace, which: number, amount: number) => void
 }
 
@@ -59,7 +59,7 @@ export class Patience {
     if (range(slot, namespace, w, !zeroing) !== 0) return 0
     if (zeroing && slot.blockCount << namespace.blockShift > ZEROES_BYTES_MAX) return 0
     if (opcode !== IO_OPCODE.READ && namespace.readOnly || !holds.covers(slot)) return 0
-    if (opcode !== IO_OPCODE.READ) durability(slot, controller, w)
+    if (opcode !== IO_OPCODE.READ) durability(slot, namespace, controller, w)
     slot.step = zeroing ? words[w + 12]! & DEAC : 0
     // A capsule that waits in the stream is in the way of data that the hold may be waiting for.
     return direct && this.#isInCapsule(w) ? holds.keep(slot) : STALL
@@ -77,7 +77,7 @@ export class Patience {
     const waits = inCapsule ? throttles.expects(slot, controller, namespace)
       : throttles.delays(slot, controller, namespace)
     if (!waits) return 0
-    if (writes) durability(slot, controller, w)
+    if (writes) durability(slot, namespace, controller, w)
     else count(namespace, reads ? COUNT.READS : COUNT.OTHERS, 1)
     if (reads) count(namespace, COUNT.READ_BYTES, slot.bytes)
     if (!inCapsule) return PENDING

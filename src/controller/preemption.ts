@@ -23,7 +23,7 @@ import type { Pairs } from './pair.ts'
 const OPCODE_MASK = 0xff
 /** How long a host may take to send data that it has announced. */
 const LATE_MS = 2000
-const LATE = 'it does not send its data, and another host reserved the namespace'
+const LATE = 'it does not send its data, and its commands on the namespace have to end'
 
 export type PreemptionParts = {
   readonly slots: Slots
@@ -74,6 +74,12 @@ export class Preemptions {
       else aborts.preempt(slot)
     }
     this.#wait(running, done)
+  }
+
+  /** Everything that has begun on the namespace ends; what still waits is for others to refuse. */
+  settle(uuid: string, done: () => void): void {
+    const found = this.#find(uuid, () => true)
+    this.#wait(found.filter((slot) => slot.state === SLOT.EXECUTING || this.#isDirect(slot)), done)
   }
 
   /** True while something is waited for: poll() is to be called after each turn. */

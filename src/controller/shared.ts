@@ -44,6 +44,8 @@ export const COUNT = {
   MEDIA_ERRORS: 6,
   /** Bits of the SMART log's critical warning, in the kept counters only. */
   WARNING: 7,
+  /** 1 + the bytes that its storage takes, 0 = not known; in those of the first reactor only. See usage.ts. */
+  USED: 7,
 } as const
 
 /** Doubles of a subsystem's row, written by the control plane: what the SMART log tells of it. */
@@ -117,6 +119,17 @@ export class Shared {
       sum += this.counters[this.counterAt(reactor, namespace) + which]!
     }
     return sum
+  }
+
+  /** Bytes that the storage of a namespace takes, null: not known. */
+  used(namespace: number): number | null {
+    const used = this.counters[this.counterAt(0, namespace) + COUNT.USED]!
+    return used === 0 ? null : used - 1
+  }
+
+  /** The control plane's to call. */
+  setUsed(namespace: number, bytes: number | null): void {
+    this.counters[this.counterAt(0, namespace) + COUNT.USED] = bytes === null ? 0 : 1 + bytes
   }
 
   /** Errors that all controllers of a subsystem ever logged. */

@@ -37,7 +37,7 @@ export type ZoneParts = {
   readonly transferBytesMax: number
   /** Of IoExecutor: what it decodes and checks, keeps in the slot, and counts. */
   readonly range: (slot: Slot, namespace: Namespace, w: number, withData: boolean) => number
-  readonly durability: (slot: Slot, controller: Controller, w: number) => void
+  readonly durability: (slot: Slot, namespace: Namespace, controller: Controller, w: number) => void
   readonly count: (namespace: Namespace, which: number, amount: number) => void
 }
 
@@ -90,7 +90,7 @@ export class ZoneCommands {
     const status = range(slot, namespace, w, true)
     if (status !== 0) return status
     if (slot.bytes > zones.appendBytes) return STATUS.INVALID_FIELD
-    durability(slot, controller, w)
+    durability(slot, namespace, controller, w)
     return namespace.device.place(slot)
   }
 

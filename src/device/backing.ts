@@ -103,6 +103,25 @@ export class Backings {
     return { ...open, blockCount }
   }
 
+  /**
+   * The same storage in blocks of another size, which nobody uses yet: what did not fill a block may fill one then.
+   * bytes: as for resize(). Throws a StartError.
+   */
+  reformat(open: OpenBacking, bytes: number | null, blockBytes: number): OpenBacking {
+    const { device } = open
+    const used = open.blockBytes * open.blockCount
+    let present = bytes ?? used
+    if (device.kind === 'file' || device.kind === 'block') {
+      const facts = this.#shim.fileFacts(device.file)
+      present = typeof facts === 'number' ? used : facts.bytes
+    }
+    // A file that is much larger than its namespace does not become the namespace.
+    const blockCount = Math.floor(Math.min(present, used + open.blockBytes - 1) / blockBytes)
+    const next = { ...open, blockBytes, blockCount }
+    if (device.kind === 'memory' && blockCount * blockBytes > used) this.#setBytes(next, blockCount * blockBytes)
+    return next
+  }
+
   /** Gives back what is beyond `bytes`, which nobody uses any more. Throws a StartError. */
   cut(open: OpenBacking, bytes: number): void {
     this.#setBytes(open, bytes)

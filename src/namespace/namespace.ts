@@ -21,6 +21,10 @@ export class Namespace {
   readonly blockShift: number
   readonly blockCount: number
   readOnly: boolean
+  /** Numbers that name ranges of blocks which cannot be read; 0 = all can. */
+  defectCount: number
+  /** The status that every command ends with while its medium is erased, 0 = none. See controller/media.ts. */
+  barred = 0
   readonly device: Device
   /** What hosts may do while it is reserved, null: everything. See controller/rights.ts. */
   rights: HostRights | null = null
@@ -38,6 +42,7 @@ export class Namespace {
     this.blockShift = 31 - Math.clz32(snapshot.blockBytes)
     this.blockCount = snapshot.blockCount
     this.readOnly = isReadOnly(snapshot)
+    this.defectCount = snapshot.defects?.length ?? 0
     this.device = device
     this.counterAt = counterAt
     this.tallyAt = tallyAt
@@ -47,7 +52,21 @@ export class Namespace {
   update(snapshot: NamespaceSnapshot): void {
     this.snapshot = snapshot
     this.readOnly = isReadOnly(snapshot)
+    this.defectCount = snapshot.defects?.length ?? 0
   }
+
+  /** One of these blocks was marked, and not written since. */
+  isDefective(lba: number, blockCount: number): boolean {
+    return hasDefect(this.snapshot.defects ?? [], lba, blockCount)
+  }
+}
+
+/** True when a block from lba on is in one of the ranges. */
+export function hasDefect(ranges: readonly number[], lba: number, blockCount: number): boolean {
+  for (let k = 0; k < ranges.length; k += 2) {
+    if (lba < ranges[k + 1]! && lba + blockCount > ranges[k]!) return true
+  }
+  return false
 }
 
 /** Nothing may be written: for good, or since a host said so. */

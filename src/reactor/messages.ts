@@ -45,6 +45,8 @@ export type Change =
   | { readonly kind: 'device-health'; readonly address: string; readonly log: Uint8Array }
   /** Acknowledged when no command of these hosts on the namespace can do anything any more. */
   | { readonly kind: 'preempt'; readonly uuid: string; readonly hostIds: readonly string[] }
+  /** Acknowledged when no command that has begun touches the blocks of the namespace any more. */
+  | { readonly kind: 'settle'; readonly uuid: string }
 
 export type TracedReactor = {
   readonly wish: TraceWish

@@ -8,7 +8,7 @@
  * Invariant: every value equals the C one; test/unit/shim/abi.test.ts asks a C compiler.
  */
 
-export const SHIM_VERSION = 2
+export const SHIM_VERSION = 3
 
 /** Sizes of the structures in the arena, in int32 words. */
 export const WORDS = {
@@ -77,6 +77,9 @@ export const ENGINE = { AUTO: 0, URING: 1, EPOLL: 2, IOCP: 3 } as const
 
 /** Flags of fileOpen, bits. */
 export const FILE = { CREATE: 1, READ_ONLY: 2, BUFFERED: 4, GROW: 8 } as const
+
+/** How a range of a file is erased. */
+export const ERASE = { DISCARD: 1, FILL: 2, SYNC: 3 } as const
 
 /** Words of struct shim_limits. */
 export const LIMITS = {

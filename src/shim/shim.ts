@@ -10,7 +10,7 @@
  */
 import { FACTS, LIMITS, SHIM_VERSION, WORDS } from './abi.ts'
 import { ERRNO } from './errno.ts'
-import { loadLibrary, viewOf } from './library.ts'
+import { loadLibrary, type Native, viewOf } from './library.ts'
 
 /** What is allocated when a shim opens; see struct shim_limits for the ranges. */
 export type ShimLimits = {
@@ -72,6 +72,8 @@ export type Shim = {
   readonly regionCreate: (bytes: number, huge: boolean) => number
   /** It keeps its place and what is in it; 0 or -errno. */
   readonly regionResize: (region: number, bytes: number) => number
+  /** Fills it with a pattern of 32 bits, on a thread of its own; resolves with 0 or -errno. */
+  readonly regionErase: (region: number, at: number, bytes: number, pattern: number) => Promise<number>
   readonly regionRelease: (region: number) => number
   /** The first `bytes` of a region, mapped: no copy. Dead after regionRelease(). */
   readonly regionView: (region: number, bytes: number) => ArrayBuffer
@@ -83,6 +85,8 @@ export type Shim = {
   /** flags: FILE.* of abi.ts. A negative number is -errno. */
   readonly fileOpen: (path: string, flags: number, bytes: number) => OpenedFile | number
   readonly fileFacts: (file: number) => FileFacts | number
+  /** how: ERASE of abi.ts. On a thread of its own; resolves with 0 or -errno. */
+  readonly fileErase: (file: number, how: number, at: number, bytes: number, pattern: number) => Promise<number>
   /** Regular files only; 0 or -errno. */
   readonly fileResize: (file: number, bytes: number) => number
   readonly fileClose: (file: number) => number
@@ -114,6 +118,7 @@ const PROTOTYPES = {
   shim_address: 'int32_t shim_address(int32_t socket, int32_t remote, void *out)',
   shim_notify: 'int32_t shim_notify(const char *path, const char *text)',
   shim_region_create: 'int32_t shim_region_create(double bytes, int32_t huge)',
+  shim_region_erase: 'int32_t shim_region_erase(int32_t region, double at, double bytes, int32_t pattern)',
   shim_region_resize: 'int32_t shim_region_resize(int32_t region, double bytes)',
   shim_region_release: 'int32_t shim_region_release(int32_t region)',
   shim_region_address: 'void *shim_region_address(int32_t region)',
@@ -124,6 +129,7 @@ const PROTOTYPES = {
   shim_file_open:
     'int32_t shim_file_open(const char *path, int32_t flags, double bytes, void *facts)',
   shim_file_facts: 'int32_t shim_file_facts(int32_t file, void *facts)',
+  shim_file_erase: 'int32_t shim_file_erase(int32_t file, double at, double bytes, int32_t how, int32_t pattern)',
   shim_file_resize: 'int32_t shim_file_resize(int32_t file, double bytes)',
   shim_file_close: 'int32_t shim_file_close(int32_t file)',
   shim_pin: 'int32_t shim_pin(int32_t cpu)',
@@ -166,6 +172,7 @@ export function loadShim(path?: string): Shim {
     },
     notify: library('shim_notify'),
     regionCreate: (bytes, huge) => regionCreate(bytes, huge ? 1 : 0),
+    regionErase: (region, at, bytes, pattern) => elsewhere(library('shim_region_erase'), region, at, bytes, pattern),
     regionResize: (region, bytes) => library('shim_region_resize')(region, bytes),
     regionRelease: library('shim_region_release'),
     regionView: (region, bytes) => viewOf(regionAddress(region), bytes),
@@ -181,6 +188,7 @@ export function loadShim(path?: string): Shim {
       const result: number = fileFacts(file, words)
       return result < 0 ? result : decodeFacts(words)
     },
+    fileErase: (file, how, at, bytes, pattern) => elsewhere(library('shim_file_erase'), file, at, bytes, how, pattern),
     fileResize: (file, bytes) => library('shim_file_resize')(file, bytes),
     fileClose: library('shim_file_close'),
     pin: library('shim_pin'),
@@ -207,6 +215,14 @@ export function errnoName(errno: number): string {
     if (value === positive) return name
   }
   return `errno ${positive}`
+}
+
+/** Calls it on a thread that koffi keeps for what takes long. */
+function elsewhere(native: Native, ...args: number[]): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const call = (native as unknown as { async: Native }).async
+    call(...args, (error: Error | null, result: number) => error === null ? resolve(result) : reject(error))
+  })
 }
 
 function limitWords(limits: ShimLimits): Int32Array {

@@ -10,6 +10,7 @@ import type { QueuePlace } from '../nvme/place.ts'
 import type { Geometry } from '../nvme/queue-pair.ts'
 import type { ZonedFacts } from '../nvme/zoned-facts.ts'
 import type { AnaPath } from './ana.ts'
+import type { SanitizeSnapshot } from './sanitize.ts'
 
 /** Where hosts connect: a numeric address and a TCP port. "0.0.0.0" and "::" are wildcards. */
 export type Endpoint = { readonly address: string; readonly port: number }
@@ -86,6 +87,10 @@ export type NamespaceSnapshot = {
   readonly readOnly: boolean
   /** What hosts made of it: one of WRITE_PROTECTION; see protection.ts. */
   readonly protection?: number
+  /** Ranges of blocks that cannot be read, where there are some; see defect.ts. */
+  readonly defects?: readonly number[]
+  /** Percent that are left of it being formatted, while it is; see format.ts. */
+  readonly formatting?: number
   /** Its group in asymmetric access, from 1: see ana.ts. */
   readonly anaGroup: number
   /** Those of its subsystem's hosts that it is there for; left out: all of them. See view.ts. */
@@ -124,6 +129,10 @@ export type SubsystemSnapshot = {
   /** Endpoints that lead to this subsystem. Discovery: where the discovery service itself is listed. */
   readonly endpoints: readonly Endpoint[]
   readonly namespaces: readonly NamespaceSnapshot[]
+  /** Others are there for other hosts; see view.ts. */
+  readonly partial?: boolean
+  /** How far it is with being sanitized, or how that ended; see sanitize.ts. */
+  readonly sanitize?: SanitizeSnapshot
   readonly controllers: ControllerModel
   /** One for each endpoint; none of a discovery subsystem. */
   readonly paths: readonly AnaPath[]

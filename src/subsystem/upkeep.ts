@@ -7,17 +7,28 @@
  */
 import { STATUS } from '../wire/status.ts'
 import type { BlockRange } from './exclusion.ts'
+import type { Defects } from './defect.ts'
 import type { Protections } from './protection.ts'
 import type { NamespaceSnapshot, TargetSnapshot } from './subsystem.ts'
 
-/** Feature 84h: state is one of WRITE_PROTECTION. */
-export type UpkeepTask = { readonly kind: 'protect'; readonly nsid: number; readonly state: number }
+export type UpkeepTask =
+  /** Feature 84h: state is one of WRITE_PROTECTION. */
+  | { readonly kind: 'protect'; readonly nsid: number; readonly state: number }
+  /** Write Uncorrectable; and a write that makes such blocks good again. */
+  | { readonly kind: 'mark' | 'heal'; readonly nsid: number; readonly lba: number; readonly blockCount: number }
+  /** Format NVM and Sanitize: src/media.ts. */
+  | { readonly kind: 'format'; readonly nsid: number; readonly cdw10: number }
+  | { readonly kind: 'sanitize'; readonly nsid: number; readonly cdw10: number; readonly cdw11: number }
+
+/** What is done here. */
+type Task = Exclude<UpkeepTask, { kind: 'format' | 'sanitize' }>
 
 export type UpkeepParts = {
   readonly target: () => TargetSnapshot
   /** Brings what has changed to all reactors. */
   readonly apply: () => Promise<void>
   readonly protections: Protections
+  readonly defects: Pick<Defects, 'mark' | 'heal'>
   /** Tells the hosts of a subsystem that a namespace has changed. */
   readonly changed: (nqn: string, nsid: number) => void
   /** Waits until nothing is under way in these blocks; resolves with how to let them go, null = too late. */
@@ -34,17 +45,41 @@ export class Upkeep {
   }
 
   /** Resolves with a status. */
-  perform(nqn: string, task: UpkeepTask): Promise<number> {
+  perform(nqn: string, task: Task): Promise<number> {
+    // Whoever marks blocks waits for writes that have begun, and those for this.
+    if (task.kind === 'heal') return this.#perform(nqn, task)
     const done = this.#last.then(() => this.#perform(nqn, task))
     this.#last = done.catch(() => {})
     return done
   }
 
-  async #perform(nqn: string, task: UpkeepTask): Promise<number> {
+  async #perform(nqn: string, task: Task): Promise<number> {
     const subsystem = this.#parts.target().subsystems.find((each) => each.nqn === nqn)
     const namespace = subsystem?.namespaces.find((each) => each.nsid === task.nsid)
     if (namespace === undefined) return STATUS.INVALID_NAMESPACE
-    return this.#protect(nqn, namespace, task.state)
+    switch (task.kind) {
+      case 'protect':
+        if (namespace.formatting !== undefined) return STATUS.FORMAT_IN_PROGRESS
+        return this.#protect(nqn, namespace, task.state)
+      case 'mark':
+        return this.#mark(nqn, namespace, task.lba, task.blockCount)
+      case 'heal': {
+        const status = await this.#parts.defects.heal(nqn, namespace, task.lba, task.blockCount)
+        if (status === 0) await this.#parts.apply()
+        return status
+      }
+    }
+  }
+
+  /** Writes that have begun are over before: what they write is not good after the blocks were marked. */
+  async #mark(nqn: string, namespace: NamespaceSnapshot, lba: number, blockCount: number): Promise<number> {
+    const { defects, apply, take } = this.#parts
+    const letGo = await take({ namespace: namespace.index, lba, blockCount })
+    if (letGo === null) return STATUS.COMMAND_INTERRUPTED
+    const status = await defects.mark(nqn, namespace, lba, blockCount)
+    if (status === 0) await apply()
+    letGo()
+    return status
   }
 
   async #protect(nqn: string, namespace: NamespaceSnapshot, state: number): Promise<number> {

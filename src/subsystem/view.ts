@@ -34,7 +34,7 @@ export function viewOf(subsystem: SubsystemSnapshot, hostNqn: string): Subsystem
   const hidden = new Set(subsystem.namespaces.filter((each) => !sees(hostNqn, each)).map(({ nsid }) => nsid))
   if (hidden.size === 0) return subsystem
   return {
-    ...subsystem, namespaces: subsystem.namespaces.filter(({ nsid }) => !hidden.has(nsid)),
+    ...subsystem, partial: true, namespaces: subsystem.namespaces.filter(({ nsid }) => !hidden.has(nsid)),
     paths: subsystem.paths.map((path) => ({
       ...path, groups: path.groups.flatMap((group) => {
         const nsids = group.nsids.filter((nsid) => !hidden.has(nsid))

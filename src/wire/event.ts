@@ -22,7 +22,6 @@ export type AsyncEvent = {
 
 const { ERROR, SMART, NOTICE, IO_COMMAND_SET } = EVENT_TYPE
 const { namespaceAttributes, ana, zones, discoveryLog } = ASYNC_EVENT_BITS
-const SANITIZE_LOG = 0x81
 
 /** SMART_…: the mask is the bit of the critical warning. */
 export const EVENT = Object.freeze({
@@ -42,7 +41,7 @@ export const EVENT = Object.freeze({
   ZONES: { type: NOTICE, info: 0xef, lid: LID.CHANGED_ZONES, mask: putBits(zones, 1) },
   DISCOVERY_LOG: { type: NOTICE, info: 0xf0, lid: LID.DISCOVERY, mask: putBits(discoveryLog, 1) },
   RESERVATION_LOG: { type: IO_COMMAND_SET, info: 0, lid: LID.RESERVATION_NOTICES, mask: 0 },
-  SANITIZE_COMPLETED: { type: IO_COMMAND_SET, info: 1, lid: SANITIZE_LOG, mask: 0 },
+  SANITIZE_COMPLETED: { type: IO_COMMAND_SET, info: 1, lid: LID.SANITIZE, mask: 0 },
 } satisfies Record<string, AsyncEvent>)
 
 export type EventName = keyof typeof EVENT

@@ -109,6 +109,9 @@ export const IDENTIFY_NAMESPACE = layout('IDENTIFY_NAMESPACE', 4096, {
 /** One LBA format. lbads: block size as a power of two. */
 export const LBAF = layout('LBAF', 4, { ms: [0, 2], lbads: [2, 1], rp: [3, 1] })
 
+/** Format progress. left: percent. */
+export const FPI_BITS = bits('FPI', 8, { left: [0, 7], supported: [7, 1] })
+
 export const NSFEAT_BITS = bits('NSFEAT', 8, {
   thin: [0, 1], atomics: [1, 1], dae: [2, 1], uidreuse: [3, 1], optperf: [4, 1],
 })

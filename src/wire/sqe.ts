@@ -190,6 +190,15 @@ export const ADMIN_OPCODE = Object.freeze({
   FORMAT_NVM: 0x80, SECURITY_SEND: 0x81, SECURITY_RECEIVE: 0x82, SANITIZE: 0x84, GET_LBA_STATUS: 0x86,
 })
 
+/** Format NVM. lbafl, lbafu: the LBA format; pi: protection information; ses: 1 = erase user data. */
+export const FORMAT_CDW10 = bits('FORMAT_NVM CDW10', 32, {
+  lbafl: [0, 4], mset: [4, 1], pi: [5, 3], pil: [8, 1], ses: [9, 3], lbafu: [12, 2],
+})
+/** Sanitize. sanact: see SANACT in sanitize.ts; owpass 0: 16 passes; CDW11 is the pattern of an overwrite. */
+export const SANITIZE_CDW10 = bits('SANITIZE CDW10', 32, {
+  sanact: [0, 3], ause: [3, 1], owpass: [4, 4], oipbp: [8, 1], ndas: [9, 1],
+})
+
 /** The opcode of all Fabrics commands, on every queue; see fabrics.ts for their types. */
 export const FABRICS_OPCODE = 0x7f
 

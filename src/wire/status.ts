@@ -54,6 +54,10 @@ const ROWS = [
     'Keep Alive Timeout Invalid: the controller cannot keep this time'],
   ['PREEMPT_ABORT', 0, 0x1b, 0,
     'Command Aborted due to Preempt and Abort: another host took the reservation'],
+  ['SANITIZE_FAILED', 0, 0x1c, 1,
+    'Sanitize Failed: the last sanitize did, and nothing is served until one succeeds'],
+  ['SANITIZE_IN_PROGRESS', 0, 0x1d, 0,
+    'Sanitize In Progress: all data are being erased, for the whole subsystem'],
   ['NAMESPACE_WRITE_PROTECTED', 0, 0x20, 1,
     'Namespace is Write Protected: it is exported for reading only'],
   ['COMMAND_INTERRUPTED', 0, 0x21, 0, 'Command Interrupted: the same command may succeed now'],
@@ -68,6 +72,7 @@ const ROWS = [
     'Namespace Not Ready: the storage behind it cannot be used at the moment'],
   ['RESERVATION_CONFLICT', 0, 0x83, 1,
     'Reservation Conflict: a reservation of another host forbids this command'],
+  ['FORMAT_IN_PROGRESS', 0, 0x84, 0, 'Format In Progress: the namespace is being formatted'],
   // Command specific
   ['INVALID_QUEUE_ID', 1, 0x01, 1, 'Invalid Queue Identifier: no such queue may be connected'],
   ['INVALID_QUEUE_SIZE', 1, 0x02, 1, 'Invalid Queue Size: 0 or more than the controller allows'],

@@ -283,7 +283,7 @@ test('NVM-19: a namespace that may only be read', async () => {
 })
 
 describe('opcodes', () => {
-  test.each([0x03, 0x04, 0x06, 0x79, 0x7a, 0x7d, 0x80, 0xff])(
+  test.each([0x03, 0x06, 0x79, 0x7a, 0x7d, 0x80, 0xff])(
     'NVM-10: %i on an I/O queue', async (opcode) => {
       const queue = await ioQueue()
       expect((await queue.submit(sqe(opcode, 1))).status).toBe('0/01h')

@@ -199,7 +199,7 @@ describe('offsets', () => {
   })
 })
 
-test.each([0x11, 0x40, 0x71, 0x81, 0xbf])('LOG-09: LID %i', async (lid) => {
+test.each([0x11, 0x40, 0x71, 0x82, 0xbf])('LOG-09: LID %i', async (lid) => {
   expect(await refusal(await open(), lid, 64)).toBe('1/09h')
 })
 

@@ -23,8 +23,8 @@ const SHARED = ['wire', 'reactor', 'limits', 'assert', 'config/start-error']
 const DATA = ['config', 'subsystem']
 /** They put the parts together, so they import every one of them. */
 const COMPOSITION = [
-  'target', 'live', 'update', 'device-plan', 'model', 'snapshot', 'stock', 'control-plane', 'reactors', 'standing', 'reactor-thread',
-  'reactor-worker', 'driven',
+  'target', 'live', 'update', 'device-plan', 'model', 'snapshot', 'stock', 'media', 'keeper', 'control-plane',
+  'reactors', 'standing', 'reactor-thread', 'reactor-worker', 'driven',
 ]
 
 const FILE_LINES_MAX = 400

@@ -48,7 +48,7 @@ function rig(before: Config) {
     },
     cut: (_open: OpenBacking, bytes: number) => happened.push(`cut ${bytes}`),
   }
-  const stock = new Stock(backings as unknown as Backings, { namespaces: 8, namespaceIndices: 16 })
+  const stock = new Stock(backings as unknown as Backings, { namespaces: 8, namespaceIndices: 16 }, (_nqn, { blockBytes }) => blockBytes)
   for (const { nqn, namespaces } of before.subsystems) for (const each of namespaces) stock.put(stock.open(nqn, each))
   happened.length = 0
   let retired: Promise<void> = Promise.resolve()

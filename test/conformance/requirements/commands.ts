@@ -166,4 +166,37 @@ export const COMMANDS: readonly Requirement[] = [
     'With PTPLS 1 registrations and the reservation outlive the daemon, however it ended; with 0 they do not.'],
   ['RES-24', 'BASE: Persist Through Power Loss',
     'What cannot be written to the medium fails with 0/06h and changes nothing.'],
+  // ---- defects, formatting, sanitizing
+  ['MED-01', 'NVM: Write Uncorrectable',
+    'ONCS bit 1; afterwards Read, Compare, Verify, Copy and a fused Compare of the blocks fail with 2/81h on every '
+      + 'queue, and those of the blocks beside them do not.'],
+  ['MED-02', 'NVM: Write Uncorrectable',
+    'A Write, Write Zeroes or Copy to the blocks makes them readable on every queue; to deallocate them does not.'],
+  ['MED-03', 'NVM: Write Uncorrectable',
+    'Blocks beyond the end fail with 0/80h, a protected namespace with 0/20h, no namespace with 0/0Bh.'],
+  ['MED-04', 'NVM: Write Uncorrectable', 'What was marked in a file stays so when the daemon is killed.'],
+  ['MED-05', 'BASE: Identify Controller', 'OACS bit 1; FNA: one namespace at a time, and no cryptographic erase.'],
+  ['MED-06', 'BASE: Format NVM',
+    'LBAF0 has 512 and LBAF1 4096 bytes; after a Format the namespace has blocks of that size on every queue, and '
+      + 'nothing of what was in it, with a secure erase as without.'],
+  ['MED-07', 'BASE: Format NVM', 'Other hosts get a namespace attribute notice.'],
+  ['MED-08', 'BASE: Format NVM',
+    'A format that does not exist fails with 1/0Ah, another secure erase and all namespaces with 0/02h, a protected '
+      + 'namespace with 0/20h, a reserved one with 0/83h.'],
+  ['MED-09', 'BASE: Format NVM',
+    'A command whose data or turn come after the Format fails with 0/84h and changes nothing.'],
+  ['MED-10', 'BASE: Format NVM',
+    'The format outlives the daemon; it is the namespace\'s, also where its storage is another\'s later.'],
+  ['MED-11', 'BASE: Sanitize',
+    'SANICAP has block erase and overwrite; afterwards all namespaces are empty, the log says so, and controllers get '
+      + 'the event of type 6.'],
+  ['MED-12', 'BASE: Sanitize Operations',
+    'Meanwhile I/O commands, Format NVM and Sanitize fail with 0/1Dh; Identify, logs and features go on.'],
+  ['MED-13', 'BASE: Sanitize',
+    'An action that does not exist, and No-Deallocate After Sanitize, fail with 0/02h; a protected namespace is why '
+      + 'none is sanitized, 0/20h.'],
+  ['MED-14', 'BASE: Sanitize Operations', 'A sanitize that was interrupted goes on with the next start.'],
+  ['MED-15', 'BASE: Sanitize Operations',
+    'After a failure commands fail with 0/1Ch until another one succeeds; where AUSE was set, a host may leave the '
+      + 'failure mode.'],
 ]

@@ -118,6 +118,9 @@ export const CONTROLLERS: readonly Requirement[] = [
     'OPTPERF is set, NOWS is a multiple of NPWG, and atomic boundaries are at least what is atomic.'],
   ['IDY-18', 'BASE: Active Namespace ID list of a command set',
     'CNS 07h lists the active NSIDs of the command set that CSI names; another CSI fails with 0/02h.'],
+  ['IDY-21', 'NVM: Identify Namespace',
+    'Where NSFEAT has the bit of thin provisioning NUSE tells what is allocated: it grows with what is written, and '
+      + 'falls when that is deallocated; elsewhere NUSE is NCAP.'],
   ['IDY-19', 'BASE: I/O Command Set data structure',
     'CNS 1Ch names the combinations of command sets that the controller has: NVM alone.'],
   ['IDY-20', 'BASE: Namespace Granularity List',

@@ -63,5 +63,4 @@ export const DISCOVERY: readonly Requirement[] = [
   // ---- not implemented or not tested yet
   // ---- not implemented or not tested yet
   ['NYI-04', 'TCP: TLS', 'TLS 1.3 with pre-shared keys.'],
-  ['NYI-06', 'NVM: Write Uncorrectable', 'The optional command that is not offered.'],
 ]

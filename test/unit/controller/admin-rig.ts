@@ -7,6 +7,7 @@ import { Aborts } from '../../../src/controller/abort.ts'
 import { Events } from '../../../src/controller/events.ts'
 import { Queue } from '../../../src/controller/queue.ts'
 import { ReservationCommands } from '../../../src/controller/reservations.ts'
+import { Tasks } from '../../../src/controller/task.ts'
 import { CONTROLLER_STATE } from '../../../src/controller/shared.ts'
 import type { ToControl } from '../../../src/reactor/messages.ts'
 import { Buffers } from '../../../src/reactor/buffers.ts'
@@ -40,6 +41,10 @@ export function adminRig(
     reservations: new ReservationCommands({
       arena, slots, buffers: pages, reactor: 0, post: (message) => posted.push(message),
       finish: (slot, status) => finished.push([slot.cid, status]), shared, queueOf: () => queue,
+    }),
+    tasks: new Tasks({
+      slots, shared, reactor: 3, post: (message) => posted.push(message), queueOf: () => queue,
+      finish: (slot, status) => finished.push([slot.cid, status]),
     }),
     reached: () => ({ address: '192.0.2.1', port: 4420 }), ...parts,
   })

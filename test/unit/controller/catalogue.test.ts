@@ -52,9 +52,9 @@ describe('a change of the target', () => {
   test('another size is another object, with the guards of the one before', () => {
     const { catalogue, adoptNamespaces } = rig()
     adoptNamespaces(namespaceSnapshot(1))
-    catalogue.namespaces[0]!.guards = 6
+    catalogue.namespaces[0]!.guards = 24
     adoptNamespaces(namespaceSnapshot(1, { index: 4, blockCount: 77 }))
-    expect(catalogue.tables.get(NQN)![1]).toMatchObject({ index: 4, blockCount: 77, guards: 6 })
+    expect(catalogue.tables.get(NQN)![1]).toMatchObject({ index: 4, blockCount: 77, guards: 24 })
     expect(catalogue.namespaces[0]!.blockCount).toBe(1000)
   })
 

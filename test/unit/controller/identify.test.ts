@@ -46,7 +46,7 @@ function ask(cns: number, nsid = 0, csi = 0, cntid = 0, facts: Partial<Controlle
   whole.fill(0, 64, 64 + 4096)
   const view = new DataView(whole.buffer)
   const all = {
-    subsystem: SUBSYSTEM, controllerId: 7, firmware: '0.1.0', controllers: () => CNTLIDS, ...facts,
+    subsystem: SUBSYSTEM, controllerId: 7, firmware: '0.1.0', controllers: () => CNTLIDS, used: () => null, ...facts,
   }
   const status = identify(view, 64, all, cns, nsid, csi, cntid)
   expect(whole.subarray(0, 64).every((byte) => byte === 0xee)).toBe(true)
@@ -83,13 +83,14 @@ describe('controller, CNS 01h', () => {
   })
 
   test('admin', () => {
-    expect(data.readUInt16LE(256), 'OACS').toBe(0)
+    expect(data.readUInt16LE(256), 'OACS: format').toBe(2)
+    expect(data[524], 'FNA').toBe(8)
     expect([data[258], data[259], data[260]], 'ACL, AERL, FRMW').toEqual([3, 3, 3])
     expect(data.readUInt8(261), 'LPA: SMART of namespaces, effects, extended, persistent events, LIDs 0, 12h, 13h').toBe(0x37)
     expect(data.readUInt32LE(352), 'PELS: 128 KiB').toBe(2)
     expect(data.readUInt8(262), 'ELPE').toBe(63)
     expect(data.readUInt16LE(320), 'KAS: 1 s').toBe(10)
-    expect(data.readUInt32LE(328), 'SANICAP').toBe(0)
+    expect(data.readUInt32LE(328), 'SANICAP').toBe(0x6000_0006)
     expect([data.readUInt8(342), data.readUInt8(343)], 'ANATT, ANACAP: five states').toEqual([10, 0x1f])
     expect([data.readUInt32LE(344), data.readUInt32LE(348)], 'ANAGRPMAX, NANAGRPID').toEqual([128, 128])
   })
@@ -98,7 +99,7 @@ describe('controller, CNS 01h', () => {
     expect([data[512], data[513]], 'SQES, CQES').toEqual([0x66, 0x44])
     expect(data.readUInt16LE(514), 'MAXCMD').toBe(128)
     expect(data.readUInt32LE(516), 'NN').toBe(2000)
-    expect(data.readUInt16LE(520), 'ONCS: compare, DSM, write zeroes, select, reservations, timestamp, verify, copy').toBe(0x1fd)
+    expect(data.readUInt16LE(520), 'ONCS: compare, uncorrectable, DSM, write zeroes, select, reservations, timestamp, verify, copy').toBe(511)
     expect(data.readUInt16LE(522), 'FUSES').toBe(1)
     expect(data.readUInt8(525), 'VWC: present, broadcast').toBe(0b111)
     expect(data.readUInt16LE(528), 'AWUPF').toBe(0)
@@ -131,8 +132,9 @@ describe('namespace, CNS 00h', () => {
     const { status, data } = ask(0, 1)
     expect(status).toBe(0)
     for (const at of [0, 8, 16]) expect(data.readBigUInt64LE(at)).toBe(2048n)
-    expect(data.readUInt8(24), 'NSFEAT: thin, atomics, OPTPERF').toBe(0b1_0011)
-    expect([data[25], data[26]], 'NLBAF, FLBAS').toEqual([0, 0])
+    expect(data.readUInt8(24), 'NSFEAT: not thin, atomics, OPTPERF').toBe(0b1_0010)
+    expect([data[25], data[26], data[32]], 'NLBAF, FLBAS, FPI').toEqual([1, 0, 0x80])
+    expect(data.toString('hex', 128, 140), 'LBAF').toBe('0000090000000c0000000000')
     expect(data.readUInt8(30), 'NMIC').toBe(1)
     expect(data.readUInt8(31), 'RESCAP: all types, persistence, IEKEY').toBe(0xff)
     expect(data.readUInt8(33), 'DLFEAT: zeroes, DEAC').toBe(0b1001)
@@ -141,7 +143,7 @@ describe('namespace, CNS 00h', () => {
     expect(data.readUInt32LE(92), 'ANAGRPID').toBe(1)
     expect(data.readUInt8(99), 'NSATTR').toBe(0)
     expect(data.toString('hex', 104, 120)).toBe('f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff')
-    expect(data.toString('hex', 128, 136)).toBe('0000090000000000')
+    expect(data.toString('hex', 128, 136)).toBe('0000090000000c00')
   })
 
   test('a file of 4096-byte blocks: NVMCAP beyond 2^53', () => {
@@ -149,13 +151,21 @@ describe('namespace, CNS 00h', () => {
     expect(data.readBigUInt64LE(0)).toBe(2n ** 40n)
     expect(data.readBigUInt64LE(48)).toBe(2n ** 52n)
     expect(data.readUInt16LE(64), 'NPWG').toBe(0)
-    expect(data.toString('hex', 128, 132)).toBe('00000c00')
+    expect([data[25], data[26], data.toString('hex', 128, 136)]).toEqual([1, 1, '0000090000000c00'])
     const huge = namespace(1, { blockBytes: 4096, blockCount: Number.MAX_SAFE_INTEGER })
     const subsystem = { ...SUBSYSTEM, namespaces: [huge] }
     const capacity = ask(0, 1, 0, 0, { subsystem }).data
     expect(capacity.readBigUInt64LE(48)).toBe(0xffff_ffff_ffff_f000n)
     expect(capacity.readBigUInt64LE(56)).toBe(1n)
   })
+
+  test.each([[0, 0n], [4096, 1n], [4097, 2n], [2 ** 53, 2n ** 40n], [null, 2n ** 40n]])(
+    'a file that takes %s bytes: NUSE %s', (bytes, nuse) => {
+      const { data } = ask(0, 2, 0, 0, { used: (counter) => counter === 0 ? bytes : 77 })
+      expect([data.readUInt8(24) & 1, data.readBigUInt64LE(8), data.readBigUInt64LE(16)]).toEqual([1, 2n ** 40n, nuse])
+      const { data: memory } = ask(0, 1, 0, 0, { used: () => bytes })
+      expect([memory.readUInt8(24) & 1, memory.readBigUInt64LE(16)]).toEqual([0, 2048n])
+    })
 
   test('a read-only device that cannot discard', () => {
     const { data } = ask(0, 5)
@@ -237,7 +247,7 @@ describe('by command set', () => {
   })
 
   test('CNS 08h', () => {
-    expect(ask(8, 1).data.toString('hex', 0, 16)).toBe('0001ff00010000000000000000000100')
+    expect(ask(8, 1).data.toString('hex', 0, 16)).toBe('0001ff80010000000000000000000100')
     expect(ask(8, 5).data.readUInt8(8), 'NSATTR').toBe(1)
     expect(isZero(ask(8, 3).data)).toBe(true)
     expect(ask(8, 0).status).toBe(0x400b)

@@ -12,6 +12,7 @@ import { ReservationCommands } from '../../../src/controller/reservations.ts'
 import { CONTROLLER_STATE, ROW } from '../../../src/controller/shared.ts'
 import { Tally, tallyBytes } from '../../../src/controller/tally.ts'
 import { Throttles } from '../../../src/controller/throttle.ts'
+import { Uncorrectable } from '../../../src/controller/uncorrectable.ts'
 import { type Device, PENDING } from '../../../src/device/device.ts'
 import { Namespace } from '../../../src/namespace/namespace.ts'
 import { Buffers } from '../../../src/reactor/buffers.ts'
@@ -32,6 +33,7 @@ export function rig() {
   const slots = new Slots(64)
   const asked: string[] = []
   const posted: ToControl[] = []
+  const tasks: unknown[] = []
   const finished: [cid: number, status: number][] = []
   let says = PENDING
   const device = (nsid: number): Device => {
@@ -77,6 +79,9 @@ export function rig() {
       arena, slots, buffers, reactor: 0, post: (message) => posted.push(message),
       finish: (slot, status) => finished.push([slot.cid, status]), shared, queueOf: () => queue,
     }),
+    uncorrectable: new Uncorrectable(
+      (_slot, _controller, { kind, ...task }) => tasks.push([kind, ...Object.values(task)]), () => 7,
+    ),
   })
   /** lba, 0-based blocks with control bits, bytes of the SGL. */
   const start = (opcode: number, nsid: number, lba = 0, cdw12 = 0, bytes = 512) => {
@@ -91,7 +96,7 @@ export function rig() {
   }
   const count = (which: number, namespace = 0): number => shared.counters[shared.counterAt(0, namespace) + which]!
   return {
-    arena, shared, controller, queue, io, asked, start, run, count, guards, holds, proceeded, namespaces,
+    arena, shared, controller, queue, io, asked, tasks, start, run, count, guards, holds, proceeded, namespaces,
     say: (outcome: number) => { says = outcome },
     errors: () => shared.words[shared.row(controller.index) + ROW.ERRORS]!,
   }

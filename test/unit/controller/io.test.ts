@@ -43,7 +43,7 @@ describe('refused', () => {
     expect([start(READ, nsid).outcome, asked]).toEqual([INVALID_NAMESPACE, []])
   })
 
-  test.each([4, 0x1d, 0x7e, 0x80, 0xff])('opcode %i', (opcode) => {
+  test.each([3, 0x1d, 0x7e, 0x80, 0xff])('opcode %i', (opcode) => {
     expect(rig().start(opcode, 1).outcome).toBe(INVALID_OPCODE)
   })
 

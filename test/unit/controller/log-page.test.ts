@@ -50,7 +50,7 @@ describe('supported logs, 00h', () => {
       const supported = log(0, 0, { subsystem: subsystemSnapshot({ kind }) })
       return Array.from({ length: 256 }, (_, lid) => lid).filter((lid) => supported[4 * lid] === 1)
     }
-    expect(lids('nvm')).toEqual([0, 1, 2, 3, 4, 5, 0x0c, 0x0d, 0x12, 0x13, 0x80])
+    expect(lids('nvm')).toEqual([0, 1, 2, 3, 4, 5, 0x0c, 0x0d, 0x12, 0x13, 0x80, 0x81])
     expect(lids('discovery')).toEqual([0, 0x70])
   })
 
@@ -132,9 +132,9 @@ test('effects, 05h', () => {
   const listed = (from: number): Record<string, number> => Object.fromEntries(
     Array.from({ length: 256 }, (_, opcode) => [opcode, effects.readUInt32LE(from + 4 * opcode)])
       .filter((pair) => pair[1] !== 0))
-  expect(listed(0)).toEqual({ 2: 1, 6: 1, 8: 1, 9: 1, 10: 1, 12: 1, 24: 1, 127: 1 })
+  expect(listed(0)).toEqual({ 2: 1, 6: 1, 8: 1, 9: 1, 10: 1, 12: 1, 24: 1, 127: 1, 128: 0x10007, 132: 0x20003 })
   expect(listed(1024)).toEqual({
-    0: 1, 1: 3, 2: 1, 5: 1, 8: 3, 9: 3, 12: 1, 13: 1, 14: 1, 17: 1, 21: 1, 25: 3, 127: 1,
+    0: 1, 1: 3, 2: 1, 4: 3, 5: 1, 8: 3, 9: 3, 12: 1, 13: 1, 14: 1, 17: 1, 21: 1, 25: 3, 127: 1,
   })
 })
 

@@ -60,6 +60,27 @@ function free(slot: Slot): void {
 const done = (): void => { told.push('done') }
 const direct = { buffer: -1 }
 
+test('everything that has begun ends, whoever sent it, and nothing is marked', () => {
+  const running = command(READ, SLOT.EXECUTING, MINE!)
+  const intoBlocks = command(WRITE, SLOT.RECEIVING, OTHERS!, direct)
+  for (const state of [SLOT.RECEIVING, SLOT.HELD]) command(WRITE, state, MINE!)
+  command(READ, SLOT.EXECUTING, MINE!, { index: 1 })
+  preemptions.settle('uuid-1', done)
+  const poll = (): boolean => {
+    preemptions.poll()
+    preemptions.poll()
+    return told.includes('done')
+  }
+  expect(poll()).toBe(false)
+  free(running)
+  expect(poll()).toBe(false)
+  now += LATE_MS + 1
+  preemptions.poll()
+  expect(told.at(-1)).toMatch(/^dismiss 2: /)
+  free(intoBlocks)
+  expect([poll(), told.some((each) => /^(preempt|pair)/.test(each))]).toEqual([true, false])
+})
+
 describe('Preempt and Abort', () => {
   const abort = (): void => preemptions.abort('uuid-1', [OTHERS!], done)
 

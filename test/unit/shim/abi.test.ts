@@ -15,7 +15,7 @@ const NATIVE = fileURLToPath(new URL('../../../native', import.meta.url))
 const PREFIXES = {
   SHIM_H_: abi.H, SHIM_N_: abi.COUNTER, SHIM_C_: abi.C, SHIM_STATE_: abi.STATE, SHIM_F_: abi.FLAG,
   SHIM_T_: abi.T, SHIM_TX_: abi.TX, SHIM_O_: abi.O, SHIM_OP_: abi.OP, SHIM_ENGINE_: abi.ENGINE,
-  SHIM_FILE_: abi.FILE, SHIM_Q_: abi.Q, SHIM_RING_: abi.RING, SHIM_PCI_: abi.PCI,
+  SHIM_FILE_: abi.FILE, SHIM_ERASE_: abi.ERASE, SHIM_Q_: abi.Q, SHIM_RING_: abi.RING, SHIM_PCI_: abi.PCI,
 } as const
 
 /** Tables whose keys are members of a structure, in words. */

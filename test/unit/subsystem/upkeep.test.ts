@@ -28,6 +28,16 @@ function rig(says = 0) {
         return says
       },
     } as unknown as Protections,
+    defects: {
+      mark: async (nqn, { nsid }, lba, blockCount) => {
+        await note(`mark ${nqn} ${nsid} ${lba}+${blockCount}`)
+        return says
+      },
+      heal: async (nqn, { nsid }, lba, blockCount) => {
+        await note(`heal ${nqn} ${nsid} ${lba}+${blockCount}`)
+        return says
+      },
+    },
     changed: (nqn, nsid) => done.push(`changed ${nqn} ${nsid}`),
     take: async ({ namespace, lba, blockCount }) => {
       await note(`take ${namespace} ${lba}+${blockCount}`)
@@ -62,4 +72,18 @@ test('one after the other', async () => {
   await Promise.all([1, 0].map((state) => upkeep.perform(NQN, { kind: 'protect', nsid: 3, state })))
   const order = done.filter((each) => /^(set|changed)/.test(each) && !each.endsWith('…'))
   expect(order).toEqual([`set ${NQN} 3 1`, `changed ${NQN} 3`, `set ${NQN} 3 0`, `changed ${NQN} 3`])
+})
+
+test('marked: nothing is under way in the blocks meanwhile', async () => {
+  const { upkeep, done } = rig()
+  expect(await upkeep.perform(NQN, { kind: 'mark', nsid: 3, lba: 5, blockCount: 2 })).toBe(0)
+  expect(done.filter((each) => !each.endsWith('…'))).toEqual(['take 8 5+2', `mark ${NQN} 3 5+2`, 'apply', 'let go'])
+})
+
+test('a block that was written is good again while others wait for their turn', async () => {
+  const { upkeep, done } = rig()
+  const mark = upkeep.perform(NQN, { kind: 'mark', nsid: 3, lba: 5, blockCount: 2 })
+  const heal = upkeep.perform(NQN, { kind: 'heal', nsid: 3, lba: 5, blockCount: 1 })
+  expect(await Promise.all([mark, heal])).toEqual([0, 0])
+  expect(done[0]).toBe(`heal ${NQN} 3 5+1 …`)
 })
