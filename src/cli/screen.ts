@@ -10,6 +10,7 @@ import type { HostReport, NamespaceReport, ReactorReport, Report } from '../cont
 import { printable } from '../control/text.ts'
 import type { CommandClass } from '../controller/tally.ts'
 import { quantileUs } from '../reactor/histogram.ts'
+import { LATENCY_HEADS, latencyRows, since, timeText } from './latency.ts'
 
 const MIB = 1 << 20
 
@@ -27,6 +28,7 @@ export function screenText(before: Report, after: Report, columns: number): stri
           .find(({ nsid }) => nsid === each.nsid), each, seconds,
       ))),
     ), '',
+    ...latencyLines(before, after),
     ...table(
       ['HOST', 'ADDRESS', 'SUBSYSTEM', 'QUEUES', 'IO/S', 'MIB/S', 'DEPTH'],
       after.hosts.map((each) => hostRow(
@@ -47,13 +49,18 @@ function headText(before: Report, after: Report): string {
     + `${formatRounded(after.residentBytes)} of memory, ${cpu.toFixed(0)}% of a processor`
 }
 
+/** None where there was no command. */
+function latencyLines(before: Report, after: Report): string[] {
+  const rows = latencyRows(before.subsystems, after.subsystems)
+  return rows.length === 0 ? [] : [...table(LATENCY_HEADS, rows), '']
+}
+
 function namespaceRow(
   nqn: string, before: NamespaceReport | undefined, after: NamespaceReport, seconds: number,
 ): Row {
   const of = (name: CommandClass): readonly [count: string, p99: string] => {
     const [former, now] = [before?.commands[name], after.commands[name]]
-    const counts = now.buckets.map((count, k) => Math.max(0, count - (former?.buckets[k] ?? 0)))
-    return [rate(former?.count ?? 0, now.count, seconds), timeText(quantileUs(counts, 0.99))]
+    return [rate(former?.count ?? 0, now.count, seconds), timeText(quantileUs(since(former, now), 0.99))]
   }
   const [read, write] = [of('read'), of('write')]
   const errors = Object.values(after.errors).reduce((sum, each) => sum + each, 0)
@@ -98,13 +105,6 @@ function rate(before: number, after: number, seconds: number): string {
 
 function mebibytes(before: number | undefined, after: number, seconds: number): string {
   return Math.max(0, (after - (before ?? 0)) / seconds / MIB).toFixed(1)
-}
-
-/** What commands stayed below. */
-function timeText(us: number): string {
-  if (Number.isNaN(us)) return '-'
-  if (us < 1000) return `${us}µs`
-  return us < 1_000_000 ? `${(us / 1000).toFixed(1)}ms` : `${(us / 1_000_000).toFixed(1)}s`
 }
 
 function formatRounded(bytes: number): string {

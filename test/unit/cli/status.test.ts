@@ -59,6 +59,24 @@ describe('a screen', () => {
     ])
   })
 
+  test('says how long commands took, as quantiles and as a histogram', () => {
+    const [head, row] = ['LATENCY', NQN].map((start, k) => screen().filter((each) => each.startsWith(start))[k]!)
+    expect(row!.split(/ {2,}/)).toEqual([NQN, '1', 'read', '112µs', '112µs', '112µs', '█'])
+    // 100 µs stands between 64 and 128: seven powers of two from 1 µs.
+    expect(row!.indexOf('█') - head!.indexOf('<1µs')).toBe(7)
+    const spread = report(62_000, 10)
+    const buckets = spread.subsystems[0]!.namespaces[0]!.commands.read.buckets as number[]
+    buckets[0] = 1
+    buckets[bucketOf(2 ** 20)] = 1000
+    const lines = screenText(report(60_000, 10), spread, 1000).split('\n')
+    const at = lines.find((each) => each.startsWith('LATENCY'))!.indexOf('<1µs')
+    expect(lines.filter((each) => each.startsWith(NQN))[1]!.slice(at)).toBe(`▁${' '.repeat(20)}█`)
+  })
+
+  test('says nothing of how long where there was no command', () => {
+    expect(screenText(report(60_000, 10), report(62_000, 10), 1000)).not.toContain('LATENCY')
+  })
+
   test('says who is connected, and shows what would move the cursor as a code', () => {
     expect(line('nqn.host')).toEqual(['nqn.host:\\x1b[2J', '192.0.2.7:1', NQN, '2', '10', '10.0', '7'])
     expect(screen().join('')).not.toContain('\x1b')
