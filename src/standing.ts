@@ -17,6 +17,7 @@ export class Standing {
   /** Blocks that somebody has for himself, by id. */
   readonly #holds = new Map<number, Extract<Change, { kind: 'hold' }>>()
   readonly #listeners = new Set<number>()
+  #trace: Extract<Change, { kind: 'trace' }> | undefined
 
   /** told: what the first reactors start with. */
   constructor(told: Told | undefined) {
@@ -32,6 +33,7 @@ export class Standing {
     if (change.kind === 'target') this.#target = change.target
     else if (change.kind === 'hold') this.#holds.set(change.id, change)
     else if (change.kind === 'let-go') this.#holds.delete(change.id)
+    else if (change.kind === 'trace') this.#trace = unmet(change)
     else if (change.kind === 'unlisten') this.#listeners.delete(change.socket)
     else if (change.kind === 'rights') {
       const { kind: _kind, ...rights } = change
@@ -46,10 +48,15 @@ export class Standing {
 
   /** What the setup does not say. */
   get changes(): readonly Change[] {
-    return [...this.#holds.values()]
+    return [...this.#holds.values(), ...(this.#trace === undefined ? [] : [this.#trace])]
   }
 
   get listeners(): readonly number[] {
     return [...this.#listeners]
   }
+}
+
+/** Of one that starts later no connection is known. */
+function unmet({ kind, reactors }: Extract<Change, { kind: 'trace' }>): Extract<Change, { kind: 'trace' }> | undefined {
+  return reactors === null ? undefined : { kind, reactors: reactors.map((each) => ({ ...each, known: [] })) }
 }

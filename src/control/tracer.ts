@@ -6,6 +6,7 @@
  * Invariant: reactors never wait for who reads: what does not fit is counted.
  */
 import type { Change } from '../reactor/messages.ts'
+import { indexOf } from '../reactor/number.ts'
 import { type TraceRecord, TraceRing, type TraceWish } from '../reactor/trace-ring.ts'
 import type { ControllerRecord } from '../subsystem/access.ts'
 
@@ -47,7 +48,7 @@ export class Tracer {
       [...queues.values()].map(({ reactor, connection, serial, qid }) =>
         ({ reactor, connection, serial, qid, hostNqn, subsystem: subsystem.nqn })))
     const reactors = this.#rings.map(({ memory }, reactor) =>
-      ({ wish, ring: memory, known: known.filter((each) => each.reactor === reactor) }))
+      ({ wish, ring: memory, known: known.filter((each) => indexOf(each.reactor) === reactor) }))
     await this.#parts.change({ kind: 'trace', reactors })
     return id
   }
