@@ -222,6 +222,12 @@ SHIM_API int32_t shim_address(int32_t socket, int32_t remote, char *out);
 /* Any thread. Sends text as one datagram to the Unix socket at path; a path that begins with @ is an
  * abstract one. 0 or -errno. */
 SHIM_API int32_t shim_notify(const char *path, const char *text);
+/* Any thread. Sockets for another process: it opens an inbox, a Unix socket at path (a descriptor, to be
+ * closed with shim_socket_close, or -errno); pass sends 1 to 200 sockets there, which stay open here too
+ * (0 or -errno); take waits for them and says how many came (the first max of them), or -ETIMEDOUT. */
+SHIM_API int32_t shim_inbox(const char *path);
+SHIM_API int32_t shim_pass(const char *path, const int32_t *sockets, int32_t count);
+SHIM_API int32_t shim_take(int32_t inbox, int32_t *sockets, int32_t max, int32_t wait_ms);
 
 /* ---- memory ---------------------------------------------------------------------------------- */
 

@@ -35,6 +35,7 @@ import { Usage } from './controller/usage.ts'
 import { Presence } from './discovery/presence.ts'
 import { Access, type ControllerRecord } from './subsystem/access.ts'
 import { Reservations } from './subsystem/reservations.ts'
+import { listenerKey } from './subsystem/ana.ts'
 import { type AnaWish, Paths } from './subsystem/paths.ts'
 import { Defects } from './subsystem/defect.ts'
 import { Formats } from './subsystem/format.ts'
@@ -49,13 +50,14 @@ import { Controllers } from './nvme/controllers.ts'
 import { CLOCK } from './nvme/failure.ts'
 import { functionOpener, type OpenParts, takeFrom } from './nvme/open.ts'
 import { LINUX } from './pci/system.ts'
-import { Listeners } from './tcp/listener.ts'
+import { type Inherited, Listeners } from './tcp/listener.ts'
 import { ControlPlane } from './control-plane.ts'
 import { fileOf, keeperOf } from './keeper.ts'
 import { startReactor } from './reactors.ts'
 import { Live } from './live.ts'
 import { Media } from './media.ts'
 import { Model } from './model.ts'
+import { processorsOf } from './processors.ts'
 import { snapshotOf } from './snapshot.ts'
 import { type Item, Stock, type StockDevice } from './stock.ts'
 import { addressesIn } from './update.ts'
@@ -74,6 +76,7 @@ const STOP_MS = 4000
 const TICK_MS = 1000
 /** Of what stat() counts. */
 const STAT_BYTES = 512
+const HANDED_OVER = 'another weft takes over'
 /** Makes the target write a line with the counters of its reactors to the log. */
 const STATISTICS_SIGNAL = 'SIGUSR2'
 const NO_RING = 'This kernel does not permit io_uring, so weft uses epoll, which is slower for files. '
@@ -113,6 +116,10 @@ export type Target = {
   controllers(): readonly ControllerRecord[]
   /** Ends every association, flushes, closes; resolves when all is done. */
   stop(): Promise<void>
+  /** The same, but what listens stays open, and hosts that connect wait there for the next target. */
+  stopForNext(): Promise<readonly Inherited[]>
+  /** What stopForNext would leave. */
+  readonly inheritance: readonly Inherited[]
   /** What it is doing, and whether it is well. */
   readonly observer: Observer
   /** Whose PDUs are seen. */
@@ -127,9 +134,10 @@ export type Target = {
   readonly failed: Promise<Error>
 }
 
-/** take: how NVMe controllers are reached that weft drives. Throws StartError. */
+/** take: how NVMe controllers are reached that weft drives. inherited: what listens already. Throws StartError. */
 export async function startTarget(
-  config: Config, log: Log, take: OpenParts['take'] = takeFrom(LINUX),
+  config: Config, log: Log,
+  { take = takeFrom(LINUX), inherited = [] }: { take?: OpenParts['take']; inherited?: readonly Inherited[] | undefined } = {},
 ): Promise<Target> {
   const shim = loadShim()
   const engine = ENGINES[config.engine]
@@ -147,7 +155,7 @@ export async function startTarget(
     sizing: { reactorCount: config.reactors, transferBytes: limits.maxTransferBytes },
   })
   const backings = new Backings(shim, (address) => nvme.find(address))
-  const listeners = new Listeners(shim)
+  const listeners = new Listeners(shim, inherited)
   try {
     await nvme.prepare(addressesIn(config))
     return await assemble(config, log, shim, limits, backings, listeners, nvme)
@@ -179,6 +187,7 @@ async function assemble(
       log.warning(`${error.message} Discovery is offered on the other ports only.`)
     }
   }
+  listeners.closeUnused()
   const paths = new Paths()
   paths.configureAll(config, listeners.all.map(({ endpoint }) => endpoint))
   const firmware = version().slice(0, 8)
@@ -299,6 +308,24 @@ async function assemble(
   nvme.serve(servedBy({ model, plane, live, stock, nvme, log }))
   await presence.configure(config.discoveryService)
   observer.ready = true
+  const stop = async (): Promise<void> => {
+    process.off(STATISTICS_SIGNAL, tell)
+    clearInterval(ticking)
+    clearInterval(looking)
+    observer.ready = false
+    await presence.stop()
+    const erased = media.stop()
+    listeners.close()
+    await plane.stop(DRAIN_MS, STOP_MS)
+    await erased
+    for (const { path, reason } of backings.sync()) {
+      log.failure(`${path} cannot be synced (${reason}): what was written last may be lost.`)
+    }
+    backings.close()
+    metrics.stop()
+    await nvme.stop()
+    await lives.close()
+  }
   return {
     live, observer,
     tracer: new Tracer({
@@ -312,24 +339,16 @@ async function assemble(
     get namespaces() { return stock.items.map(factsOf) },
     engine: ENGINE_NAMES[reactors[0]!.engine]!,
     reactors: reactors.length, cpus: cpus.filter((cpu) => cpu >= 0), limits,
-    stop: async () => {
-      process.off(STATISTICS_SIGNAL, tell)
-      clearInterval(ticking)
-      clearInterval(looking)
-      observer.ready = false
-      await presence.stop()
-      const erased = media.stop()
-      listeners.close()
-      await plane.stop(DRAIN_MS, STOP_MS)
-      await erased
-      for (const { path, reason } of backings.sync()) {
-        log.failure(`${path} cannot be synced (${reason}): what was written last may be lost.`)
+    stop,
+    stopForNext: async () => {
+      for (const { socket, endpoint } of listeners.all) {
+        await plane.change({ kind: 'unlisten', socket, listener: listenerKey(endpoint), reason: HANDED_OVER })
       }
-      backings.close()
-      metrics.stop()
-      await nvme.stop()
-      await lives.close()
+      const left = listeners.letGo()
+      await stop()
+      return left
     },
+    get inheritance() { return listeners.inheritance },
     pulse: () => plane.change({ kind: 'pulse' }),
     failed: plane.failed,
     controllers: () => access.controllers,
@@ -349,24 +368,6 @@ function reservationsOf(store: StateStore, log: Log, access: Access, plane: () =
     notify: (controller, notice, nsid) => plane().notice(controller, notice, nsid),
     unsaved: ({ message }) => log.failure(`${message}. Hosts are told that what they asked for failed.`),
   })
-}
-
-/** A processor for each reactor; -1 = not pinned, where there are fewer processors than reactors. */
-function processorsOf(config: Config, shim: Shim): number[] {
-  const usable = shim.cpus()
-  const { cpus, reactors } = config
-  if (cpus !== null) {
-    const missing = cpus.filter((cpu) => !usable.includes(cpu))
-    if (missing.length !== 0) {
-      throw new StartError(
-        `This process may not use processor ${missing.join(', ')}.`, `Choose among ${usable.join(', ')}.`,
-      )
-    }
-    return [...cpus]
-  }
-  // The first processor is left to the control plane.
-  const chosen = usable.length > reactors ? usable.slice(-reactors) : []
-  return Array.from({ length: reactors }, (_, index) => chosen[index] ?? -1)
 }
 
 function factsOf({ nqn, config, backing }: Item): NamespaceFacts {

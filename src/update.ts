@@ -251,7 +251,8 @@ export class Update {
   async #endListeners(): Promise<void> {
     const { plane, listeners, log } = this.#parts
     for (const listener of this.#plan.closing) {
-      await plane.change({ kind: 'unlisten', socket: listener.socket, listener: listenerKey(listener.endpoint) })
+      const reason = 'its listener was removed'
+      await plane.change({ kind: 'unlisten', socket: listener.socket, listener: listenerKey(listener.endpoint), reason })
       listeners.remove(listener)
       log.notice(`No longer listening on ${endpointText(listener.endpoint)}.`, { change: 'listenerRemoved', ...listener.endpoint })
     }

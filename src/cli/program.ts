@@ -15,6 +15,7 @@ import { serveCommand } from './serve-command.ts'
 import { serviceCommand } from './service-command.ts'
 import { statusCommand, topCommand } from './status-command.ts'
 import { traceCommand } from './trace-command.ts'
+import { upgradeCommand } from './upgrade-command.ts'
 import { VERSION } from './version.ts'
 
 /** end() is called with the exit status of a command that has one of its own. */
@@ -40,6 +41,7 @@ export function createProgram(end: (status: number) => void): Command {
     topCommand(),
     traceCommand(),
     serviceCommand(end),
+    upgradeCommand(),
     perfCommand(end),
     completionCommand(() => program),
   ]

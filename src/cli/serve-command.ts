@@ -11,7 +11,9 @@ import type { Log, LogFormat, LogLevel } from '../control/log.ts'
 import { drop, findUser } from '../control/privileges.ts'
 import { openControl } from '../rpc/control.ts'
 import { reloadNow } from './reload.ts'
+import { Heir } from './heir.ts'
 import { serve } from './serve.ts'
+import { Upgrades } from './upgrades.ts'
 import { VERSION } from './version.ts'
 
 type Options = { readonly log?: LogFormat; readonly logLevel: LogLevel; readonly runAs?: string }
@@ -115,9 +117,10 @@ async function run(flags: readonly Flag[], options: Options): Promise<number> {
   // What is warned of before there is a log is told in it.
   const early: string[] = []
   let warn = (sentence: string): void => void early.push(sentence)
-  const document = new Document({ read: () => baseFromFlags(flags), warn: (sentence) => warn(sentence) })
-  const { config } = document
+  const open = (): Document => new Document({ read: () => baseFromFlags(flags), warn: (sentence) => warn(sentence) })
+  let document = open()
   const user = options.runAs === undefined ? null : findUser(options.runAs)
+  const heir = await Heir.of(process.env)
   const file = flags.findLast(({ name }) => name === '--config')?.value
   const { stdout, stderr } = process
   // A log whose reader has gone is no reason to stop serving.
@@ -135,16 +138,25 @@ async function run(flags: readonly Flag[], options: Options): Promise<number> {
   const { startTarget } = await import('../target.ts')
   const { Service } = await import('../control/service.ts')
   const { loadShim } = await import('../shim/shim.ts')
+  const inherited = await heir?.prepared(loadShim(), VERSION)
+  // Whoever was taken over from may have been told to change something meanwhile.
+  if (heir !== null) document = open()
+  const { config } = document
+  const service = new Service(process.env, (path, text) => loadShim().notify(path, text), log)
+  const upgrades = new Upgrades({ words: process.argv.slice(2), environment: service.environment })
   const reload = file === undefined ? null : {
     source: file, apply: (live: Serving) => document.reload(live),
     onSignal: (again: () => void) => onSignals(HANGUP_ENDS ? [] : [RELOAD_SIGNAL], again),
   }
   return serve(config, {
-    startTarget,
-    service: new Service(process.env, (path, text) => loadShim().notify(path, text), log),
+    startTarget: (wanted, to, left = inherited) => startTarget(wanted, to, { inherited: left }),
+    service,
+    nextSuccession: () => upgrades.next(),
+    shim: { pass: (path, sockets) => loadShim().pass(path, sockets) },
+    arrived: async () => heir?.ready(),
     drop: () => { if (user !== null) drop(user, config.state) },
     openControl: (target) => openControl(config, {
-      target, log, version: VERSION, document,
+      target, log, version: VERSION, document, upgrade: (wish) => upgrades.ask(wish, target.live.config),
       reload: reload === null ? null : () => reloadNow(target.live, reload, log),
     }),
     log,

@@ -8,21 +8,25 @@ import type { Config } from '../config/config.ts'
 import { StartError } from '../config/start-error.ts'
 import { type Log, endpointText } from '../control/log.ts'
 import type { Service } from '../control/service.ts'
+import type { Shim } from '../shim/shim.ts'
+import type { Inherited } from '../tcp/listener.ts'
 import type { Target } from '../target.ts'
 import { bannerText, connectCommands } from './banner.ts'
 import type { Serving } from './banner.ts'
 import { reload, type ReloadParts } from './reload.ts'
+import type { Succession } from './succession.ts'
 import { VERSION } from './version.ts'
 
-export type ServedTarget = Serving & Pick<Target, 'stop' | 'failed' | 'pulse'> & {
-  readonly live: Pick<Target['live'], 'update'>
+export type ServedTarget = Serving & Pick<Target, 'stop' | 'stopForNext' | 'inheritance' | 'failed' | 'pulse'> & {
+  readonly live: Pick<Target['live'], 'update' | 'config'>
 }
 
 /** What a target can be controlled through. */
 export type ServedControl = { close(): Promise<void> }
 
 export type ServeParts<Served extends ServedTarget = ServedTarget> = {
-  readonly startTarget: (config: Config, log: Log) => Promise<Served>
+  /** inherited: what listens already. */
+  readonly startTarget: (config: Config, log: Log, inherited?: readonly Inherited[]) => Promise<Served>
   /** Opens the control interface. Throws a StartError. */
   readonly openControl: (target: Served) => Promise<ServedControl>
   readonly log: Log
@@ -34,9 +38,15 @@ export type ServeParts<Served extends ServedTarget = ServedTarget> = {
   /** Calls `stop` with the name of each signal that asks weft to end; returns how to stop that. */
   readonly onSignal: (stop: (signal: string) => void) => () => void
   /** Who started weft and wants to know how it is. */
-  readonly service: Pick<Service, 'ready' | 'reloading' | 'stopping' | 'watch'>
+  readonly service: Pick<Service, 'ready' | 'reloading' | 'stopping' | 'watch' | 'handOver'>
   /** Gives up what is needed to open things, and no longer; throws a StartError. */
   readonly drop: () => void
+  /** The next hand-over to another weft; asked for as long as this one serves. */
+  readonly nextSuccession: () => Promise<Succession>
+  /** Gives sockets to it. */
+  readonly shim: Pick<Shim, 'pass'>
+  /** Hosts may connect: whoever is taken over from may go. */
+  readonly arrived: () => Promise<void>
   /** null: there is no file that could be read again. */
   readonly reload: ReloadParts | null
   /** Ends the process at once. */
@@ -63,17 +73,12 @@ export async function serve<Served extends ServedTarget>(
     if (typeof target === 'string') return stopStarting(starting, target, parts)
     const control = await openControl(target, parts)
     await dropPrivileges(target, control, parts)
+    await parts.arrived()
     parts.print?.(bannerText(config, target, VERSION, parts.command))
     const connect = connectCommands(config.subsystems, target.listeners)
     log.ready({ engine: target.engine, reactors: target.reactors, connect })
     parts.service.ready(statusText(target))
-    parts.service.watch(() => target.pulse())
-    reloads.begin(target)
-    const reason = await Promise.race([asked.signal, target.failed])
-    reloads.forget()
-    if (typeof reason !== 'string') log.failure(`The target failed: ${reason.message}`)
-    await within(STOP_MS, control.close())
-    return await stopTarget(target, reason, parts)
+    return await goOn({ target, control }, asked.signal, reloads, parts)
   } catch (error) {
     if (!(error instanceof StartError)) throw error
     parts.complain(startErrorText(error))
@@ -82,6 +87,59 @@ export async function serve<Served extends ServedTarget>(
     asked.forget()
     reloads.forget()
   }
+}
+
+type Running<Served> = { readonly target: Served; readonly control: ServedControl }
+
+/** Serves until it is told to stop, fails, or another weft serves instead. Returns the exit status. */
+async function goOn<Served extends ServedTarget>(
+  first: Running<Served>, signal: Promise<string>, reloads: Reloads, parts: ServeParts<Served>,
+): Promise<number> {
+  let running = first
+  for (;;) {
+    const { target, control } = running
+    parts.service.watch(() => target.pulse())
+    reloads.begin(target)
+    const reason = await Promise.race([signal, target.failed, parts.nextSuccession()])
+    reloads.pause()
+    if (typeof reason === 'string' || reason instanceof Error) {
+      if (typeof reason !== 'string') parts.log.failure(`The target failed: ${reason.message}`)
+      await within(STOP_MS, control.close())
+      return stopTarget(target, reason, parts)
+    }
+    const next = await handOver(running, reason, parts)
+    if (next === null) return 0
+    running = next
+  }
+}
+
+/** null: the other one serves. Else what serves on, which is a new target when the old one was stopped already. */
+async function handOver<Served extends ServedTarget>(
+  running: Running<Served>, succession: Succession, parts: ServeParts<Served>,
+): Promise<Running<Served> | null> {
+  const { target, control } = running
+  const { log, service } = parts
+  const who = `weft ${succession.version} (process ${succession.pid})`
+  const why = succession.pass(parts.shim, target.inheritance)
+  if (why !== '') {
+    await succession.cancel()
+    log.failure(`${who} does not take over: ${why}.`)
+    return running
+  }
+  log.notice(`${who} takes over: connections end, and hosts connect again to the same addresses.`)
+  await within(STOP_MS, control.close())
+  const inherited = await target.stopForNext()
+  // Nothing turns now, and that is right.
+  service.watch(() => Promise.resolve())
+  if (await succession.yours()) {
+    service.handOver(succession.pid)
+    succession.done()
+    log.notice(`${who} serves now.`)
+    return null
+  }
+  log.failure(`${who} did not become ready and was ended; its log says why. This weft serves on.`)
+  const again = await parts.startTarget(target.live.config, log, inherited)
+  return { target: again, control: await openControl(again, parts) }
 }
 
 /** A target that cannot be controlled as it was told to be is stopped again. */
@@ -110,7 +168,14 @@ class Reloads {
 
   begin(target: ServedTarget): void {
     this.#target = target
-    if (this.#early) this.#asked()
+    const asked = this.#early
+    this.#early = false
+    if (asked) this.#asked()
+  }
+
+  /** Until the next begin(). */
+  pause(): void {
+    this.#target = null
   }
 
   #asked(): void {

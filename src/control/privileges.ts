@@ -19,6 +19,9 @@ export type User = { readonly name: string; readonly uid: number; readonly gid: 
 export function findUser(name: string): User {
   if (process.getuid === undefined) throw new StartError('--run-as is not for this system.', 'Leave it out.')
   if (process.getuid() !== 0) {
+    const user = knownUser(name)
+    // What takes over from a weft that has become this user already.
+    if (user.uid === process.getuid()) return user
     throw new StartError(`Only root can become ${name}.`, 'Leave --run-as out, or start weft as root.')
   }
   return knownUser(name)
@@ -36,6 +39,7 @@ export function knownUser(name: string): User {
 
 /** state: the folder where what survives is kept; it and its files become the user's. */
 export function drop({ name, uid, gid }: User, state: string): void {
+  if (process.getuid!() === uid) return
   mkdirSync(state, { recursive: true, mode: FOLDER_MODE })
   for (const each of readdirSync(state)) chownSync(join(state, each), uid, gid)
   chownSync(state, uid, gid)

@@ -19,6 +19,7 @@ type Environment = Readonly<Record<string, string | undefined>>
 export class Service {
   readonly #socket: string
   readonly #watchdogMs: number
+  readonly #environment: Environment
   readonly #send: Shim['notify']
   readonly #log: Pick<Log, 'warning'>
   #timer: NodeJS.Timeout | undefined
@@ -31,7 +32,14 @@ export class Service {
     this.#watchdogMs = watchdogMs(environment)
     this.#send = send
     this.#log = log
+    const { NOTIFY_SOCKET, WATCHDOG_USEC } = environment
+    this.#environment = { NOTIFY_SOCKET, WATCHDOG_USEC }
     for (const name of ['NOTIFY_SOCKET', 'WATCHDOG_USEC', 'WATCHDOG_PID']) delete environment[name]
+  }
+
+  /** For a process that becomes the service. */
+  get environment(): Environment {
+    return this.#environment
   }
 
   /** How often the manager wants a sign of life, in ms; 0: never. */

@@ -48,7 +48,7 @@ export class Changes {
       case 'unlisten':
         // Only one reactor accepts; what it accepts in its next turn still comes from there.
         acceptStop(change.socket)
-        dismissFrom(change.listener, 'its listener was removed')
+        dismissFrom(change.listener, change.reason)
         this.#turned.push(done)
         return wake()
       case 'retire':

@@ -26,7 +26,7 @@ export type Change =
   /** Nothing is different. Acknowledged when the reactor has turned once more. */
   | { readonly kind: 'pulse' }
   /** Nothing is accepted on this socket any more, and connections that came by it are ended in order. */
-  | { readonly kind: 'unlisten'; readonly socket: number; readonly listener: string }
+  | { readonly kind: 'unlisten'; readonly socket: number; readonly listener: string; readonly reason: string }
   /** Acknowledged when no command, copy or answer refers to these namespaces, which are exported no more. */
   | { readonly kind: 'retire'; readonly indices: readonly number[] }
   /** Blocks of a namespace are somebody's alone. Acknowledged when no command touches them any more. */

@@ -18,6 +18,9 @@ export type Context = {
   readonly methods: readonly Method[]
   /** Of weft. */
   readonly version: string
+  /** Has another weft take over; resolves when it is about to. Rejects when it cannot start. */
+  readonly upgrade: (wish: { readonly program: readonly string[]; readonly losesMemory: boolean }) =>
+    Promise<{ readonly version: string; readonly pid: number }>
   readonly document: Pick<Document, 'config' | 'draft' | 'path' | 'edit'>
   /** Changes what is served: done, and kept, when it resolves. */
   readonly edit: <Result>(change: (draft: Draft) => Result) => Promise<Result>

@@ -23,7 +23,7 @@ export type Control = {
 /** Throws a StartError where the configuration names a place that cannot be had. */
 export async function openControl(
   { control }: Pick<Config, 'control'>,
-  parts: Pick<Context, 'target' | 'log' | 'version' | 'document' | 'reload'>,
+  parts: Pick<Context, 'target' | 'log' | 'version' | 'document' | 'reload' | 'upgrade'>,
 ): Promise<Control> {
   const { target: { live }, document, log } = parts
   const dispatcher = new Dispatcher(METHODS, {

@@ -69,6 +69,12 @@ export type Shim = {
   readonly address: (socket: number, remote: boolean) => string
   /** One datagram to a Unix socket; one that begins with @ is abstract. 0 or -errno. */
   readonly notify: (path: string, text: string) => number
+  /** Where sockets of another process arrive: a Unix socket at path, or -errno. */
+  readonly inbox: (path: string) => number
+  /** To the inbox at path; they stay open here too. 0 or -errno. */
+  readonly pass: (path: string, sockets: readonly number[]) => number
+  /** What was passed, or -errno. Blocks for waitMs at most. */
+  readonly take: (inbox: number, waitMs: number) => number[] | number
   readonly regionCreate: (bytes: number, huge: boolean) => number
   /** It keeps its place and what is in it; 0 or -errno. */
   readonly regionResize: (region: number, bytes: number) => number
@@ -99,6 +105,7 @@ export type Shim = {
 
 const ADDRESS_BYTES = 64
 const CPUS_MAX = 1024
+const PASSED_MAX = 200
 
 /** Structures cross as void * to an Int32Array, which koffi keeps in place during the call. */
 const PROTOTYPES = {
@@ -117,6 +124,9 @@ const PROTOTYPES = {
   shim_socket_close: 'int32_t shim_socket_close(int32_t socket)',
   shim_address: 'int32_t shim_address(int32_t socket, int32_t remote, void *out)',
   shim_notify: 'int32_t shim_notify(const char *path, const char *text)',
+  shim_inbox: 'int32_t shim_inbox(const char *path)',
+  shim_pass: 'int32_t shim_pass(const char *path, const void *sockets, int32_t count)',
+  shim_take: 'int32_t shim_take(int32_t inbox, void *sockets, int32_t max, int32_t wait_ms)',
   shim_region_create: 'int32_t shim_region_create(double bytes, int32_t huge)',
   shim_region_erase: 'int32_t shim_region_erase(int32_t region, double at, double bytes, int32_t pattern)',
   shim_region_resize: 'int32_t shim_region_resize(int32_t region, double bytes)',
@@ -171,6 +181,13 @@ export function loadShim(path?: string): Shim {
       return out.toString('latin1', 0, out.indexOf(0))
     },
     notify: library('shim_notify'),
+    inbox: (path) => library('shim_inbox')(path),
+    pass: (path, sockets) => library('shim_pass')(path, Int32Array.from(sockets), sockets.length),
+    take: (inbox, waitMs) => {
+      const words = new Int32Array(PASSED_MAX)
+      const count: number = library('shim_take')(inbox, words, PASSED_MAX, waitMs)
+      return count < 0 ? count : Array.from(words.subarray(0, count))
+    },
     regionCreate: (bytes, huge) => regionCreate(bytes, huge ? 1 : 0),
     regionErase: (region, at, bytes, pattern) => elsewhere(library('shim_region_erase'), region, at, bytes, pattern),
     regionResize: (region, bytes) => library('shim_region_resize')(region, bytes),

@@ -21,17 +21,25 @@ export type Listener = {
   readonly discoveryOnly: boolean
 }
 
+/** A socket that listens already, of the weft that was here before. */
+export type Inherited = Pick<Listener, 'socket' | 'wanted' | 'discoveryOnly'>
+
 export class Listeners {
   readonly all: Listener[] = []
   readonly #shim: Pick<Shim, 'listen' | 'address' | 'socketClose'>
+  #inherited: readonly Inherited[]
 
-  constructor(shim: Pick<Shim, 'listen' | 'address' | 'socketClose'>) {
+  constructor(shim: Pick<Shim, 'listen' | 'address' | 'socketClose'>, inherited: readonly Inherited[] = []) {
     this.#shim = shim
+    this.#inherited = inherited
   }
 
-  /** Binds and listens. Throws StartError. */
+  /** Binds and listens, unless there is an inherited socket that does. Throws StartError. */
   listen(wanted: Endpoint, discoveryOnly: boolean): Listener {
-    const socket = this.#shim.listen(wanted.address, wanted.port, BACKLOG)
+    const known = this.#inherited.find((each) => each.discoveryOnly === discoveryOnly
+      && each.wanted.address === wanted.address && each.wanted.port === wanted.port)
+    this.#inherited = this.#inherited.filter((each) => each !== known)
+    const socket = known?.socket ?? this.#shim.listen(wanted.address, wanted.port, BACKLOG)
     if (socket < 0) throw listenError(wanted, -socket)
     const endpoint = endpointOf(this.#shim.address(socket, false))
     const listener = { socket, wanted, endpoint, discoveryOnly }
@@ -47,6 +55,24 @@ export class Listeners {
   remove(listener: Listener): void {
     this.all.splice(this.all.indexOf(listener), 1)
     this.#shim.socketClose(listener.socket)
+  }
+
+  /** What was inherited and is not wanted any more. */
+  closeUnused(): void {
+    for (const { socket } of this.#inherited) this.#shim.socketClose(socket)
+    this.#inherited = []
+  }
+
+  /** For the next one. */
+  get inheritance(): Inherited[] {
+    return this.all.map(({ socket, wanted, discoveryOnly }) => ({ socket, wanted, discoveryOnly }))
+  }
+
+  /** Forgets them, and they stay open. */
+  letGo(): Inherited[] {
+    const left = this.inheritance
+    this.all.length = 0
+    return left
   }
 
   close(): void {

@@ -4,10 +4,11 @@
  *
  * Invariant: no daemon outlives the suite; an exit that nobody asked for is remembered as a fault.
  */
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { createWriteStream, writeFileSync, type WriteStream } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { createInterface } from 'node:readline'
 import { GUARDED, type KeyedHost, MAIN, SUBSYSTEMS, type Subsystem, type Target } from './target.ts'
 import { MACHINE_ADDRESS } from './vm.ts'
@@ -46,6 +47,8 @@ export class Weft {
   readonly discoveryPort: number
   readonly #directory: string
   readonly #log: WriteStream
+  /** The process that has taken over; 0: none. */
+  #heir = 0
   #child: ChildProcess | null = null
   #lastLines: string[] = []
   #fault: string | null = null
@@ -89,6 +92,7 @@ export class Weft {
     writeFileSync(config, JSON.stringify({
       ...settings,
       state: join(this.#directory, 'state'),
+      control: join(this.#directory, 'control'),
       listeners: (paths ?? [[this.port, 'optimized']]).map(([port, ana]) => ({ address: LOOPBACK, port, ana })),
       discovery: {
         listeners: [{ address: LOOPBACK, port: this.discoveryPort }], hosts: discoveryHosts ?? 'any',
@@ -159,8 +163,34 @@ export class Weft {
     })
   }
 
+  /** Another weft takes over; it is not a child, so it is ended by endHeir(). */
+  async upgrade(): Promise<void> {
+    const child = this.#child
+    if (child === null) throw new Error('weft is not running')
+    this.#child = null
+    const words = [PROGRAM, 'upgrade', '--control', join(this.#directory, 'control'), '--lose-memory']
+    const { stdout } = await promisify(execFile)(process.execPath, words).catch((error: Error) => {
+      this.#child = child
+      throw error
+    })
+    this.#heir = Number(/process (\d+)/.exec(stdout)?.[1] ?? 0)
+    if (this.#heir === 0) throw new Error(`weft upgrade said: ${stdout}`)
+  }
+
+  /** Ends what has taken over, in order. */
+  async endHeir(): Promise<void> {
+    process.kill(this.#heir, 'SIGTERM')
+    const deadlineMs = Date.now() + EXIT_TIMEOUT_MS
+    while (isAlive(this.#heir)) {
+      if (Date.now() > deadlineMs) throw new Error('what had taken over did not end')
+      await new Promise((wake) => setTimeout(wake, 100))
+    }
+    this.#heir = 0
+  }
+
   /** Ends the daemon at once, for good. May be called at any time. */
   destroy(): void {
+    if (this.#heir !== 0 && isAlive(this.#heir)) process.kill(this.#heir, 'SIGKILL')
     const child = this.#child
     this.#child = null
     child?.kill('SIGKILL')
@@ -183,6 +213,14 @@ export class Weft {
 
   #said(): string {
     return this.#lastLines.join(' / ') || '(it said nothing)'
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0)
+  } catch {
+    return false
   }
 }
 

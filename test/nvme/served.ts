@@ -62,7 +62,7 @@ export async function serveFake(
     ['--pci', '0000:03:00.0'], ...more, ['--nqn', SERVED_NQN], ['--listen', '127.0.0.1:0'], ['--discovery', 'off'],
     ['--reactors', String(reactors)], ['--state', join(folder, 'state')], ['--control', 'off'],
   ].map(([name, value]) => ({ name: name!, value: value! }))
-  const target = await startTarget(configFromFlags(flags), log, () => ({ by: 'memory', region })).catch((error: unknown) => {
+  const target = await startTarget(configFromFlags(flags), log, { take: () => ({ by: 'memory', region }) }).catch((error: unknown) => {
     end()
     throw error
   })

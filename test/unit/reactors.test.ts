@@ -122,7 +122,7 @@ describe('a successor', () => {
   test('of the first one accepts where it did, once it turns', () => {
     const { reactors, workers, started, told, die, up } = rig()
     for (const listener of [3, 4]) reactors.listen(listener)
-    reactors.broadcast({ type: 'change', id: 1, change: { kind: 'unlisten', socket: 3, listener: '' } })
+    reactors.broadcast({ type: 'change', id: 1, change: { kind: 'unlisten', socket: 3, listener: '', reason: 'its listener was removed' } })
     die(workers[0]!)
     reactors.listen(5)
     expect(started[0]!.take()).toEqual([])

@@ -1,8 +1,11 @@
 /**
  * Methods that SPDK has no word for. catalogue.ts lists them.
  */
+import { z } from 'zod'
 import { RpcError, CODE } from '../error.ts'
 import { method } from '../method.ts'
+
+const programForm = 'a list of words: a program and its leading arguments'
 
 export const WEFT_METHODS = [
   method('weft_get_status', {
@@ -26,6 +29,26 @@ export const WEFT_METHODS = [
             })),
         })),
     }),
+  }),
+  method('weft_upgrade', {
+    summary: 'Has another weft take over: it gets the sockets that listen, and hosts connect to it again.',
+    params: {
+      program: z.array(z.string().min(1), { error: programForm }).min(1, { error: programForm })
+        .describe('The other weft: a program and its leading arguments.'),
+      lose_memory: z.boolean({ error: 'true or false' }).optional()
+        .describe('What is in memory namespaces may be lost; without it there is no upgrade that loses some.'),
+    },
+    result: 'An object: version and pid of the one that is about to take over. It has done so when the control '
+      + 'socket answers with that pid.',
+    changes: true,
+    example: { program: ['/usr/bin/node', '/opt/weft/src/launch.mjs'] },
+    run: async ({ program, lose_memory: losesMemory = false }, { upgrade }) => {
+      try {
+        return await upgrade({ program, losesMemory })
+      } catch (error) {
+        throw new RpcError(CODE.INTERNAL, 'Internal error', [(error as Error).message])
+      }
+    },
   }),
   method('weft_reload', {
     summary: 'Reads the configuration file again and serves what it says, as SIGHUP does.',

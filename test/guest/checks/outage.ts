@@ -47,6 +47,19 @@ export const OUTAGE_CHECKS: readonly Check[] = [
       })
     }),
   },
+  {
+    name: 'another weft takes over under I/O (weft upgrade)',
+    weftOnly: true,
+    expected: RECONNECTION,
+    run: (bench) => bench.host.within(MAIN, {}, async (connection) => {
+      const weft = daemonOf(bench)
+      await underLoad(bench, connection, 0, () => weft.upgrade())
+      await underLoad(bench, connection, 1, async () => {
+        await weft.endHeir()
+        await weft.start()
+      })
+    }),
+  },
   relayed('dropped connections under I/O', (relay) => relay.drop()),
   relayed('connections that fall silent under I/O', (relay) => relay.stall()),
   {

@@ -68,8 +68,10 @@ class Stage {
       service: {
         ready: (status) => { this.told.push(`ready ${status}`) }, reloading: () => { this.told.push('reloading') },
         stopping: () => { this.told.push('stopping') }, watch: (pulse) => { this.pulse = pulse },
+        handOver: (pid) => { this.told.push(`handOver ${pid}`) },
       },
       drop: () => this.drop(),
+      nextSuccession: () => new Promise(() => {}), shim: { pass: () => 0 }, arrived: () => Promise.resolve(),
       exit: (status) => { this.exits.push(status) },
     }
   }
@@ -86,7 +88,9 @@ class Stage {
       ],
       pulse: () => Promise.resolve(),
       engine: 'io_uring', reactors: 2, cpus: [2, 3],
+      stopForNext: () => Promise.resolve([]), inheritance: [],
       live: {
+        config: CONFIG,
         update: (config) => {
           this.updates.push(config)
           return Promise.resolve(['reactors'])

@@ -238,6 +238,8 @@ test('what only tells', async () => {
     expect(await refused(`log_set_${name}`, { level: 'LOUD' })).toContain('level: found ')
   }
   expect(await ask('weft_reload')).toEqual([])
+  expect(await refused('weft_upgrade', { program: [] })).toContain('program: found')
+  expect(await refused('weft_upgrade', { program: ['/bin/false'], lose_memory: true })).toContain('does not start')
 })
 
 test('a trace: one at a time, read until it is stopped', async () => {
