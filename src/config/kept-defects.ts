@@ -6,7 +6,7 @@ import { z } from 'zod'
 import { type KeptDefects, DEFECTS_MAX } from '../subsystem/defect.ts'
 import type { Subject } from './state-store.ts'
 
-const FORM = `at most ${DEFECTS_MAX} ranges of blocks, first and end of each, in ascending order`
+const FORM = `at most ${DEFECTS_MAX} ranges of 512 bytes, first and end of each, in ascending order`
 
 const ranges = z.array(z.int({ error: FORM }).min(0, { error: FORM }), { error: FORM })
   .max(2 * DEFECTS_MAX, { error: FORM })

@@ -3,7 +3,8 @@
  * model asks for them to be put into each snapshot, upkeep changes them; those of files and devices are kept in a
  * file of the subsystem.                                        NVM Command Set 1.0, 3.2.7 Write Uncorrectable
  *
- *   [first, end, first, end, …]     ascending, none touches the next
+ *   [first, end, first, end, …]     ascending, none touches the next; kept in units of 512 bytes, so that they
+ *                                   are the same bytes where the configuration says another block size later
  *
  * Invariant: what was answered as marked is on the medium, as long as what is in the namespace is.
  */
@@ -13,7 +14,9 @@ import type { NamespaceSnapshot, TargetSnapshot } from './subsystem.ts'
 /** Ranges of one namespace: each is sent to every reactor, and looked at for each command. */
 export const DEFECTS_MAX = 1024
 
-/** By UUID: ranges as above. */
+const UNIT_BYTES = 512
+
+/** By UUID: ranges as above, in units. */
 export type KeptDefects = Readonly<Record<string, readonly number[]>>
 
 export type DefectKeeper = {
@@ -52,7 +55,7 @@ export class Defects {
       }
       const namespaces = subsystem.namespaces.map(({ defects: _, ...each }) => {
         const ranges = entries.get(each.uuid)?.ranges ?? []
-        return ranges.length === 0 ? each : { ...each, defects: ranges }
+        return ranges.length === 0 ? each : { ...each, defects: inBlocks(ranges, each.blockBytes / UNIT_BYTES) }
       })
       return { ...subsystem, namespaces }
     })
@@ -61,23 +64,23 @@ export class Defects {
 
   /** Returns a status. In force when the target was completed anew. */
   mark(nqn: string, namespace: NamespaceSnapshot, lba: number, blockCount: number): Promise<number> {
-    return this.#change(nqn, namespace, (ranges) => withRange(ranges, lba, lba + blockCount))
+    return this.#change(nqn, namespace, (ranges, units) => withRange(ranges, lba * units, (lba + blockCount) * units))
   }
 
   /** These blocks were written, and what was written is on the medium. */
   heal(nqn: string, namespace: NamespaceSnapshot, lba: number, blockCount: number): Promise<number> {
-    return this.#change(nqn, namespace, (ranges) => withoutRange(ranges, lba, lba + blockCount))
+    return this.#change(nqn, namespace, (ranges, units) => withoutRange(ranges, lba * units, (lba + blockCount) * units))
   }
 
   /** Returns a status: what was not kept did not happen. */
   async #change(
-    nqn: string, namespace: NamespaceSnapshot, edit: (ranges: readonly number[]) => number[],
+    nqn: string, namespace: NamespaceSnapshot, edit: (ranges: readonly number[], units: number) => number[],
   ): Promise<number> {
     this.check(nqn)
     const entries = this.#entries.get(nqn)!
-    const { uuid, device } = namespace
+    const { uuid, device, blockBytes } = namespace
     const before = entries.get(uuid)
-    const ranges = edit(before?.ranges ?? [])
+    const ranges = edit(before?.ranges ?? [], blockBytes / UNIT_BYTES)
     if (ranges.length > 2 * DEFECTS_MAX) return STATUS.CAPACITY_EXCEEDED
     const lasts = device.kind !== 'memory' && device.kind !== 'null'
     if (ranges.length === 0) entries.delete(uuid)
@@ -96,6 +99,18 @@ export class Defects {
     }
     return 0
   }
+}
+
+/** A block of which a part is marked is marked: ranges that meet in one become one. */
+function inBlocks(ranges: readonly number[], units: number): readonly number[] {
+  if (units === 1) return ranges
+  const result: number[] = []
+  for (let k = 0; k < ranges.length; k += 2) {
+    const [first, end] = [Math.floor(ranges[k]! / units), Math.ceil(ranges[k + 1]! / units)]
+    if (result.length !== 0 && result.at(-1)! >= first) result[result.length - 1] = Math.max(result.at(-1)!, end)
+    else result.push(first, end)
+  }
+  return result
 }
 
 function withRange(ranges: readonly number[], first: number, end: number): number[] {

@@ -76,3 +76,14 @@ test('what cannot be kept did not happen', async () => {
   expect(await defects.heal(NQN, FILE, 10, 10)).toBe(INTERNAL_ERROR)
   expect(rangesOf(FILE)).toEqual([[10, 20]])
 })
+
+test('they are the same bytes where a namespace has other blocks later', async () => {
+  const { defects, rangesOf, saved } = rig({ 'of a file': [10, 12, 14, 15, 24, 32] })
+  const large = { ...FILE, blockBytes: 4096 }
+  expect(rangesOf(large)).toEqual([[1, 2, 3, 4]])
+  expect(await defects.mark(NQN, large, 4, 1)).toBe(0)
+  expect(rangesOf(large)).toEqual([[1, 2, 3, 5]])
+  expect(saved.at(-1)).toEqual({ 'of a file': [10, 12, 14, 15, 24, 40] })
+  await defects.heal(NQN, large, 1, 1)
+  expect(rangesOf(FILE)).toEqual([[24, 40]])
+})
