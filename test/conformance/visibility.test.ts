@@ -4,7 +4,9 @@
  * NVMe Base 2.0, 3.2.1, Namespaces: inactive NSIDs; Asynchronous Event Request.
  */
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
-import { asyncEventRequest, flush, getFeatures, getLogPage, identify, read, setFeatures, write } from '../command-bytes.ts'
+import {
+  asyncEventRequest, flush, format, getFeatures, getLogPage, identify, read, sanitize, setFeatures, write,
+} from '../command-bytes.ts'
 import { NQN, configuration, startDaemon, type Daemon, type DaemonConfig } from '../daemon.ts'
 import type { Completion } from '../host-queue.ts'
 import { openSession, someHost, type Session } from '../host-session.ts'
@@ -121,4 +123,22 @@ test('VIS-05: the SMART log counts what was done in the subsystem, whoever sees 
   const before = await reads(other)
   await one.queue(1).must(read(2, 0, 1), { receive: 512 })
   expect(await reads(other)).toBe(before + 1n)
+})
+
+test('VIS-06: who does not see a namespace cannot erase it', async () => {
+  const [one, other] = [await open(ONE), await open(OTHER)]
+  const sanicap = async ({ admin }: Session): Promise<number> =>
+    (await admin.must(identify(1), { receive: 4096 })).data.readUInt32LE(328)
+  expect([await sanicap(one), await sanicap(other)]).toEqual([0x60000006, 0])
+  const seen = await told(other)
+  await one.queue(1).must(write(2, 5, 1), { send: Buffer.alloc(512, 6) })
+  expect((await other.admin.submit(format(2, 0))).status).toBe(INVALID_NAMESPACE)
+  expect((await other.admin.submit(sanitize(2))).status).toBe('0/01h')
+  await other.admin.must(format(1, 0))
+  const { data } = await one.queue(2).must(read(2, 5, 1), { receive: 512 })
+  expect(data.equals(Buffer.alloc(512, 6)), 'untouched').toBe(true)
+  await one.admin.must(format(2, 0))
+  await other.queue(1).must(read(1, 0, 1), { receive: 512 })
+  expect(await changed(other), 'of its own only').toEqual([1])
+  expect(seen.dw0).toBe(NAMESPACE_EVENT)
 })

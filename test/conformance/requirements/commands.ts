@@ -84,6 +84,9 @@ export const COMMANDS: readonly Requirement[] = [
       + 'Changed Namespace List; the others are not.'],
   ['VIS-05', 'BASE: SMART log page',
     'Counters are of the whole subsystem, so that none goes back when a namespace is hidden.'],
+  ['VIS-06', 'BASE: Format NVM, Sanitize',
+    'A host formats what is there for it, else 0/0Bh; Sanitize, which concerns all of the subsystem, is for those that '
+      + 'see all of it: to others SANICAP is 0, and it fails with 0/01h.'],
   ['ANA-01', 'BASE: Identify',
     'CMIC bit 3, OAES bit 11, ANATT, ANACAP with all five states, ANAGRPMAX and NANAGRPID are '
       + 'reported; MNAN is neither 0 nor above NN.'],

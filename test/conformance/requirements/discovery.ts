@@ -63,4 +63,7 @@ export const DISCOVERY: readonly Requirement[] = [
   // ---- not implemented or not tested yet
   // ---- not implemented or not tested yet
   ['NYI-04', 'TCP: TLS', 'TLS 1.3 with pre-shared keys.'],
+  ['NYI-07', 'NVM: Get LBA Status',
+    'The command, with its log, notice and feature; OACS does not announce it. NUSE tells what is allocated, and a '
+      + 'Read or Verify which blocks are lost.'],
 ]
