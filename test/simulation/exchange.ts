@@ -7,8 +7,11 @@
  * Invariant: a value is expected successfully once, between two power failures.
  */
 import type { Random } from '../random.ts'
-import { Finding } from './host-queue.ts'
+import { command } from './command.ts'
+import { Finding, type Command } from './host-queue.ts'
+import { STATUS } from './status.ts'
 
+const OPCODE = { WRITE: 1, COMPARE: 5 } as const
 export const EXCHANGE = { SAME: 0, DIFFERS: 1, UNKNOWN: 2 } as const
 
 /** One attempt. */
@@ -68,7 +71,35 @@ export class Exchange {
 }
 
 /** The block of a value. */
-export function fillBlock(data: Uint8Array, value: number, blockBytes: number): void {
+function fillBlock(data: Uint8Array, value: number, blockBytes: number): void {
   const words = new Int32Array(data.buffer, data.byteOffset, blockBytes >> 2)
   for (let k = 0; k < words.length; k++) words[k] = value === 0 ? 0 : value + k
+}
+
+/** The first half of an attempt, with the second one behind it. judge: of each half. */
+export function exchangeCommand(
+  exchange: Exchange, nsid: number, block: number, blockBytes: number, judge: (each: Command, status: number) => void,
+): Command {
+  const attempt = exchange.begin()
+  const statuses: number[] = []
+  const half = (fuse: number, opcode: number, value: number, second: Command | null): Command => command({
+    opcode, nsid, fuse, second, cdw: [block, 0, 0], sendBytes: blockBytes,
+    fill: (data) => fillBlock(data, value, blockBytes),
+    done: (each, status) => {
+      if (fuse === 2 && status === 0 && statuses[1] === undefined) throw new Finding('a write before its compare')
+      statuses[fuse] = status
+      judge(each, status)
+      if (statuses[1] !== undefined && statuses[2] !== undefined) exchange.end(attempt, outcomeOf(statuses[1], statuses[2]))
+    },
+  })
+  return half(1, OPCODE.COMPARE, attempt.expected, half(2, OPCODE.WRITE, attempt.next, null))
+}
+
+/** What two halves that ended like this say of the block. */
+function outcomeOf(compared: number, written: number): number {
+  if (written === 0 && compared === 0) return EXCHANGE.SAME
+  if (written === 0) throw new Finding(`a write of which the compare ended with status ${compared.toString(16)}h`)
+  if (compared === STATUS.COMPARE_FAILURE) return EXCHANGE.DIFFERS
+  if (compared === 0 && written !== -1) throw new Finding(`a compare of which the write ended with status ${written.toString(16)}h`)
+  return EXCHANGE.UNKNOWN
 }

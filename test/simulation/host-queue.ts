@@ -28,6 +28,9 @@ export type Command = {
   /** Called with the answer; status -1 = the connection went. */
   readonly done: (command: Command, status: number, data: Uint8Array) => void
   cid: number
+  /** Whose it is, and the moment of the oracle at which it was made. */
+  host: number
+  from: number
   submittedUs: number
   received: number
   asked: number

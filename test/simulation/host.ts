@@ -7,10 +7,11 @@
  * Invariant: at most one association at a time; what it never heard of is lost to it, not done and not undone.
  */
 import type { Random } from '../random.ts'
+import { command } from './command.ts'
 import { Finding, HostQueue, type Command } from './host-queue.ts'
 import type { Machine } from './machine.ts'
 import { NQN } from './target.ts'
-import { command, type Traffic } from './traffic.ts'
+import type { Traffic } from './traffic.ts'
 
 const FABRICS = 0x7f
 const FCTYPE = { PROPERTY_SET: 0, CONNECT: 1, PROPERTY_GET: 4 } as const
@@ -21,6 +22,8 @@ const CC_ENABLED = 0x00460001
 const CC_SHUTDOWN = 0x00464001
 const KEEP_ALIVE_MS = 15_000
 const KEEP_ALIVE_US = 4_000_000
+/** The most that there are, for who looks for another one. */
+const HOSTS = 4
 /** How long connecting may take. */
 const CONNECT_US = 60_000_000
 /** How long its state may take to change when nothing is wrong. */
@@ -240,7 +243,7 @@ export class Host {
   }
 
   #submit(nowUs: number): boolean {
-    const { random, traffic } = this.#parts
+    const { random, traffic, machine } = this.#parts
     const [admin, ...queues] = this.queues
     if (admin === undefined) return false
     if (nowUs - this.#keptAliveUs > KEEP_ALIVE_US && admin.hasRoom) {
@@ -250,7 +253,8 @@ export class Host {
     let moved = false
     for (const queue of queues) {
       for (let burst = random.below(8); burst > 0 && queue.hasRoom; burst--) {
-        const next = traffic.next()
+        const reserves = random.below(machine().weather.reservesOneIn) === 0
+        const next = reserves ? traffic.reserve(this.#number, random.below(HOSTS)) : traffic.next(this.#number)
         if (next === null) continue
         queue.submit(next)
         moved = true

@@ -17,6 +17,7 @@ import type { ReactorSetup, ToControl, ToReactor } from '../../src/reactor/messa
 import { DEATHS_MS } from '../../src/reactors.ts'
 import type { Limits } from '../../src/limits.ts'
 import { Access } from '../../src/subsystem/access.ts'
+import { Reservations } from '../../src/subsystem/reservations.ts'
 import {
   ANY_CONTROLLER, type NamespaceSnapshot, type SubsystemSnapshot, type TargetSnapshot,
 } from '../../src/subsystem/subsystem.ts'
@@ -86,7 +87,15 @@ export class SimulatedTarget {
     })
     this.#idle = this.reactors.map(({ held }) => held)
     const log = this.#log() as Log
-    const plane = new ControlPlane({
+    const reservations = new Reservations({
+      load: () => null, save: async () => {}, unsaved: () => {},
+      publish: (rights) => plane.change({ kind: 'rights', ...rights }),
+      drain: (uuid, hostIds) => plane.change({ kind: 'preempt', uuid, hostIds }),
+      controllers: () => this.#access.controllers.filter(({ queues }) => queues.has(0)),
+      notify: (controller, notice, nsid) => plane.notice(controller, notice, nsid),
+    })
+    reservations.open([NQN])
+    const plane: ControlPlane = new ControlPlane({
       shim: {
         wake: (id: number) => machine.wake(id),
         socketClose: (socket: number) => machine.network.close(socket),
@@ -96,7 +105,9 @@ export class SimulatedTarget {
       newcomers: new Newcomers(limits.connections * reactorCount, log),
       listeners: { all: [LISTENER], find: () => LISTENER },
       registrations: { manage: async () => 0, forget: async () => {} }, keys: new Keys(),
-      upkeep: { perform: async () => 0 }, reserve: async () => ({ status: 0 }),
+      upkeep: { perform: async () => 0 },
+      reserve: ({ controller, namespaces, request }: Parameters<ControlPlaneParts['reserve']>[0]) => reservations.execute(
+        NQN, namespaces, this.#access.get(controller)?.hostId ?? '', request),
       reactors: handles,
       // However often: that too many end the daemon is not what is looked at here.
       replacing: { nowMs: () => ++this.#deaths * DEATHS_MS, start: (setup: ReactorSetup) => this.#begin(setup, true) },

@@ -7,18 +7,19 @@
  * Invariant: what is torn, misplaced, stale or lost differs from everything that the oracle allows.
  */
 import type { Random } from '../random.ts'
-import { EXCHANGE, Exchange, fillBlock } from './exchange.ts'
+import { command } from './command.ts'
+import { Exchange, exchangeCommand } from './exchange.ts'
 import { Finding, type Command } from './host-queue.ts'
 import { Oracle, type Version } from './oracle.ts'
+import { HostRights, isReservation, RESERVE_VERBS, reservationCommand } from './rights.ts'
+import { STATUS } from './status.ts'
 import type { Storage } from './storage.ts'
 import type { Volume } from './target.ts'
 
 const OPCODE = { FLUSH: 0, WRITE: 1, READ: 2, COMPARE: 5, WRITE_ZEROES: 8, DSM: 9, COPY: 0x19 } as const
+const READS: readonly number[] = [OPCODE.READ, OPCODE.COMPARE]
 const FUA = 1 << 30
 const DEALLOCATE = 1 << 25
-export const STATUS = {
-  ABORTED: 0x07, FAILED_FUSED: 0x09, INTERRUPTED: 0x21, CAPACITY: 0x81, COMPARE_FAILURE: 0x285, WRITE_FAULT: 0x280, READ_ERROR: 0x281,
-} as const
 const MIX = 0x9e3779b1
 
 /** Writes that were never answered: nobody touches their blocks until the target cannot perform them any more. */
@@ -35,6 +36,8 @@ export class Traffic {
   /** By namespace: its last block, which is used for nothing else. */
   readonly exchanges: readonly Exchange[]
   readonly lost: Lost[] = []
+  /** By namespace. */
+  readonly rights: readonly HostRights[]
   readonly #volumes: readonly Volume[]
   readonly #disks: readonly (Storage | null)[]
   readonly #random: Random
@@ -53,10 +56,29 @@ export class Traffic {
     this.#blocksMax = transferBytes
     this.oracles = volumes.map(({ blockCount }) => new Oracle(blockCount))
     this.exchanges = volumes.map(() => new Exchange(random))
+    this.rights = volumes.map(() => new HostRights())
   }
 
-  /** The next command of a queue; null = no blocks are free for it just now. */
-  next(): Command | null {
+  /** The next command of a host's queue; null = no blocks are free for it just now. */
+  next(host: number): Command | null {
+    const made = this.#next()
+    for (let each = made; each !== null; each = each.second) {
+      each.host = host
+      each.from = this.now
+    }
+    return made
+  }
+
+  /** Something about reservations: of the host itself, or against another one. */
+  reserve(host: number, victim: number): Command {
+    const nsid = 1 + this.#random.below(this.#volumes.length)
+    return reservationCommand({
+      rights: this.rights[nsid - 1]!, nsid, host, victim, verb: this.#random.below(RESERVE_VERBS), now: () => ++this.now,
+      judge: (each, status) => this.#judge(each, status, nsid, 0, [], [STATUS.CONFLICT]),
+    })
+  }
+
+  #next(): Command | null {
     const random = this.#random
     const nsid = 1 + random.below(this.#volumes.length)
     const dice = random.below(100)
@@ -240,23 +262,10 @@ export class Traffic {
   /** Compare and Write, fused, on the block that is for that. */
   #exchange(nsid: number): Command {
     const { blockBytes, blockCount } = this.#volumes[nsid - 1]!
-    const exchange = this.exchanges[nsid - 1]!
-    const attempt = exchange.begin()
     const failures = this.#failures(nsid)
-    const statuses: number[] = []
-    const half = (fuse: number, opcode: number, value: number, second: Command | null): Command => command({
-      opcode, nsid, fuse, second, cdw: [blockCount - 1, 0, 0], sendBytes: blockBytes,
-      fill: (data) => fillBlock(data, value, blockBytes),
-      done: (each, status) => {
-        if (fuse === 2 && status === 0 && statuses[1] === undefined) throw new Finding('a write before its compare')
-        statuses[fuse] = status
-        this.#judge(each, status, nsid, failures, [
-          STATUS.READ_ERROR, STATUS.WRITE_FAULT, STATUS.CAPACITY, STATUS.FAILED_FUSED, STATUS.COMPARE_FAILURE,
-        ], [STATUS.FAILED_FUSED, STATUS.COMPARE_FAILURE])
-        if (statuses[1] !== undefined && statuses[2] !== undefined) exchange.end(attempt, outcomeOf(statuses[1], statuses[2]))
-      },
+    return exchangeCommand(this.exchanges[nsid - 1]!, nsid, blockCount - 1, blockBytes, (each, status) => {
+      this.#judge(each, status, nsid, failures, [STATUS.READ_ERROR, STATUS.WRITE_FAULT], [STATUS.FAILED_FUSED, STATUS.COMPARE_FAILURE])
     })
-    return half(1, OPCODE.COMPARE, attempt.expected, half(2, OPCODE.WRITE, attempt.next, null))
   }
 
   #flush(nsid: number): Command {
@@ -297,8 +306,9 @@ export class Traffic {
       done: (command, status) => {
         for (let block = first; block < first + count; block++) oracle.pins[block]!--
         if (status === (differs ? STATUS.COMPARE_FAILURE : 0)) {
+          this.aborting.delete(command)
           this.completedCount++
-          return
+          return this.#reserved(command, differs ? -1 : 0, nsid)
         }
         if (status === 0) throw new Finding(`a Compare of ${count} blocks from ${first} on overlooks a difference`)
         this.#judge(command, status, nsid, failures, [STATUS.READ_ERROR])
@@ -334,6 +344,20 @@ export class Traffic {
     }
   }
 
+  /** Whether a reservation allows what became of a command. Those about reservations are not judged by them. */
+  #reserved({ opcode, host, from }: Command, status: number, nsid: number): void {
+    if (isReservation(opcode)) return
+    const rights = this.rights[nsid - 1]!
+    const reads = READS.includes(opcode)
+    const wrong = status === STATUS.CONFLICT ? !rights.mayConflict(host, reads, from)
+      : status === STATUS.PREEMPTED ? !rights.mayBeAborted(host, from)
+        : status === 0 && rights.mustConflict(host, reads, from, this.now)
+    if (wrong) {
+      throw new Finding(`opcode ${opcode} of host ${host} on namespace ${nsid} ends with ${status.toString(16)}h, `
+        + 'and the reservation is not like that')
+    }
+  }
+
   #failures(nsid: number): number {
     return this.#disks[nsid - 1]?.failedCount ?? 0
   }
@@ -346,6 +370,8 @@ export class Traffic {
     const aborted = this.aborting.delete(command)
     if (status === -1) return
     this.completedCount++
+    this.#reserved(command, status, nsid)
+    if (status === STATUS.CONFLICT || status === STATUS.PREEMPTED) return
     if (status === 0 || status === STATUS.INTERRUPTED || (aborted && status === STATUS.ABORTED)) return
     if (always.includes(status) || media.includes(status) && this.#failures(nsid) > failures) return
     if (status === STATUS.CAPACITY && this.#failures(nsid) > failures) return
@@ -353,25 +379,6 @@ export class Traffic {
   }
 }
 
-/** A command with the usual things filled in. */
-export function command(
-  fields: Pick<Command, 'opcode' | 'cdw' | 'done'> & Partial<Command>,
-): Command {
-  return {
-    nsid: 0, fuse: 0, second: null, type: 0, sendBytes: 0, receiveBytes: 0, fill: null, cid: 0, submittedUs: 0, received: 0, asked: 0, sent: 0,
-    dw0: 0, dw1: 0, status: -1, answered: false, ...fields,
-  }
-}
-
 function blocksOf(first: number, count: number): number[] {
   return Array.from({ length: count }, (_, k) => first + k)
-}
-
-/** What two halves that ended like this say of the block. */
-function outcomeOf(compared: number, written: number): number {
-  if (written === 0 && compared === 0) return EXCHANGE.SAME
-  if (written === 0) throw new Finding(`a write of which the compare ended with status ${compared.toString(16)}h`)
-  if (compared === STATUS.COMPARE_FAILURE) return EXCHANGE.DIFFERS
-  if (compared === 0 && written !== -1) throw new Finding(`a compare of which the write ended with status ${written.toString(16)}h`)
-  return EXCHANGE.UNKNOWN
 }

@@ -23,6 +23,8 @@ export class Weather {
   hostPausePerMillion = 0
   /** How long a host waits for an answer before it gives the whole association up. */
   patienceUs = PATIENCE_US
+  /** One of so many commands is about reservations. */
+  reservesOneIn = 1_000_000_000
   /** A reactor dies, of ten million occasions. */
   deathPer10Million = 0
 
@@ -41,6 +43,7 @@ export class Weather {
     if (random.chance(50)) weather.resetPerMille = 1 + random.below(2)
     if (random.chance(30)) weather.hostPausePerMillion = 20
     if (random.chance(25)) weather.patienceUs = weather.deviceUs > 100_000 ? 4_000_000 : random.pick([50_000, 1_000_000])
+    if (random.chance(30)) weather.reservesOneIn = random.pick([40, 400])
     if (random.chance(25)) weather.deathPer10Million = random.pick([20, 200])
     return weather
   }

@@ -179,6 +179,7 @@ export class World {
     if (open || this.#target.orphans !== 0) return
     for (const { left } of this.#hosts) left.length = 0
     for (const lost of this.#traffic.lost.splice(0) as Lost[]) this.#traffic.settle(lost)
+    for (const each of this.#traffic.rights) each.settle(++this.#traffic.now)
   }
 
   /** Hosts find their connections broken, disks lose what was not flushed, memory loses everything. */
@@ -192,6 +193,7 @@ export class World {
     }
     for (const lost of this.#traffic.lost.splice(0)) this.#traffic.settle(lost)
     for (const oracle of this.#traffic.oracles) oracle.release()
+    for (const each of this.#traffic.rights) each.reset()
     this.#pausedUs.length = 0
     this.#target = this.#start()
     this.#verify(true)
