@@ -44,12 +44,12 @@ export async function runMixedJobs(vm: VirtualMachine, options: FioOptions): Pro
  * A script that writes and verifies over and over while /run/io-goes-on exists, and appends a line
  * to /run/io-rounds for each round. Any fault of fio ends it with fio's status.
  */
-export function endlessJob(device: string, blockBytes: number): string {
+export function endlessJob(device: string, blockBytes: number, megabytes = 12): string {
   return `: > /run/io-rounds; : > /run/io-goes-on
 round=0
 while [ -e /run/io-goes-on ]; do
   round=$((round + 1))
-  fio ${COMMON} --name=round --filename=${device} --rw=randwrite --size=12m \\
+  fio ${COMMON} --name=round --filename=${device} --rw=randwrite --size=${megabytes}m \\
     --bsrange=${blockBytes}-256k --verify_backlog=32 --randseed=$round || exit $?
   echo $round >> /run/io-rounds
 done`
@@ -57,9 +57,9 @@ done`
 
 /** Runs the endless job while `during` goes on, and for one more whole round after it. */
 export async function withEndlessJob(
-  vm: VirtualMachine, device: string, blockBytes: number, during: () => Promise<void>,
+  vm: VirtualMachine, device: string, blockBytes: number, during: () => Promise<void>, megabytes = 12,
 ): Promise<void> {
-  const job = vm.run(endlessJob(device, blockBytes))
+  const job = vm.run(endlessJob(device, blockBytes, megabytes))
   // Its end is awaited below; a rejection before that must not count as unobserved.
   job.catch(() => {})
   try {

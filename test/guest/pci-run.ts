@@ -15,22 +15,41 @@ import { packInitramfs } from './initramfs.ts'
 import { type Kernel, KERNEL_SERIES, type KernelSeries, obtainKernel } from './kernel.ts'
 import { KERNEL_TARGET_WORDS } from './kernel-target.ts'
 import { cacheDirectory, checkMachine, counterKhz, describeMachine, installPackages } from './machine.ts'
-import { type PciCheck, type PciMachine, tidy } from './pci/check.ts'
+import { ILL_BLOCK, type PciCheck, type PciMachine, tidy } from './pci/check.ts'
+import { FAULT_CHECKS } from './pci/faults.ts'
 import { MAPPING_CHECKS } from './pci/mapping.ts'
 import { RATIO_CHECKS } from './pci/ratio.ts'
 import { SERVING_CHECKS } from './pci/serving.ts'
+import { ZONE_CHECKS } from './pci/zones.ts'
 import { VirtualMachine } from './vm.ts'
 
-const CHECKS: readonly PciCheck[] = [...MAPPING_CHECKS, ...SERVING_CHECKS, ...RATIO_CHECKS]
+const CHECKS: readonly PciCheck[] = [...MAPPING_CHECKS, ...SERVING_CHECKS, ...ZONE_CHECKS, ...FAULT_CHECKS, ...RATIO_CHECKS]
 const DISK_BYTES = 256 * 1024 * 1024
-const DISKS = 3
+const [DISKS, ZONED_DISK, ILL_DISK] = [5, 3, 4]
 
 type Options = { readonly only: RegExp; readonly kernel: KernelSeries }
 type Ground = { readonly kernel: Kernel, readonly initramfs: string, readonly directory: string }
 
 let running: VirtualMachine | null = null
 
-/** Drive 0 by itself; 1 and 2 are functions of one device, and so in one IOMMU group. */
+/** The words of drive `number`: 0 by itself; 1 and 2 are functions of one device, and so in one IOMMU group. */
+function driveWords(number: number, path: string): string[] {
+  const drive = `if=none,id=disk${number},cache=unsafe`
+  const controller = `nvme,serial=weft${number}`
+  if (number === ZONED_DISK) {
+    return ['-drive', `file=${path},format=raw,${drive}`, '-device', `${controller},id=zoned,addr=a`,
+      '-device', 'nvme-ns,drive=disk3,bus=zoned,nsid=1,logical_block_size=4096,physical_block_size=4096,zoned=on,zoned.zone_size=4M,'
+      + 'zoned.zone_capacity=3M,zoned.max_open=8,zoned.max_active=8,zoned.descr_ext_size=64']
+  }
+  if (number === ILL_DISK) {
+    const event = ['event=none', 'iotype=read', `sector=${ILL_BLOCK}`, 'errno=5', 'once=off'].map((word) => `inject-error.0.${word}`)
+    return ['-drive', `driver=blkdebug,image.driver=file,image.filename=${path},${event.join(',')},${drive}`,
+      '-device', `${controller},drive=disk${number},addr=b`]
+  }
+  const place = number === 0 ? 'addr=8' : `addr=9.${number - 1},multifunction=on`
+  return ['-drive', `file=${path},format=raw,${drive}`, '-device', `${controller},drive=disk${number},${place}`]
+}
+
 async function boot(ground: Ground, machine: PciMachine): Promise<VirtualMachine> {
   const directory = join(ground.directory, machine)
   mkdirSync(directory)
@@ -39,9 +58,7 @@ async function boot(ground: Ground, machine: PciMachine): Promise<VirtualMachine
     const path = join(directory, `disk-${number}.img`)
     writeFileSync(path, '')
     truncateSync(path, DISK_BYTES)
-    const place = number === 0 ? 'addr=8' : `addr=9.${number - 1},multifunction=on`
-    devices.push('-drive', `file=${path},if=none,id=disk${number},format=raw,cache=unsafe`,
-      '-device', `nvme,drive=disk${number},serial=weft${number},${place}`)
+    devices.push(...driveWords(number, path))
   }
   const guarded = machine === 'iommu'
   running = await VirtualMachine.boot({

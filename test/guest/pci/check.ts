@@ -18,11 +18,16 @@ export type PciCheck = {
   run(vm: VirtualMachine): Promise<void>
 }
 
-const NODE = `${GUEST_NODE} --disable-warning=ExperimentalWarning`
+/** What is compiled once is kept: the guest's processor is emulated, and the folder of the sources is read-only there. */
+const NODE = `NODE_COMPILE_CACHE=/run/compiled ${GUEST_NODE} --disable-warning=ExperimentalWarning`
 
 /** The drive that is by itself, and the two that are functions of one device. */
 export const DRIVE = '0000:00:08.0'
 export const PAIR = ['0000:00:09.0', '0000:00:09.1'] as const
+/** One with zones, and one with a block that cannot be read. */
+export const ZONED_DRIVE = '0000:00:0a.0'
+export const ILL_DRIVE = '0000:00:0b.0'
+export const ILL_BLOCK = 40960
 
 /** The shell's words for the program as a user runs it. */
 export function weftWords(words: string): string {

@@ -55,7 +55,7 @@ async function list(vm: VirtualMachine): Promise<void> {
 function doctor(said: RegExp): (vm: VirtualMachine) => Promise<void> {
   return async (vm) => {
     const { status, stdout, stderr } = await weft(vm, 'doctor')
-    const found = said.test(stdout) && /ok +vfio-pci/.test(stdout) && /3 NVMe controllers/.test(stdout)
+    const found = said.test(stdout) && /ok +vfio-pci/.test(stdout) && /5 NVMe controllers/.test(stdout)
     expect(status === 0 && found, `status ${status}: ${stdout} ${stderr}`)
   }
 }

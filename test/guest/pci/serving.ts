@@ -14,7 +14,9 @@ import { awaitDisk, DRIVE, type PciCheck, weft, weftWords } from './check.ts'
 
 export const PORT = 4420
 const BLOCK_BYTES = 512
-const MEGABYTES = 12
+const MEGABYTES = 6
+/** Of a round of the job that goes on while the daemon is killed. */
+const ROUND_MEGABYTES = 3
 const READY_TRIES = 600
 export const SERVED: Subsystem = {
   nqn: 'nqn.2026-01.io.weft:guest-pci',
@@ -29,8 +31,8 @@ export const SERVING_CHECKS: readonly PciCheck[] = [
 ]
 
 /** Starts the daemon in the guest, two reactors, and waits until it is ready. */
-export async function start(vm: VirtualMachine): Promise<void> {
-  const words = weftWords(`serve --pci ${DRIVE} --reactors 2 --nqn ${SERVED.nqn} --listen 127.0.0.1:${PORT} `
+export async function start(vm: VirtualMachine, drive: string = DRIVE): Promise<void> {
+  const words = weftWords(`serve --pci ${drive} --reactors 2 --nqn ${SERVED.nqn} --listen 127.0.0.1:${PORT} `
     + '--discovery off --control off --state /run/weft-state')
   await vm.require(`mkdir -p /run/weft-state; rm -f /run/weft.status; : > /run/weft.log
 (${words} > /run/weft.log 2>&1 < /dev/null & echo $! > /run/weft.pid; wait $!; echo $? > /run/weft.status) &
@@ -105,7 +107,7 @@ async function killed(vm: VirtualMachine): Promise<void> {
     await withEndlessJob(vm, device, BLOCK_BYTES, async () => {
       await stop(vm, 'KILL')
       await start(vm)
-    })
+    }, ROUND_MEGABYTES)
     after = await sum(vm, device)
   })
   await stop(vm, 'TERM')
