@@ -148,7 +148,7 @@ export class ReactorThread {
       catalogue, holds: () => this.#commands.holds, rights: this.#rights, preemptions: () => this.#preemptions,
       wake: () => { shim.wake(this.#id) }, acceptStop: (socket) => { shim.acceptStop(socket) },
       dismissFrom: (listener, reason) => connections.dismissFrom(listener, reason),
-      pci: (change) => devices.change(change), trace: (each) => connections.trace(each, reactor),
+      pci: (change) => devices.change(change), trace: (each) => this.#reactor.precede(connections.trace(each, reactor)),
     })
     const finish = (slot: Slot, status: number): void => completer.finish(slot, status)
     const events = new Events(slots, finish)
@@ -238,7 +238,7 @@ export class ReactorThread {
         if (this.#preemptions.waiting) this.#preemptions.poll()
       },
       hasStalled: () => connections.hasStalled,
-      dueUs: (most) => throttles.dueUs(most), leaving: () => connections.leaving(),
+      dueUs: (most) => throttles.dueUs(most),
       tick: (nowMs) => this.#tick(nowMs),
       mail: () => this.#mail(),
     })

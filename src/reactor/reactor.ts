@@ -23,7 +23,8 @@ const SLICE_MS = 250
 const TICK_MS = 20
 
 export type ReactorParts = {
-  readonly shim: Pick<Shim, 'turn'>
+  /** Another one in its place, while somebody looks. */
+  shim: Pick<Shim, 'turn'>
   readonly arena: Arena
   /** How long a turn spins before it blocks, and then blocks at most. -1 spins for ever. */
   readonly spinUs: number
@@ -38,8 +39,6 @@ export type ReactorParts = {
   readonly hasStalled: () => boolean
   /** How long a turn may block at most, so that what waits for a time does not wait longer. */
   readonly dueUs: (most: number) => number
-  /** What is queued to be sent is about to leave. */
-  readonly leaving: () => void
   readonly tick: (nowMs: number) => void
   /** Drains the mailbox. False = stop turning. */
   readonly mail: () => boolean
@@ -47,13 +46,26 @@ export type ReactorParts = {
 
 export class Reactor {
   readonly #parts: ReactorParts
+  readonly #shim: Pick<Shim, 'turn'>
   #lastTickMs = 0
   /** It has died: there may be nothing left to turn on. */
   halted = false
 
   constructor(parts: ReactorParts) {
     this.#parts = parts
+    this.#shim = parts.shim
     parts.arena.words[H.SPIN_US] = parts.spinUs
+  }
+
+  /** Has `look` look just before each turn from now on, when all that it will send is queued; null: nobody. */
+  precede(look: (() => void) | null): void {
+    const shim = this.#shim
+    this.#parts.shim = look === null ? shim : {
+      turn: () => {
+        look()
+        return shim.turn()
+      },
+    }
   }
 
   /** Turns until a message says stop. Rejects when an invariant of our own is broken. */
@@ -95,7 +107,6 @@ export class Reactor {
     const pressed = words[H.COPIES]! >= copiesMax && this.#parts.hasStalled()
     words[H.WAIT_US] = pressed ? 0 : this.#parts.dueUs(waitUs)
     words[H.SPIN_US] = pressed ? 0 : spinUs
-    this.#parts.leaving()
     const count = shim.turn()
     if (count < 0) assert(false, `the shim's contract holds (${errnoName(count)})`)
     const completions = words[H.COMPLETIONS]!

@@ -64,7 +64,7 @@ export type ConnectionParts = {
 
 export class Connections {
   readonly all: Connection[]
-  readonly tap: Tap
+  readonly #tap: Tap
   readonly #arena: Arena
   readonly #shim: Pick<Shim, 'adopt' | 'release'>
   readonly #txEntries: number
@@ -82,22 +82,19 @@ export class Connections {
     this.#txEntries = txEntries
     this.#rxBytes = rxBytes
     this.all = []
-    this.tap = new Tap(arena, this.all, txEntries, rxBytes)
+    this.#tap = new Tap(arena, this.all, txEntries, rxBytes)
   }
 
   assemble(parts: ConnectionParts): void {
     this.#parts = parts
   }
 
-  /** Records PDUs of this reactor from now on, or none any more. */
-  trace({ reactors }: Extract<Change, { kind: 'trace' }>, reactor: number): void {
+  /** Records PDUs of this reactor from now on, or none any more. What has to be called before each turn then. */
+  trace({ reactors }: Extract<Change, { kind: 'trace' }>, reactor: number): (() => void) | null {
     const parts = this.#parts!
-    parts.receiver = this.tap.follow(reactors?.[reactor] ?? null, parts.receiver)
-  }
-
-  /** What is queued to be sent is about to leave. */
-  leaving(): void {
-    if (this.tap.on !== 0) this.tap.look()
+    const traced = reactors?.[reactor] ?? null
+    parts.receiver = this.#tap.follow(traced, parts.receiver)
+    return traced === null ? null : () => this.#tap.look()
   }
 
   /** Takes an accepted socket over. The connection, or -errno (the socket is the caller's still). */

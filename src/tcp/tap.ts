@@ -1,13 +1,13 @@
 /**
  * A tap on the connections of one reactor: records the headers of the PDUs that come and go, while somebody traces.
- * connections puts it in the place of the receiver then; reactor-thread lets it look before each turn.
+ * connections puts it in the place of the receiver then, and the reactor lets it look before each turn.
  *
  *   ready ─▶ receive: what the receiver has consumed, PDU by PDU ─┐
  *   turn ──▶ look: send entries that are new ─────────────────────┴─▶ reactor/trace-ring.ts
  *
  * No payload is recorded, and so no secret: of what follows a header only the data of Connect, which says who
  * connects. Records of a connection whose host is not known yet are kept until it is, where one host is wanted.
- * Invariant: while nobody traces it does nothing, and costs one test of `on` a turn.
+ * Invariant: while nobody traces it is in nobody's way: not even a test is made for it.
  */
 import type { Arena } from '../reactor/arena.ts'
 import type { TracedReactor } from '../reactor/messages.ts'
@@ -54,8 +54,6 @@ type Stream = {
 type Receives = { receive(connection: Connection): void }
 
 export class Tap implements Receives {
-  /** 1 while somebody traces. */
-  on = 0
   readonly #arena: Arena
   readonly #words: Int32Array
   readonly #connections: readonly Connection[]
@@ -80,7 +78,6 @@ export class Tap implements Receives {
   follow(traced: TracedReactor | null, receiver: Receives): Receives {
     const former = this.#receiver ?? receiver
     this.#streams.length = 0
-    this.on = traced === null ? 0 : 1
     this.#receiver = traced === null ? null : former
     this.#ring = traced === null ? null : new TraceRing(traced.ring)
     if (traced === null) return former

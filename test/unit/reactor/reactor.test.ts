@@ -26,7 +26,7 @@ function rig(parts: Partial<ReactorParts> & { readonly onTurn?: (turn: number) =
     accepted: (token, result) => calls.push(`accepted ${token - ACCEPTING} ${result}`),
     ready: (connection) => calls.push(`ready ${connection}`),
     retry: () => calls.push('retry'),
-    hasStalled: () => false, dueUs: (most) => most, leaving: () => {}, tick: (nowMs) => calls.push(`tick ${nowMs}`), mail: () => false, ...parts,
+    hasStalled: () => false, dueUs: (most) => most, tick: (nowMs) => calls.push(`tick ${nowMs}`), mail: () => false, ...parts,
   })
   return { reactor, arena, words, calls }
 }
@@ -42,6 +42,16 @@ test('completions, then connections, then those that waited, then the clock', ()
   expect(calls).toEqual([
     'completed 7 -5', 'accepted 2 31', 'completed 0 0', 'ready 3', 'ready 1', 'retry', 'tick 1000',
   ])
+})
+
+test('who wants to look does so before each turn, until he has seen enough', () => {
+  const seen: string[] = []
+  const { reactor } = rig({ onTurn: (turn) => { seen.push(`turn ${turn}`); return 0 } })
+  reactor.precede(() => { seen.push('look') })
+  reactor.turn()
+  reactor.precede(null)
+  reactor.turn()
+  expect(seen).toEqual(['look', 'turn 1', 'turn 2'])
 })
 
 test('the clock ticks every 20 ms at most, also where it wraps', () => {
