@@ -6,13 +6,18 @@ import { Command } from 'commander'
 import { discoverCommand, identifyCommand } from './ask-commands.ts'
 import { completionCommand } from './completion-command.ts'
 import { configCommand, exportCommand, importCommand } from './config-command.ts'
+import { deviceCommand } from './device-command.ts'
 import { doctorCommand } from './doctor-command.ts'
+import { hostCommand } from './host-command.ts'
 import { keyCommand } from './key-command.ts'
+import { listenerCommand } from './listener-command.ts'
+import { namespaceCommand } from './namespace-command.ts'
 import { pciCommand } from './pci-command.ts'
 import { perfCommand } from './perf-command.ts'
 import { rpcCommand } from './rpc-command.ts'
 import { serveCommand } from './serve-command.ts'
 import { serviceCommand } from './service-command.ts'
+import { subsystemCommand } from './subsystem-command.ts'
 import { statusCommand, topCommand } from './status-command.ts'
 import { traceCommand } from './trace-command.ts'
 import { upgradeCommand } from './upgrade-command.ts'
@@ -37,6 +42,11 @@ export function createProgram(end: (status: number) => void): Command {
     importCommand(),
     exportCommand(),
     rpcCommand(end),
+    subsystemCommand(end),
+    namespaceCommand(end),
+    listenerCommand(end),
+    hostCommand(end),
+    deviceCommand(end),
     statusCommand(),
     topCommand(),
     traceCommand(),

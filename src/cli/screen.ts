@@ -90,7 +90,7 @@ function reactorRow(before: ReactorReport | undefined, after: ReactorReport, sec
 }
 
 /** Columns as wide as what is in them; numbers stand to the right. */
-function table(heads: Row, rows: readonly Row[]): string[] {
+export function table(heads: Row, rows: readonly Row[]): string[] {
   const shown = [heads, ...rows.map((row) => row.map(printable))]
   const widths = heads.map((_, column) => Math.max(...shown.map((row) => row[column]!.length)))
   const isNumber = heads.map((_, column) => rows.length !== 0 && rows.every((row) => /^[-\d]/.test(row[column]!)

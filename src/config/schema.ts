@@ -96,6 +96,9 @@ export const namespaceSchema = section({
   hosts: seenBy.optional(),
 })
 
+/** Storage with a name. */
+export const deviceSchema = section({ ...medium, readOnly: flag.optional(), qos: qosSchema.optional() })
+
 /** A host with a key. The secrets themselves are looked at in keys.ts. */
 const hostSchema = section({
   nqn,
@@ -197,9 +200,7 @@ export const configSchema = section({
   state: path.optional(),
   metrics: endpoint.optional(),
   control: told(controlIn).optional(),
-  devices: z.record(deviceName, section({ ...medium, readOnly: flag.optional(), qos: qosSchema.optional() }), {
-    error: 'an object of devices by name',
-  }).optional(),
+  devices: z.record(deviceName, deviceSchema, { error: 'an object of devices by name' }).optional(),
   keyring: z.record(deviceName, path, { error: 'an object of paths by name' }).optional(),
   subsystems: list(subsystemSchema, LIMITS.subsystems),
 })

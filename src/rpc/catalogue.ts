@@ -17,11 +17,12 @@ import { SUBSYSTEM_METHODS } from './methods/subsystem.ts'
 import { TRANSPORT_METHODS } from './methods/transport.ts'
 import { TRACE_METHODS } from './methods/trace.ts'
 import { WEFT_METHODS } from './methods/weft.ts'
+import { WEFT_STORAGE_METHODS } from './methods/weft-storage.ts'
 import type { Method } from './method.ts'
 
 export const METHODS: readonly Method[] = [
   ...FRAMEWORK_METHODS, ...CONFIGURATION_METHODS, ...TRANSPORT_METHODS, ...SUBSYSTEM_METHODS,
   ...SUBSYSTEM_CHANGE_METHODS, ...LISTENER_METHODS, ...NAMESPACE_METHODS, ...REFERRAL_METHODS,
   ...DEVICE_METHODS, ...DEVICE_USE_METHODS, ...KEYRING_METHODS, ...LOG_METHODS, ...WEFT_METHODS,
-  ...STATISTICS_METHODS, ...TRACE_METHODS,
+  ...WEFT_STORAGE_METHODS, ...STATISTICS_METHODS, ...TRACE_METHODS,
 ]

@@ -6,7 +6,7 @@ import { z } from 'zod'
 import type { Method } from './method.ts'
 
 type Schema = {
-  readonly type?: string
+  readonly type?: string | readonly string[]
   readonly const?: unknown
   readonly enum?: readonly unknown[]
   readonly description?: string
@@ -67,5 +67,5 @@ function typeText(schema: Schema): string {
   if (schema.enum !== undefined) return schema.enum.map((each) => JSON.stringify(each)).join(' or ')
   if (schema.anyOf !== undefined) return schema.anyOf.map(typeText).join(' or ')
   if (schema.type === 'array') return schema.items === undefined ? 'list' : `list of ${typeText(schema.items)}`
-  return schema.type ?? 'anything'
+  return typeof schema.type === 'object' ? schema.type.join(' or ') : schema.type ?? 'anything'
 }

@@ -1,7 +1,6 @@
 /**
  * Methods about namespaces: devices that subsystems export. catalogue.ts lists them.
  */
-import { z } from 'zod'
 import type { Draft } from '../../config/document.ts'
 import { LIMITS, flag, section, whole } from '../../config/schema.ts'
 import { ANA_GROUPS_MAX } from '../../subsystem/ana.ts'
@@ -110,23 +109,6 @@ export const NAMESPACE_METHODS = [
       return true
     }),
   }),
-  method('weft_set_ns_hosts', {
-    summary: 'Says which hosts see a namespace, of those that may connect; who gains or loses it is told.',
-    params: {
-      ...one, nsid: nsid.describe('Its NSID.'),
-      hosts: z.union([z.literal('any'), z.array(hostNqn)], { error: '"any", or a list of host NQNs' })
-        .describe('"any": every host of the subsystem.'),
-    },
-    result: 'true',
-    changes: true,
-    example: { nqn: EXAMPLE, nsid: 1, hosts: [HOST] },
-    run: (params, { edit }) => edit((draft) => {
-      const found = knownIn(draft, params)
-      if (params.hosts === 'any') delete found.hosts
-      else found.hosts = [...new Set(params.hosts)]
-      return true
-    }),
-  }),
 ]
 
 type Named = { readonly nqn: string; readonly nsid: number }
@@ -142,7 +124,7 @@ function chosenHosts(draft: Draft, named: Named): string[] {
   const { hosts } = knownIn(draft, named)
   if (Array.isArray(hosts)) return hosts as string[]
   throw invalid(`Namespace ${named.nsid} of ${named.nqn} is there for every host: it was added without `
-    + 'no_auto_visible. weft_set_ns_hosts says otherwise.')
+    + 'no_auto_visible. weft_set_ns says otherwise.')
 }
 
 function lowestFree(namespaces: readonly Draft[]): number {
