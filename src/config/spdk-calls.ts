@@ -18,6 +18,7 @@ export type KeyFiles = (nqn: string, host: string) => {
   readonly controllerKey: string | null | undefined
 }
 
+const MIB = 1024 * 1024
 const ANA_WORDS: Readonly<Record<string, string>> = {
   'optimized': 'optimized', 'non-optimized': 'non_optimized', 'inaccessible': 'inaccessible',
   'persistent-loss': 'inaccessible', 'change': 'inaccessible',
@@ -41,7 +42,7 @@ export function exportSpdk(config: Config, keyFiles: KeyFiles): { file: object; 
       const name = `weft${index}n${namespace.nsid}`
       const made = blockOf(name, subsystem.nqn, namespace, notes)
       if (made === null) continue
-      bdev.push(made)
+      bdev.push(made, ...limitsOf(name, namespace, notes))
       const { nsid, uuid, nguid, anaGroup, hosts } = namespace
       nvmf.push({
         method: 'nvmf_subsystem_add_ns',
@@ -128,6 +129,22 @@ function hostOf(
     notes.push(`The hashes and groups of ${host} are not limited in SPDK, which limits them for all hosts together.`)
   }
   return { method: 'nvmf_subsystem_add_host', params }
+}
+
+/** SPDK has no limits of the commands of one kind, and counts bandwidth in whole MiB. */
+function limitsOf(name: string, { nsid, qos }: NamespaceConfig, notes: string[]): Call[] {
+  if (qos === undefined) return []
+  if (qos.readIops !== undefined || qos.writeIops !== undefined) {
+    notes.push(`Namespace ${nsid} (${name}) has limits of commands that read or write alone, which SPDK has not: they are left out.`)
+  }
+  const mebibytes = (bytes: number | undefined): number => Math.ceil((bytes ?? 0) / MIB)
+  return [{
+    method: 'bdev_set_qos_limit',
+    params: {
+      name, rw_ios_per_sec: qos.iops ?? 0, rw_mbytes_per_sec: mebibytes(qos.bandwidth),
+      r_mbytes_per_sec: mebibytes(qos.readBandwidth), w_mbytes_per_sec: mebibytes(qos.writeBandwidth),
+    },
+  }]
 }
 
 function blockOf(name: string, nqn: string, namespace: NamespaceConfig, notes: string[]): Call | null {

@@ -9,6 +9,7 @@
  */
 import { isIP } from 'node:net'
 import { z } from 'zod'
+import { pciPlace } from '../nvme/address.ts'
 import { ANA_GROUPS_MAX } from '../subsystem/ana.ts'
 import { DISCOVERY_NQN } from '../subsystem/subsystem.ts'
 import { AUTH_GROUPS, AUTH_HASHES } from '../wire/authentication.ts'
@@ -41,6 +42,11 @@ const TRANSPORT_LIMITS = [
   ['max_queue_depth', 'queueDepth', 16, 1024], ['max_io_qpairs_per_ctrlr', 'ioQueues', 1, 256],
   ['in_capsule_data_size', 'inCapsule', 0, 256 * 1024], ['max_io_size', 'maxTransfer', 4096, 16 * 1024 * 1024],
 ] as const
+const MIB = 1024 * 1024
+const LIMIT_NAMES = [
+  ['rw_ios_per_sec', 'iops', 1], ['rw_mbytes_per_sec', 'bandwidth', MIB], ['r_mbytes_per_sec', 'readBandwidth', MIB],
+  ['w_mbytes_per_sec', 'writeBandwidth', MIB],
+] as const
 const ANA_WORDS: Readonly<Record<string, string>> = {
   optimized: 'optimized', non_optimized: 'non-optimized', inaccessible: 'inaccessible',
 }
@@ -64,6 +70,8 @@ class SpdkReader {
   readonly #notes: string[] = []
   readonly #keys = new Map<string, string>()
   readonly #blocks = new Map<string, Block>()
+  /** By name: PCI addresses. */
+  readonly #controllers = new Map<string, string>()
   readonly #subsystems = new Map<string, Subsystem>()
   readonly #listeners = new Map<string, Fields>()
   readonly #discovery = new Map<string, Fields>()
@@ -122,9 +130,11 @@ class SpdkReader {
         return this.#referral(params)
       case 'nvmf_ns_add_host':
         return this.#show(params)
+      case 'bdev_nvme_attach_controller':
+        if (pciPlace(textOf(params.traddr)) !== null) this.#controllers.set(textOf(params.name), textOf(params.traddr))
+        return this.#block(method, params)
       case 'bdev_set_qos_limit':
-        this.#notes.push(`${method} (${textOf(params.name)}) is not taken over.`)
-        return
+        return this.#limit(params)
       default:
         if (method.startsWith('bdev_')) this.#block(method, params)
     }
@@ -147,6 +157,27 @@ class SpdkReader {
       if (sized || !block) fields = { ...medium, ...(readonly === true ? { readOnly: true } : {}) }
     }
     this.#blocks.set(name, { kind, fields, uuid })
+  }
+
+  /** A namespace of a controller that SPDK drove, and weft will. */
+  #driven(name: string): Block | undefined {
+    const [, controller = '', nsid] = /^(.+)n(\d+)$/.exec(name) ?? []
+    const address = this.#controllers.get(controller)
+    return address === undefined ? undefined : { kind: 'nvme', fields: { pci: `${address}/${nsid}` }, uuid: '' }
+  }
+
+  /** Of a block device, whose namespace has them here. */
+  #limit(params: Params): void {
+    const fields = this.#blocks.get(textOf(params.name))?.fields
+    if (fields === undefined || fields === null) return
+    const limits = { ...fields.qos as Fields | undefined }
+    for (const [from, to, unit] of LIMIT_NAMES) {
+      const value = params[from]
+      if (typeof value === 'number' && value > 0) limits[to] = value * unit
+      else if (value === 0) delete limits[to]
+    }
+    delete fields.qos
+    if (Object.keys(limits).length !== 0) fields.qos = limits
   }
 
   #transport(params: Params): void {
@@ -240,7 +271,7 @@ class SpdkReader {
     const subsystem = this.#subsystems.get(nqn)
     const leave = (why: string): void => { this.#notes.push(`Namespace ${textOf(nsid)} of ${nqn} is left out: ${why}.`) }
     if (subsystem === undefined) return
-    const block = this.#blocks.get(textOf(name))
+    const block = this.#blocks.get(textOf(name)) ?? this.#driven(textOf(name))
     if (block === undefined) return leave(`there is no block device ${textOf(name)} in the file`)
     if (block.fields === null) return leave(`weft cannot serve ${textOf(name)}, which is made by ${block.kind}`)
     if (Number(nsid) > LIMITS.namespaces) return leave(`weft numbers namespaces up to ${LIMITS.namespaces}`)

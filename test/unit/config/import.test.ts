@@ -115,7 +115,7 @@ describe('the kernel\'s target', () => {
 })
 
 /** What SPDK's save_config prints. */
-function spdkFile(changes: { nvmf?: object[]; listener?: object; namespace?: object } = {}) {
+function spdkFile(changes: { nvmf?: object[]; bdev?: object[]; listener?: object; namespace?: object } = {}) {
   const address = { trtype: 'TCP', adrfam: 'IPv4', traddr: '192.0.2.33', trsvcid: '4420' }
   return {
     subsystems: [
@@ -135,6 +135,7 @@ function spdkFile(changes: { nvmf?: object[]; listener?: object; namespace?: obj
           },
           { method: 'bdev_aio_create', params: { name: 'aio0', block_size: 4096, filename: '/srv/a.img', readonly: true, fallocate: false } },
           { method: 'bdev_nvme_attach_controller', params: { name: 'Nvme0', trtype: 'PCIe', traddr: '0000:03:00.0' } },
+          ...(changes.bdev ?? []),
           { method: 'bdev_wait_for_examine' },
         ],
       },
@@ -204,6 +205,24 @@ describe('SPDK', () => {
     const { written, notes } = imported2(spdkFile({ namespace }))
     expect(subsystemsOf(written)[0]!.namespaces.map(({ nsid }) => nsid)).toEqual([2])
     expect(notes.join('\n')).toContain(sentence)
+  })
+
+  test('a namespace of a controller over PCIe is taken over: weft drives it then', () => {
+    const { written, notes } = imported2(spdkFile({ namespace: { bdev_name: 'Nvme0n2' } }))
+    expect(notes).toEqual([])
+    expect(subsystemsOf(written)[0]!.namespaces[0]).toMatchObject({ nsid: 1, pci: '0000:03:00.0/2' })
+    expect(configSchema.safeParse(written).success).toBe(true)
+  })
+
+  test('limits are taken over, and written back', () => {
+    const limits = { rw_ios_per_sec: 20000, rw_mbytes_per_sec: 0, r_mbytes_per_sec: 5, w_mbytes_per_sec: 0 }
+    const { written, notes } = imported2(spdkFile({ bdev: [{ method: 'bdev_set_qos_limit', params: { name: 'Malloc0', ...limits } }] }))
+    expect(notes).toEqual([])
+    expect(subsystemsOf(written)[0]!.namespaces[0]!.qos).toEqual({ iops: 20000, readBandwidth: 5 << 20 })
+    const limited = configSchema.parse({ subsystems: [{ nqn: NQN, namespaces: [{ memory: '1M', qos: { iops: 20000, readBandwidth: '5M', writeIops: 3 } }] }] })
+    const { file, notes: told } = exportConfig(readConfig(limited, 'weft.json', AROUND), limited, AROUND.folder, 'spdk')
+    expect(JSON.stringify(file)).toContain(JSON.stringify({ method: 'bdev_set_qos_limit', params: { name: 'weft0n1', ...limits } }))
+    expect(told.join('\n')).toContain('read or write alone')
   })
 
   test('hosts that a namespace is there for are taken over, and written back', () => {
