@@ -160,7 +160,11 @@ export class Transaction {
     }
     const value = message.subarray(bytes - group.bytes)
     const shared = this.#offer === null ? null : await this.#offer.agree(value)
-    if (this.stage !== 'reply') return
+    if (this.stage !== 'reply') {
+      // It was abandoned meanwhile.
+      shared?.fill(0)
+      return
+    }
     if (this.#offer !== null && shared === null) {
       return this.#fail(payload(`its DH value is none of ${group.name}`))
     }
