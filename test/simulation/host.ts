@@ -51,6 +51,8 @@ export class Host {
   #life: Generator<Wait, void> | null = null
   #wait: Wait = () => true
   #busy = false
+  /** Its request for an event. */
+  #event: Command | null = null
   #cntlid = 0
   #awayUntilUs = 0
   #keptAliveUs = 0
@@ -134,7 +136,7 @@ export class Host {
       yield () => joined.answered
       this.#expect(joined, 'Connect of an I/O queue')
     }
-    this.#admin(admin, ADMIN.ASYNC_EVENT, [])
+    this.#event = this.#admin(admin, ADMIN.ASYNC_EVENT, [])
     this.#busy = true
     yield () => this.leaving || random.below(200_000) === 0
     yield* this.#shutDown(admin)
@@ -154,7 +156,7 @@ export class Host {
 
   *#shutDown(admin: HostQueue): Generator<Wait, void> {
     this.#busy = false
-    yield () => this.queues.every((queue) => queue.outstanding === (queue === admin ? 1 : 0))
+    yield () => this.queues.every((queue) => queue.outstanding === (queue === admin && this.#event?.answered === false ? 1 : 0))
     const set = this.#property(admin, CC, CC_SHUTDOWN)
     yield () => set.answered
     for (;;) {
@@ -250,6 +252,8 @@ export class Host {
       this.#keptAliveUs = nowUs
       this.#admin(admin, ADMIN.KEEP_ALIVE, [])
     }
+    // Somebody preempted it, for example.
+    if (this.#event?.answered === true && admin.hasRoom) this.#event = this.#admin(admin, ADMIN.ASYNC_EVENT, [])
     let moved = false
     for (const queue of queues) {
       for (let burst = random.below(8); burst > 0 && queue.hasRoom; burst--) {
