@@ -102,6 +102,8 @@ export type Target = {
   readonly live: Live
   /** Devices that have a name, and who uses them. */
   readonly devices: readonly StockDevice[]
+  /** NVMe controllers that it drives; prepare() opens one, tidy() closes what nothing is on. */
+  readonly nvme: Pick<Controllers, 'prepare' | 'tidy' | 'find' | 'addresses'>
   /** What is exported now. */
   readonly snapshot: TargetSnapshot
   /** As bound: port 0 has become a real one. */
@@ -327,7 +329,7 @@ async function assemble(
     await lives.close()
   }
   return {
-    live, observer,
+    live, observer, nvme,
     tracer: new Tracer({
       reactorCount: reactors.length, change: (change) => plane.change(change), controllers: () => access.controllers,
     }),

@@ -263,9 +263,12 @@ export class Update {
     const { plane, log } = this.#parts
     const { removed, resized } = this.#plan
     const leaving = [...removed, ...resized.map(({ before }) => before)]
-    if (leaving.length === 0) return
+    if (leaving.length === 0) return this.#tidy()
     const settled = plane.change({ kind: 'retire', indices: leaving.map(({ index }) => index) })
-      .then(() => this.#close())
+      .then(() => {
+        this.#release()
+        return this.#tidy()
+      })
     let timer: NodeJS.Timeout
     const late = new Promise<boolean>((resolve) => { timer = setTimeout(() => resolve(true), DRAIN_MS) })
     if (!await Promise.race([settled.then(() => false), late]).finally(() => clearTimeout(timer))) return
@@ -273,11 +276,10 @@ export class Update {
     log.warning(`Hosts have not finished their commands on ${names}; its storage is closed when they have.`)
   }
 
-  /** Storage, and NVMe controllers that nothing is on any more. */
-  async #close(): Promise<void> {
-    this.#release()
+  /** NVMe controllers that nothing is on any more. */
+  #tidy(): Promise<void> {
     const { stock, nvme } = this.#parts
-    await nvme.tidy(new Set([...pciAddresses(stock.items.map(({ config }) => config)), ...addressesIn(this.#after)]))
+    return nvme.tidy(new Set([...pciAddresses(stock.items.map(({ config }) => config)), ...addressesIn(this.#after)]))
   }
 
   #release(): void {
@@ -384,8 +386,8 @@ export class Update {
 }
 
 /** Of the NVMe controllers that a configuration names. */
-export function addressesIn({ subsystems }: Config): string[] {
-  return pciAddresses(subsystems.flatMap(({ namespaces }) => namespaces))
+export function addressesIn({ subsystems, devices = [] }: Config): string[] {
+  return pciAddresses([...devices, ...subsystems.flatMap(({ namespaces }) => namespaces)])
 }
 
 export function isSame(one: Endpoint, other: Endpoint): boolean {

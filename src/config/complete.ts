@@ -116,7 +116,7 @@ function allListeners(common: readonly ListenerConfig[], subsystems: readonly Wr
 function deviceOf(name: string, written: WrittenDevice, around: Surroundings): DeviceConfig {
   const backing = backingOf(written, around.folder)
   return {
-    name, backing, blockBytes: written.block ?? (backing.kind === 'device' ? null : 512),
+    name, backing, blockBytes: written.block ?? (backing.kind === 'device' || backing.kind === 'pci' ? null : 512),
     readOnly: written.readOnly ?? false, uuid: written.uuid?.toLowerCase(), qos: written.qos,
   }
 }
@@ -228,7 +228,7 @@ function completeNamespace(
   }
 }
 
-function backingOf(written: WrittenDevice & { readonly pci?: string | undefined }, folder: string): Backing {
+function backingOf(written: WrittenDevice, folder: string): Backing {
   if (written.memory !== undefined) return { kind: 'memory', bytes: written.memory }
   if (written.null !== undefined) return { kind: 'null', bytes: written.null }
   if (written.device !== undefined) return { kind: 'device', path: resolve(folder, written.device) }

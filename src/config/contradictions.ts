@@ -53,7 +53,10 @@ function namespaceMistakes(subsystems: Numbered[], devices: Fields, namespacesMa
   for (const [name, fields] of Object.entries(devices)) {
     if (!isFields(fields)) continue
     mistakes.push(...mediumMistakes(['devices', name], fields))
-    for (const key of ['file', 'device'] as const) ids[key].push([['devices', name, key], fields[key]])
+    for (const key of ['file', 'device', 'pci'] as const) {
+      const value = fields[key]
+      ids[key].push([['devices', name, key], typeof value === 'string' ? foldedAs(key, value) : value])
+    }
   }
   let count = 0
   for (const subsystem of subsystems) {

@@ -83,10 +83,12 @@ const seenByForm = '"any", or a list of host NQNs'
 const seenBy = told((written) => (Array.isArray(written)
   ? z.array(nqn, { error: seenByForm }) : z.literal('any', { error: seenByForm })))
 
+const pci = text(PCI_FORM, (value) => pciPlace(value) !== null).optional()
+
 export const namespaceSchema = section({
   nsid: whole(1, LIMITS.namespaces).optional(),
   ...medium,
-  pci: text(PCI_FORM, (value) => pciPlace(value) !== null).optional(),
+  pci,
   use: deviceName.optional(),
   nguid: text('32 hexadecimal digits, not all 0', (value) =>
     /^[0-9a-f]{32}$/i.test(value) && !NIL.test(value)).optional(),
@@ -97,7 +99,7 @@ export const namespaceSchema = section({
 })
 
 /** Storage with a name. */
-export const deviceSchema = section({ ...medium, readOnly: flag.optional(), qos: qosSchema.optional() })
+export const deviceSchema = section({ ...medium, pci, readOnly: flag.optional(), qos: qosSchema.optional() })
 
 /** A host with a key. The secrets themselves are looked at in keys.ts. */
 const hostSchema = section({

@@ -94,6 +94,11 @@ export class Controllers {
     return entry.controller
   }
 
+  /** Of those that are open. */
+  get addresses(): string[] {
+    return [...this.#entries.values()].filter(({ closing }) => !closing).map(({ address }) => address)
+  }
+
   /** The target serves; from now on they are looked after. */
   serve(served: Served): void {
     this.#served = served

@@ -4,6 +4,7 @@
  */
 import { CONFIGURATION_METHODS } from './methods/configuration.ts'
 import { DEVICE_METHODS } from './methods/device.ts'
+import { DEVICE_CONTROLLER_METHODS } from './methods/device-controller.ts'
 import { DEVICE_USE_METHODS } from './methods/device-use.ts'
 import { FRAMEWORK_METHODS } from './methods/framework.ts'
 import { KEYRING_METHODS } from './methods/keyring.ts'
@@ -23,6 +24,6 @@ import type { Method } from './method.ts'
 export const METHODS: readonly Method[] = [
   ...FRAMEWORK_METHODS, ...CONFIGURATION_METHODS, ...TRANSPORT_METHODS, ...SUBSYSTEM_METHODS,
   ...SUBSYSTEM_CHANGE_METHODS, ...LISTENER_METHODS, ...NAMESPACE_METHODS, ...REFERRAL_METHODS,
-  ...DEVICE_METHODS, ...DEVICE_USE_METHODS, ...KEYRING_METHODS, ...LOG_METHODS, ...WEFT_METHODS,
+  ...DEVICE_METHODS, ...DEVICE_CONTROLLER_METHODS, ...DEVICE_USE_METHODS, ...KEYRING_METHODS, ...LOG_METHODS, ...WEFT_METHODS,
   ...WEFT_STORAGE_METHODS, ...STATISTICS_METHODS, ...TRACE_METHODS,
 ]

@@ -10,7 +10,7 @@ import type { Method } from './method.ts'
 /** What of the target methods use. */
 export type ServedTarget = Pick<Target,
   'live' | 'snapshot' | 'controllers' | 'limits' | 'engine' | 'reactors' | 'cpus' | 'listeners'
-  | 'discovery' | 'devices' | 'observer' | 'tracer'>
+  | 'discovery' | 'devices' | 'observer' | 'nvme' | 'tracer'>
 
 export type Context = {
   readonly target: ServedTarget

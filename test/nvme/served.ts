@@ -7,7 +7,8 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { configFromFlags } from '../../src/config/flags.ts'
+import { Document } from '../../src/config/document.ts'
+import { baseFromFlags } from '../../src/config/flags.ts'
 import type { Log } from '../../src/control/log.ts'
 import { loadPci } from '../../src/shim/pci.ts'
 import { loadShim } from '../../src/shim/shim.ts'
@@ -20,6 +21,10 @@ const IDLE_MS = 1
 
 export type Served = {
   readonly target: Target
+  /** What it serves, as it is changed while it is served. */
+  readonly document: Document
+  readonly log: Log
+  readonly folder: string
   readonly device: FakeNvme
   readonly endpoint: { readonly address: string; readonly port: number }
   /** Lines of the log, for people. */
@@ -30,9 +35,10 @@ export type Served = {
   stop(): Promise<void>
 }
 
-/** more: flags besides those that say where the device is. */
+/** more: flags besides those that say where the device is. first: the flag for the first namespace. */
 export async function serveFake(
   options: Partial<FakeOptions> = {}, more: readonly (readonly [name: string, value: string])[] = [], reactors = 2,
+  first: readonly [name: string, value: string] = ['--pci', '0000:03:00.0'],
 ): Promise<Served> {
   const folder = mkdtempSync(join(tmpdir(), 'weft-pci-'))
   const [shim, pci] = [loadShim(), loadPci()]
@@ -59,10 +65,12 @@ export async function serveFake(
     rmSync(folder, { recursive: true, force: true })
   }
   const flags = [
-    ['--pci', '0000:03:00.0'], ...more, ['--nqn', SERVED_NQN], ['--listen', '127.0.0.1:0'], ['--discovery', 'off'],
+    first, ...more, ['--nqn', SERVED_NQN], ['--listen', '127.0.0.1:0'], ['--discovery', 'off'],
     ['--reactors', String(reactors)], ['--state', join(folder, 'state')], ['--control', 'off'],
   ].map(([name, value]) => ({ name: name!, value: value! }))
-  const target = await startTarget(configFromFlags(flags), log, { take: () => ({ by: 'memory', region }) }).catch((error: unknown) => {
+  const document = new Document({ read: () => baseFromFlags(flags), warn: (sentence) => { told.push(sentence) } })
+  const take = () => ({ by: 'memory', region }) as const
+  const target = await startTarget(document.config, log, { take }).catch((error: unknown) => {
     end()
     throw error
   })
@@ -74,7 +82,7 @@ export async function serveFake(
     }
   }
   return {
-    target, device, told, until, endpoint: target.listeners[0]!,
+    target, document, log, folder, device, told, until, endpoint: target.listeners[0]!,
     line: (part) => until(() => told.some((line) => line.includes(part)), `a line with "${part}"`),
     stop: async () => {
       await target.stop()

@@ -7,14 +7,16 @@
  */
 import { resolve } from 'node:path'
 import { z } from 'zod'
-import type { DeviceConfig, ListenerConfig, NamespaceConfig, SubsystemConfig } from '../../config/config.ts'
+import type { Config, DeviceConfig, ListenerConfig, NamespaceConfig, SubsystemConfig } from '../../config/config.ts'
 import { flag, section } from '../../config/schema.ts'
+import { pciAddresses, pciPlace } from '../../nvme/address.ts'
 import { ANA_GROUPS_MAX, stateOf } from '../../subsystem/ana.ts'
 import type { Context } from '../context.ts'
 import { nameOfHost } from '../draft.ts'
 import { CODE, RpcError } from '../error.ts'
 import { method } from '../method.ts'
 import { addressText, anaText, text } from '../spdk-form.ts'
+import { controllerNames } from './device-controller.ts'
 import { assignedLimits } from './device-use.ts'
 
 type Call = { readonly method: string; readonly params: object }
@@ -78,7 +80,10 @@ export const CONFIGURATION_METHODS = [
 function callsOf(context: Context): Readonly<Record<'keyring' | 'bdev' | 'nvmf', Call[]>> {
   const { document: { config, draft } } = context
   const keyring = new Map(Object.entries((draft.keyring ?? {}) as Record<string, string>))
-  const bdev = (config.devices ?? []).flatMap((each) => [deviceCall(each), ...limitCalls(each.name, each.qos)])
+  const names = controllerNames(context)
+  const bdev = (config.devices ?? []).filter(({ backing }) => backing.kind !== 'pci')
+    .flatMap((each) => [deviceCall(each), ...limitCalls(each.name, each.qos)])
+  bdev.push(...attachCalls(config, names))
   const nvmf: Call[] = [{ method: 'nvmf_create_transport', params: { trtype: 'TCP' } }]
   for (const { endpoint, nqn } of config.discoveryService.referrals) {
     nvmf.push({ method: 'nvmf_discovery_add_referral', params: { address: addressText(endpoint), subnqn: nqn } })
@@ -89,8 +94,9 @@ function callsOf(context: Context): Readonly<Record<'keyring' | 'bdev' | 'nvmf',
       nvmf.push(hostCall(subsystem.nqn, each as Parameters<typeof hostCall>[1], keyring))
     }
     for (const namespace of subsystem.namespaces) {
-      const name = namespace.use ?? `weft${at}n${namespace.nsid}`
-      if (namespace.use === undefined) bdev.push(deviceCall({ ...namespace, name }), ...limitCalls(name, namespace.qos))
+      const name = driven(namespace, names) ?? namespace.use ?? `weft${at}n${namespace.nsid}`
+      if (namespace.use === undefined && namespace.backing.kind === 'pci') bdev.push(...limitCalls(name, namespace.qos))
+      else if (namespace.use === undefined) bdev.push(deviceCall({ ...namespace, name }), ...limitCalls(name, namespace.qos))
       nvmf.push(namespaceCall(subsystem.nqn, name, namespace))
       for (const host of namespace.hosts ?? []) {
         nvmf.push({ method: 'nvmf_ns_add_host', params: { nqn: subsystem.nqn, nsid: namespace.nsid, host } })
@@ -120,6 +126,23 @@ function deviceCall({ name, backing, blockBytes, readOnly, uuid }: DeviceConfig)
       readonly: readOnly,
     },
   }
+}
+
+/** One for each controller: it makes devices of all of its namespaces. */
+function attachCalls({ devices = [], subsystems }: Config, names: ReadonlyMap<string, string>): Call[] {
+  const all = [...devices, ...subsystems.flatMap(({ namespaces }) => namespaces)]
+  const calls = [...new Set(pciAddresses(all))].map((address) => ({
+    method: 'bdev_nvme_attach_controller', params: { name: names.get(address) ?? address, trtype: 'PCIe', traddr: address },
+  }))
+  const limits = devices.flatMap((each) => each.backing.kind === 'pci' ? limitCalls(driven(each, names)!, each.qos) : [])
+  return [...calls, ...limits]
+}
+
+/** The name that attaching gives to what is on a controller; null for all else. */
+function driven({ backing }: Pick<DeviceConfig, 'backing'>, names: ReadonlyMap<string, string>): string | null {
+  if (backing.kind !== 'pci') return null
+  const { address, nsid } = pciPlace(backing.path)!
+  return `${names.get(address) ?? address}n${nsid}`
 }
 
 function limitCalls(name: string, qos: DeviceConfig['qos']): Call[] {

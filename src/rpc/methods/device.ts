@@ -9,6 +9,7 @@ import { z } from 'zod'
 import type { DeviceConfig, NamespaceConfig } from '../../config/config.ts'
 import type { Draft } from '../../config/document.ts'
 import { deviceName, flag, whole } from '../../config/schema.ts'
+import { pciPlace } from '../../nvme/address.ts'
 import type { Context } from '../context.ts'
 import { exists, invalid, noDevice } from '../error.ts'
 import { method, type Method } from '../method.ts'
@@ -189,7 +190,7 @@ function kindOf(path: string): 'file' | 'device' {
 type Description = { readonly name: string; readonly [field: string]: unknown }
 
 const PRODUCTS: Readonly<Record<string, string>> = {
-  memory: 'Malloc disk', null: 'Null disk', file: 'AIO disk', device: 'AIO disk',
+  memory: 'Malloc disk', null: 'Null disk', file: 'AIO disk', device: 'AIO disk', pci: 'NVMe disk',
 }
 
 /** Those with a name, then those of single namespaces. */
@@ -222,6 +223,12 @@ function description(
       read: true, write: writable, unmap: writable, write_zeroes: writable, flush: true, compare: true,
       compare_and_write: writable, copy: writable, abort: true,
     },
-    driver_specific: 'path' in backing ? { aio: { filename: backing.path, readonly: readOnly } } : {},
+    driver_specific: specificOf(backing, readOnly),
   }
+}
+
+function specificOf(backing: DeviceConfig['backing'], readOnly: boolean): object {
+  if (backing.kind !== 'pci') return 'path' in backing ? { aio: { filename: backing.path, readonly: readOnly } } : {}
+  const { address, nsid } = pciPlace(backing.path)!
+  return { nvme: [{ pci_address: address, trid: { trtype: 'PCIe', traddr: address }, ns_data: { id: nsid } }] }
 }

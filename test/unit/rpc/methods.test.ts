@@ -273,6 +273,14 @@ test('a trace: one at a time, read until it is stopped', async () => {
   expect(await refused('weft_trace_stop', { id })).toContain('there is no such trace')
 })
 
+test('controllers over PCIe: where there is none', async () => {
+  // device-controller.test.ts has one.
+  const absent = { name: 'Nvme0', trtype: 'PCIe', traddr: 'ffff:ff:1f.7' }
+  expect(await refused('bdev_nvme_attach_controller', absent)).toContain('ffff:ff:1f.7')
+  expect(await ask('bdev_nvme_get_controllers')).toEqual([])
+  expect(await refused('bdev_nvme_detach_controller', { name: 'Nvme0' })).toContain('-19')
+})
+
 test('every method has been called here', () => {
   expect(METHODS.map(({ name }) => name).filter((name) => !called.has(name))).toEqual([])
 })
