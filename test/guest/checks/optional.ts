@@ -85,8 +85,8 @@ ${part(device, blockBytes, beside, 8, 'iflag=direct')} | cmp - /tmp/wanted`)
       await vm.require(`${part(device, blockBytes, 0, BLOCKS, 'iflag=direct')} | cmp - /tmp/blocks`)
     }),
     expected: [
-      /nvme\d+n\d+: (?:I\/O Cmd\(0x2\)|Read\(0x2\)) @ LBA/, /critical medium error, dev nvme\d+n\d+/,
-      /nvme\d+c?\d*n\d+: .*(?:sct 0x2|MORE|Unrecovered Read Error)/, /Buffer I\/O error on dev nvme\d+n\d+/,
+      /nvme\d+(?:c\d+)?n\d+: .*\(0x2\) @ LBA \d+, \d+ blocks, .*sct 0x2/,
+      /critical medium error, dev nvme\d+(?:c\d+)?n\d+/, /Buffer I\/O error on dev nvme\d+n\d+/,
     ],
   },
   onEach('nvme format erases and changes the block size', async ({ vm }, device, { bytes, blockBytes }) => {

@@ -1,5 +1,6 @@
 /**
- * Blocks that cannot be read: who marks them, what is refused, what heals them, and when that is answered.
+ * Blocks that cannot be read: who marks them, what is refused, what heals them, and when that is answered; media
+ * that are being erased.
  */
 import { describe, expect, test } from 'vitest'
 import { COUNT } from '../../../src/controller/shared.ts'
@@ -46,4 +47,21 @@ describe('blocks that cannot be read', () => {
     say(0)
     expect([start(WRITE_ZEROES, 1, 0, 9, 0).outcome, tasks[1]]).toEqual([PENDING, ['heal', 1, 0, 10]])
   })
+})
+
+test('commands that have waited for data, a buffer or their turn find a medium barred, and ask nothing of it', () => {
+  const FORMAT_IN_PROGRESS = 0x84
+  const { start, io, queue, namespaces, asked, errors } = rig()
+  const { slot } = start(WRITE, 1, 6)
+  const { slot: waiting } = start(READ, 1, 6)
+  asked.length = 0
+  namespaces[0]!.barred = FORMAT_IN_PROGRESS
+  const outcomes = [
+    io.run(slot, queue), io.proceed(slot, queue), io.again(slot), io.again(waiting), io.released(waiting, queue),
+  ]
+  expect([outcomes, asked]).toEqual([Array(5).fill(FORMAT_IN_PROGRESS), []])
+  expect(errors(), 'in the error log').toBeGreaterThan(0)
+  namespaces[0]!.barred = 0
+  io.again(waiting)
+  expect(asked).toEqual(['1 read 6+1'])
 })
