@@ -173,14 +173,18 @@ describe('one host that is wanted', () => {
   })
 })
 
-test('payload is not recorded, in a capsule neither', () => {
+/** Opcode, and FCTYPE where the NSID of others is: Authentication Send. */
+test.each([['a Write', WRITE, 1], ['an Authentication Send', 0x7f, 5]])('the payload of %s is not recorded', (_name, opcode, fctype) => {
   const rig = new TraceRig()
   const connection = rig.live()
   rig.trace()
-  const entry = stampSgl(sqe(WRITE, 1), 0x01, 512)
+  const entry = stampSgl(sqe(opcode, fctype), 0x01, 512)
   rig.feed(connection, capsuleCmd(entry, Buffer.alloc(512, 0x5e)))
   rig.sent(connection)
-  for (const { bytes } of rig.records()) expect(Buffer.from(bytes).includes(0x5e5e5e5e.toString(16), 0, 'hex')).toBe(false)
+  const records = rig.records().filter(({ kind }) => kind !== TRACE.NAMED)
+  expect(records).toHaveLength(2)
+  expect(records[0]).toMatchObject({ wireBytes: 72 + 512 })
+  for (const { bytes } of records) expect(Buffer.from(bytes).includes('5e5e5e5e', 0, 'hex')).toBe(false)
 })
 
 test('while nobody traces nothing is recorded, and the receiver is called as it was', () => {
