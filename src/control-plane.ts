@@ -129,12 +129,12 @@ export class ControlPlane {
     return new Promise((done) => this.#endings.push({ left: ending, done }))
   }
 
-  /** Tells the controllers that `concerned` picks of an event. nsid: of the namespace that changed, else 0. */
-  raise(event: EventName, concerned: (controller: ControllerRecord) => boolean, nsid = 0): void {
+  /** Tells the controllers that `concerned` picks of an event. nsid: of what changed, else 0; zones: of it. */
+  raise(event: EventName, concerned: (one: ControllerRecord) => boolean, nsid = 0, zones?: readonly number[] | null): void {
     for (const controller of this.#parts.access.controllers) {
       const admin = controller.queues.get(0)
       if (admin === undefined || !concerned(controller)) continue
-      this.#post(admin.reactor, { type: 'event', controller: controller.index, event, nsid })
+      this.#post(admin.reactor, { type: 'event', controller: controller.index, event, nsid, zones })
     }
   }
 

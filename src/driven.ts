@@ -11,7 +11,7 @@ import type { Log } from './control/log.ts'
 import type { ControlPlane } from './control-plane.ts'
 import type { Live } from './live.ts'
 import type { Model } from './model.ts'
-import { pciPlace } from './nvme/address.ts'
+import { type PciPlace, pciPlace } from './nvme/address.ts'
 import type { Controllers, Served } from './nvme/controllers.ts'
 import type { DeviceEvent } from './nvme/controller.ts'
 import type { Item, Stock } from './stock.ts'
@@ -19,6 +19,7 @@ import { type AnaName, listenerKey } from './subsystem/ana.ts'
 import type { AnaWish } from './subsystem/paths.ts'
 import type { SubsystemSnapshot } from './subsystem/subsystem.ts'
 import type { EventName } from './wire/event.ts'
+import { describeStatus } from './wire/status.ts'
 
 export type DrivenParts = {
   readonly model: Pick<Model, 'target' | 'setAnaState'>
@@ -29,10 +30,14 @@ export type DrivenParts = {
   readonly log: Pick<Log, 'warning'>
 }
 
-const [SMART, NOTICE] = [1, 2]
+const [ERROR, SMART, NOTICE] = [0, 1, 2]
+/** By the information of an event of type ERROR; others are about what a driver did. */
+const ERROR_EVENTS: Readonly<Record<number, EventName>> = {
+  2: 'DIAGNOSTIC_FAILURE', 3: 'PERSISTENT_INTERNAL_ERROR', 4: 'TRANSIENT_INTERNAL_ERROR',
+}
 /** By the information of an event of type SMART. */
 const SMART_EVENTS: readonly EventName[] = ['SMART_DEGRADED', 'SMART_TEMPERATURE', 'SMART_SPARE']
-const NAMESPACE_ATTRIBUTES = 0
+const [NAMESPACE_ATTRIBUTES, ZONES] = [0, 0xef]
 
 export function servedBy(parts: DrivenParts): Served {
   const { model, plane } = parts
@@ -68,7 +73,7 @@ function wishesFor(subsystems: readonly SubsystemSnapshot[], address: string): A
 }
 
 async function happened({ plane, live, stock, nvme, log }: DrivenParts, address: string, event: DeviceEvent): Promise<void> {
-  const concerned = stock.items.filter((item) => isOn(item, address))
+  const concerned = stock.items.filter((item) => placeOf(item)?.address === address)
   const nqns = new Set(concerned.map(({ nqn }) => nqn))
   try {
     const controller = nvme.find(address)
@@ -81,12 +86,22 @@ async function happened({ plane, live, stock, nvme, log }: DrivenParts, address:
     } else if (event.type === NOTICE && event.information === NAMESPACE_ATTRIBUTES) {
       await controller.rescan()
       for (const { nqn, config } of concerned) await live.resizeNamespace(nqn, config.nsid, null)
+    } else if (event.type === NOTICE && event.information === ZONES) {
+      const zones = await controller.changedZones(event.nsid)
+      for (const { nqn, config } of concerned.filter((item) => placeOf(item)!.nsid === event.nsid)) {
+        plane.raise('ZONES', ({ subsystem }) => subsystem.nqn === nqn, config.nsid, zones)
+      }
+    } else if (event.type === ERROR) {
+      const status = describeStatus(await controller.lastError())
+      log.warning(`${address} reports an error of its own; what it logged last: ${status}.`, { device: address })
+      const name = ERROR_EVENTS[event.information]
+      if (name !== undefined) plane.raise(name, ({ subsystem }) => nqns.has(subsystem.nqn))
     }
   } catch (error) {
     log.warning(`${address} told of a change, which could not be looked at: ${(error as Error).message}`, { device: address })
   }
 }
 
-function isOn({ config: { backing } }: Item, address: string): boolean {
-  return backing.kind === 'pci' && pciPlace(backing.path)!.address === address
+function placeOf({ config: { backing } }: Item): PciPlace | null {
+  return backing.kind === 'pci' ? pciPlace(backing.path) : null
 }

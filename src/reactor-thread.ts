@@ -370,7 +370,7 @@ export class ReactorThread {
         return this.#changes.apply(message.change, () => this.#post({ type: 'changed', id: message.id }))
       case 'event': {
         const admin = associations.controllers.get(message.controller)?.admin ?? null
-        if (admin !== null) this.#events.raise(admin, message.event, message.nsid)
+        if (admin !== null) this.#events.raise(admin, message.event, message.nsid, message.zones)
         return
       }
       case 'granted':

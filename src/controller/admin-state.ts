@@ -9,6 +9,7 @@
 import { CC, CC_CSS, CC_IOCQES, CC_IOSQES, CSTS_MASK } from '../wire/fabrics.ts'
 import { takeBits } from '../wire/layout.ts'
 import type { EventName } from '../wire/event.ts'
+import { ChangedZones } from './changed-zones.ts'
 import type { Features } from './features.ts'
 import { Notices } from './notices.ts'
 
@@ -32,6 +33,7 @@ export class AdminState {
   readonly eventsTold = new Set<number>()
   /** NSIDs that the changed namespace list names. */
   readonly changedNamespaces = new Set<number>()
+  readonly changedZones = new ChangedZones()
   /** The reservation notices that the host has not read. */
   readonly notices = new Notices()
   features: Features

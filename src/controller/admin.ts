@@ -214,12 +214,12 @@ export class AdminExecutor implements Executor {
     }, {
       subsystem: controller.subsystem, firmware: target.firmware,
       errors: () => errorsOf(shared, controller),
-      health: (namespace) => healthOf(
-        shared, shared.words[shared.row(controller.index) + ROW.SUBSYSTEM]!, namespaces, namespace,
-      ),
+      health: (one) =>
+        healthOf(shared, shared.words[shared.row(controller.index) + ROW.SUBSYSTEM]!, namespaces, one),
       devices: (one) => this.#parts.catalogue.health?.of(one === null ? namespaces : [one]) ?? [],
       persistentEvents: (action) => persistentEvents(admin, action),
       changedNamespaces: () => [...admin.changedNamespaces].sort((one, other) => one - other),
+      changedZones: (nsid) => admin.changedZones.page(nsid),
       ana: () => this.#anaLog(controller, lsp),
       discovery: () => discoveryLog(target, controller.hostNqn, reached(queue), discoveryWish(lsp)),
       notice: () => admin.notices.page(),
@@ -231,7 +231,7 @@ export class AdminExecutor implements Executor {
     if (at === STALL) return STALL
     const status = cutLog(log, lpo, arena.bytes.subarray(at, at + bytes))
     const retains = takeBits(lspRae, GET_LOG_PAGE_LSP_RAE.rae) === 1
-    if (status === 0 && !retains) this.#read(admin, lid, lpo + bytes)
+    if (status === 0 && !retains) this.#read(admin, lid, lpo + bytes, view.getUint32(sqe + SQE.nsid, true))
     return status
   }
 
@@ -259,9 +259,9 @@ export class AdminExecutor implements Executor {
   }
 
   /** The host has read a log up to this byte, and keeps no event. */
-  #read(admin: AdminState, lid: number, end: number): void {
+  #read(admin: AdminState, lid: number, end: number, nsid: number): void {
     const { events } = this.#parts
-    events.clear(admin, lid)
+    events.clear(admin, lid, nsid)
     if (lid !== LID.RESERVATION_NOTICES || end < RESERVATION_NOTICE_BYTES) return
     admin.notices.drop()
     // Who reads one at each event comes to the next ones too.

@@ -12,7 +12,7 @@
  */
 import { ANA_GROUPS_MAX, ANA_TRANSITION_S } from '../subsystem/ana.ts'
 import { blockSizesOf, erasesAll } from '../subsystem/format.ts'
-import type { DeviceSnapshot, NamespaceSnapshot, SubsystemSnapshot } from '../subsystem/subsystem.ts'
+import { type DeviceSnapshot, hasZones, type NamespaceSnapshot, type SubsystemSnapshot } from '../subsystem/subsystem.ts'
 import { isReadOnly } from '../namespace/namespace.ts'
 import { CQE } from '../wire/cqe.ts'
 import { NVME_VERSION } from '../wire/fabrics.ts'
@@ -21,7 +21,7 @@ import {
   ANACAP_BITS, CMIC_BITS, CNTRLTYPE, CTRATT_BITS, DCTYPE, DLFEAT_BITS, FNA_BITS, FPI_BITS, FUSES_BITS,
   type IDENTIFY_CONTROLLER,
   type IDENTIFY_NAMESPACE,
-  LPA_BITS, NSFEAT_BITS, ONCS_BITS, SANICAP_BITS, SGLS_BITS, VWC_BITS,
+  LPA_BITS, NSFEAT_BITS, OAES_BITS, ONCS_BITS, SANICAP_BITS, SGLS_BITS, VWC_BITS,
 } from '../wire/identify.ts'
 import { putBits } from '../wire/layout.ts'
 import { COPY_FORMATS, SQE_BYTES } from '../wire/sqe.ts'
@@ -106,6 +106,7 @@ export const IO_ROWS: readonly ControllerRow[] = [
   ['cntrltype', () => CNTRLTYPE.IO],
   ['ctratt', () => putBits(CTRATT_BITS.granularity, 1)],
   ['oaes', () => noticesSupported('nvm')],
+  ['oaes', ({ subsystem }) => putBits(OAES_BITS.zones, +hasZones(subsystem))],
   ['oacs', ({ subsystem }) => announcedBy(adminCommandsOf(subsystem))],
   // One slot, which is read-only.
   ['frmw', () => 0x03],

@@ -32,7 +32,7 @@ export function noticesSupported(kind: keyof typeof NOTICES): number {
 
 /** Bits of feature 0Bh that a host may set. */
 export function eventsSupported(kind: keyof typeof NOTICES): number {
-  return noticesSupported(kind) | (kind === 'nvm' ? SMART_WARNINGS : 0)
+  return noticesSupported(kind) | (kind === 'nvm' ? SMART_WARNINGS | EVENT.ZONES.mask : 0)
 }
 
 export class Events {
@@ -50,6 +50,7 @@ export class Events {
     const event = admin.eventsPending.shift()
     if (event !== undefined) {
       slot.dw0 = tell(admin, EVENT[event])
+      slot.dw1 = subjectOf(admin, event)
       return STATUS.SUCCESS
     }
     if (admin.eventCount === EVENT_REQUESTS_MAX) return STATUS.AER_LIMIT_EXCEEDED
@@ -58,12 +59,16 @@ export class Events {
     return PENDING
   }
 
-  /** Something has happened. nsid: the namespace that the changed namespace list is to name, else 0. */
-  raise(admin: AdminState, name: EventName, nsid = 0): void {
+  /**
+   * Something has happened. nsid: the namespace that the changed namespace list is to name, else 0; with zones, the one
+   * whose changed zones these are, null: too many to name.
+   */
+  raise(admin: AdminState, name: EventName, nsid = 0, zones?: readonly number[] | null): void {
     // Who enables the controller looks at everything anyway.
     if (!admin.enabled) return
     // One more than the list holds says that there are too many.
-    if (nsid !== 0 && admin.changedNamespaces.size <= CHANGED_NAMESPACES_MAX) admin.changedNamespaces.add(nsid)
+    if (zones !== undefined) admin.changedZones.add(nsid, zones)
+    else if (nsid !== 0 && admin.changedNamespaces.size <= CHANGED_NAMESPACES_MAX) admin.changedNamespaces.add(nsid)
     const event = EVENT[name]
     const key = keyOf(event)
     if (isMasked(admin, event) || admin.eventsTold.has(key)) return
@@ -75,14 +80,19 @@ export class Events {
     const slot = this.#slots.all[admin.eventSlots[0]!]!
     this.#drop(admin, 0)
     slot.dw0 = tell(admin, event)
+    slot.dw1 = subjectOf(admin, name)
     this.#finish(slot, STATUS.SUCCESS)
   }
 
-  /** The host has read the log without RAE: it knows what there is to know. */
-  clear(admin: AdminState, lid: number): void {
+  /** The host has read the log without RAE: it knows what there is to know. nsid: of whom, where a log has one. */
+  clear(admin: AdminState, lid: number, nsid = 0): void {
     if (lid === LID.CHANGED_NAMESPACES) admin.changedNamespaces.clear()
     for (const key of admin.eventsTold) if (lidOf(key) === lid) admin.eventsTold.delete(key)
     keep(admin, (event) => event.lid !== lid)
+    if (lid !== LID.CHANGED_ZONES) return
+    admin.changedZones.drop(nsid)
+    // Those of another namespace are news still.
+    if (admin.changedZones.first !== 0) this.raise(admin, 'ZONES')
   }
 
   /** Feature 0Bh may have changed: what is masked now is not told any more. */
@@ -109,6 +119,7 @@ export class Events {
     admin.eventsPending.length = 0
     admin.eventsTold.clear()
     admin.changedNamespaces.clear()
+    admin.changedZones.reset()
     for (let k = 0; k < count; k++) {
       const slot = this.#slots.all[admin.eventSlots[k]!]!
       if (slot.state === SLOT.HELD) this.#finish(slot, STATUS.ABORT_REQUESTED)
@@ -127,6 +138,11 @@ function tell(admin: AdminState, event: AsyncEvent): number {
   const { type, info, lid } = EVENT_DW0
   admin.eventsTold.add(keyOf(event))
   return putBits(type, event.type) | putBits(info, event.info) | putBits(lid, event.lid)
+}
+
+/** DW1: the namespace that an event concerns, where it tells one. */
+function subjectOf(admin: AdminState, name: EventName): number {
+  return name === 'ZONES' ? admin.changedZones.first : 0
 }
 
 function keep(admin: AdminState, wanted: (event: AsyncEvent) => boolean): void {

@@ -8,7 +8,7 @@
  * Invariant: LID 00h names a log exactly when logPage() has it.
  */
 import { PENDING } from '../device/device.ts'
-import { hasZones, type NamespaceSnapshot, type SubsystemSnapshot } from '../subsystem/subsystem.ts'
+import { hasZones, type NamespaceSnapshot, type SubsystemSnapshot, zonesOf } from '../subsystem/subsystem.ts'
 import { FID } from '../wire/feature.ts'
 import { CSI } from '../wire/identify.ts'
 import { layoutOf, putBits } from '../wire/layout.ts'
@@ -82,6 +82,8 @@ export type LogSources = {
   readonly devices?: (namespace: NamespaceSnapshot | null) => readonly Uint8Array[]
   /** NSIDs in ascending order. Reading forgets them, where RAE is 0: that is the caller's part. */
   readonly changedNamespaces: () => readonly number[]
+  /** The log of changed zones of a namespace; reading forgets them in the same way. */
+  readonly changedZones?: (nsid: number) => Uint8Array
   /** As the controller's path has it. */
   readonly ana: () => Uint8Array
   readonly discovery: () => Uint8Array
@@ -104,7 +106,7 @@ export type LogRequest = {
 type Builder = (sources: LogSources, request: LogRequest) => Uint8Array | number
 
 const NVM_LOGS = new Map<number, Builder>([
-  [LID.SUPPORTED_LOGS, (sources) => supportedLogs(sources.subsystem.kind)],
+  [LID.SUPPORTED_LOGS, ({ subsystem }) => supportedLogs(subsystem.kind, hasZones(subsystem))],
   [LID.ERRORS, (sources) => errorLog(sources.errors())],
   [LID.SMART, smartLogOf],
   [LID.FIRMWARE, (sources) => firmwareLog(sources.firmware)],
@@ -116,6 +118,7 @@ const NVM_LOGS = new Map<number, Builder>([
   }],
   [LID.PERSISTENT_EVENTS, (sources, { lsp }) => sources.persistentEvents(lsp & CONTEXT_ACTION_MASK)],
   [LID.FEATURE_EFFECTS, () => featureEffectsLog()],
+  [LID.CHANGED_ZONES, changedZonesOf],
   [LID.RESERVATION_NOTICES, (sources) => sources.notice()],
   [LID.SANITIZE, (sources) => sanitizeLog(sources.subsystem)],
   // All zero: there is no NVMe-MI.
@@ -130,18 +133,29 @@ const logsOf = (kind: SubsystemSnapshot['kind']): Map<number, Builder> =>
   kind === 'nvm' ? NVM_LOGS : DISCOVERY_LOGS
 
 /** Logs that tell of one namespace, where the host names one; the others are of controller and subsystem. */
-const OF_NAMESPACES: ReadonlySet<number> = new Set([LID.SMART])
+const OF_NAMESPACES: ReadonlySet<number> = new Set([LID.SMART, LID.CHANGED_ZONES])
 
 /** The whole log, or the status that refuses it. */
 export function logPage(request: LogRequest, sources: LogSources): Uint8Array | number {
   const { lid, nsid } = request
   const build = logsOf(sources.subsystem.kind).get(lid)
-  if (build === undefined) return STATUS.INVALID_LOG_PAGE
+  if (build === undefined || !hasLog(sources.subsystem, lid)) return STATUS.INVALID_LOG_PAGE
   if (!isGlobal(nsid) && !OF_NAMESPACES.has(lid)) return STATUS.INVALID_FIELD
   return build(sources, request)
 }
 
 const isGlobal = (nsid: number): boolean => nsid === 0 || nsid >>> 0 === NSID_ALL
+
+function hasLog(subsystem: SubsystemSnapshot, lid: number): boolean {
+  return lid !== LID.CHANGED_ZONES || hasZones(subsystem)
+}
+
+/** LID BFh, of a namespace with zones alone. */
+function changedZonesOf({ subsystem, changedZones }: LogSources, { nsid }: LogRequest): Uint8Array | number {
+  const namespace = subsystem.namespaces.find((each) => each.nsid === nsid)
+  if (namespace === undefined) return STATUS.INVALID_NAMESPACE
+  return zonesOf(namespace) === null ? STATUS.INVALID_FIELD : changedZones?.(nsid) ?? STATUS.INVALID_LOG_PAGE
+}
 
 function smartLogOf(sources: LogSources, { nsid }: LogRequest): Uint8Array | number {
   if (isGlobal(nsid)) return smartLog(sources.health(null), sources.devices?.(null))
@@ -185,9 +199,10 @@ export function cutLog(log: Uint8Array, lpo: number, target: Uint8Array): number
 const DISCOVERY_WISHES = putBits(DISCOVERY_FLAGS.extended, 1) | putBits(DISCOVERY_FLAGS.portLocal, 1)
 
 /** LID 00h. */
-export function supportedLogs(kind: SubsystemSnapshot['kind']): Uint8Array {
+export function supportedLogs(kind: SubsystemSnapshot['kind'], zones = false): Uint8Array {
   const view = blank(1024)
   for (const lid of logsOf(kind).keys()) {
+    if (lid === LID.CHANGED_ZONES && !zones) continue
     view.setUint32(4 * lid, putBits(SUPPORTED_LOG_BITS.lsupp, 1), true)
   }
   if (kind === 'discovery') view.setUint16(4 * LID.DISCOVERY + 2, DISCOVERY_WISHES, true)

@@ -8,7 +8,8 @@ import type { NamespaceConfig } from '../config/config.ts'
 import { StartError } from '../config/start-error.ts'
 import { pciPlace } from '../nvme/address.ts'
 import type { NvmeController } from '../nvme/controller.ts'
-import { geometryOf, type NamespaceFacts } from '../nvme/facts.ts'
+import type { NamespaceFacts } from '../nvme/facts.ts'
+import { geometryOf } from '../nvme/geometry.ts'
 import type { OpenBacking } from './backing.ts'
 
 const BLOCK_BYTES = [512, 4096]

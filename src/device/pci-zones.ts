@@ -5,7 +5,8 @@
  *
  * Invariant: a command of a host that writes into a zone is one command of the device.
  */
-import type { Geometry, QueuePair } from '../nvme/queue-pair.ts'
+import type { Geometry } from '../nvme/geometry.ts'
+import type { QueuePair } from '../nvme/queue-pair.ts'
 import type { ZonedFacts } from '../nvme/zoned-facts.ts'
 import { lbaOf, type Slot } from '../reactor/slots.ts'
 import { RW_CONTROL, ZONE_OPCODE } from '../wire/sqe.ts'

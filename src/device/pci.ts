@@ -7,7 +7,8 @@
  *
  * Invariant: a slot's request and its buffer end together; step says what a completion belongs to.
  */
-import type { Geometry, QueuePair } from '../nvme/queue-pair.ts'
+import type { Geometry } from '../nvme/geometry.ts'
+import type { QueuePair } from '../nvme/queue-pair.ts'
 import type { Buffers } from '../reactor/buffers.ts'
 import { lbaOf, type Slot } from '../reactor/slots.ts'
 import type { Work } from '../reactor/work.ts'

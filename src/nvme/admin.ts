@@ -38,7 +38,7 @@ export type AdminCommand = {
 }
 
 /** data: the page as the device has left it. */
-export type AdminAnswer = { readonly status: number; readonly dw0: number; readonly data: Uint8Array }
+export type AdminAnswer = { readonly status: number; readonly dw0: number; readonly dw1: number; readonly data: Uint8Array }
 
 export class AdminQueue {
   readonly #function: Pick<NvmeFunction, 'write'>
@@ -146,7 +146,8 @@ export class AdminQueue {
       this.#answered[cid] = null
       const page = new Uint8Array(this.#dma.memory, PAGES_AT + cid * PAGE_BYTES, PAGE_BYTES)
       answered({
-        status: last >>> CQE_STATUS_SHIFT & STATUS_MASK, dw0: view.getUint32(at + CQE.dw0, true), data: page.slice(),
+        status: last >>> CQE_STATUS_SHIFT & STATUS_MASK, dw0: view.getUint32(at + CQE.dw0, true),
+        dw1: view.getUint32(at + CQE.dw1, true), data: page.slice(),
       })
     }
   }

@@ -8,12 +8,14 @@
  * Invariant: the function masters the bus only between a disable that succeeded and the next failure; so memory
  * that commands of before named is reached by nobody once start() has begun.
  */
-import { CNS, CSI, IDENTIFY_CONTROLLER, NAMESPACE_DESCRIPTOR, NIDT } from '../wire/identify.ts'
-import { LID, SMART_LOG } from '../wire/log-page.ts'
+import { CNS, CSI, IDENTIFY_CONTROLLER, NAMESPACE_DESCRIPTOR, NIDT, OAES_BITS } from '../wire/identify.ts'
+import { ERROR_ENTRY, ERROR_ENTRY_BYTES, LID, SMART_LOG } from '../wire/log-page.ts'
 import { layoutOf, putBits } from '../wire/layout.ts'
 import { FID } from '../wire/feature.ts'
 import { CREATE_IO_CQ_BITS, CREATE_IO_SQ_BITS } from '../wire/pcie.ts'
 import { ADMIN_OPCODE, NSID_ALL } from '../wire/sqe.ts'
+import { takeU64 } from '../wire/value.ts'
+import { CHANGED_ZONES, CHANGED_ZONES_MAX } from '../wire/zone.ts'
 import { ADMIN_BYTES, ADMIN_DEPTH, type AdminAnswer, AdminQueue } from './admin.ts'
 import { type ControllerFacts, controllerFacts, type NamespaceFacts, namespaceFacts } from './facts.ts'
 import { type Clock, ControllerError } from './failure.ts'
@@ -27,9 +29,11 @@ import { zonedFacts } from './zoned-facts.ts'
 const ANSWER_MS = 10_000
 const ABORT_MS = 5000
 const EVENTS_MAX = 4
-/** Critical warnings of all kinds, and changes of namespaces. */
-const EVENTS_WANTED = 0x1f | 1 << 8
+/** Critical warnings of all kinds; of what a controller may tell besides, changes of namespaces and zones. */
+const WARNINGS_WANTED = 0x1f
+const NOTICES_WANTED = putBits(OAES_BITS.namespaceAttributes, 1) | putBits(OAES_BITS.zones, 1)
 const OURS_PAGE_BYTES = 4096
+const STATUS_MASK = 0x47ff
 const SMART_BYTES = layoutOf(SMART_LOG).bytes
 /** Of a log in one command: a page. */
 const NUMD = (bytes: number): number => (bytes / 4 - 1) << 16
@@ -40,8 +44,13 @@ export type ControllerSizing = {
   readonly transferBytes: number
 }
 
-/** dw0: type | information << 8 | log << 16. */
-export type DeviceEvent = { readonly type: number; readonly information: number; readonly log: number }
+/** dw0: type | information << 8 | log << 16. nsid: of those that concern one namespace. */
+export type DeviceEvent = {
+  readonly type: number
+  readonly information: number
+  readonly log: number
+  readonly nsid: number
+}
 
 export class NvmeController {
   readonly function: NvmeFunction
@@ -114,6 +123,17 @@ export class NvmeController {
     this.function.setMaster(false)
   }
 
+  /** Lets the system have it, with everything that is set up here kept in mind. */
+  giveUp(): void {
+    this.function.giveUp()
+  }
+
+  /** Takes it again; start() is to follow. Throws a StartError. */
+  takeAgain(): void {
+    this.function.takeAgain()
+    if (this.#interrupts) this.function.setInterrupts(this.#sizing.reactorCount + 1)
+  }
+
   /** Which namespaces there are, and what they are like. */
   async scan(): Promise<void> {
     const list = await this.#identifyOf('Identify (namespaces)', 0, CNS.ACTIVE_NAMESPACES)
@@ -136,6 +156,26 @@ export class NvmeController {
       opcode: ADMIN_OPCODE.GET_LOG_PAGE, nsid: NSID_ALL, cdw10: LID.CHANGED_NAMESPACES | NUMD(OURS_PAGE_BYTES),
     }, ANSWER_MS)
     await this.scan()
+  }
+
+  /** Zones that have changed by themselves, by their first blocks; null: too many to name. Reading forgets them. */
+  async changedZones(nsid: number): Promise<number[] | null> {
+    const { data } = await this.#admin!.demand('The log of changed zones', {
+      opcode: ADMIN_OPCODE.GET_LOG_PAGE, nsid, cdw10: LID.CHANGED_ZONES | NUMD(OURS_PAGE_BYTES),
+    }, ANSWER_MS)
+    const view = new DataView(data.buffer, data.byteOffset, data.byteLength)
+    const count = view.getUint16(CHANGED_ZONES.count, true)
+    if (count > CHANGED_ZONES_MAX) return null
+    return Array.from({ length: count }, (_, k) => takeU64(view, CHANGED_ZONES.zslbas + 8 * k))
+  }
+
+  /** What went wrong last, and reading it has the device tell of errors again: the status, 0 = nothing. */
+  async lastError(): Promise<number> {
+    const { data } = await this.#admin!.demand('The error log', {
+      opcode: ADMIN_OPCODE.GET_LOG_PAGE, nsid: NSID_ALL, cdw10: LID.ERRORS | NUMD(ERROR_ENTRY_BYTES),
+    }, ANSWER_MS)
+    const view = new DataView(data.buffer, data.byteOffset, data.byteLength)
+    return view.getUint16(ERROR_ENTRY.status, true) >>> 1 & STATUS_MASK
   }
 
   /** The SMART log of the controller, as it is. */
@@ -290,16 +330,16 @@ export class NvmeController {
   /** Has it tell of events. A controller without some of them is asked for none. */
   async #listen(): Promise<void> {
     await this.#admin!.ask({
-      opcode: ADMIN_OPCODE.SET_FEATURES, cdw10: FID.ASYNC_EVENTS, cdw11: EVENTS_WANTED,
+      opcode: ADMIN_OPCODE.SET_FEATURES, cdw10: FID.ASYNC_EVENTS, cdw11: WARNINGS_WANTED | (this.facts.events & NOTICES_WANTED),
     }, ANSWER_MS)
     for (let count = 0; count < Math.min(EVENTS_MAX, this.facts.eventsMax); count++) this.#awaitEvent()
   }
 
   #awaitEvent(): void {
-    this.#admin!.send({ opcode: ADMIN_OPCODE.ASYNC_EVENT_REQUEST }, ({ status, dw0 }) => {
+    this.#admin!.send({ opcode: ADMIN_OPCODE.ASYNC_EVENT_REQUEST }, ({ status, dw0, dw1 }) => {
       if (status !== 0) return
       this.#awaitEvent()
-      this.onEvent({ type: dw0 & 7, information: dw0 >>> 8 & 0xff, log: dw0 >>> 16 & 0xff })
+      this.onEvent({ type: dw0 & 7, information: dw0 >>> 8 & 0xff, log: dw0 >>> 16 & 0xff, nsid: dw1 })
     })
   }
 

@@ -2,6 +2,8 @@
  * The controllers that weft drives: opened before what is on them is served, looked after while it is, and closed
  * when nobody needs them. target has one; its backings ask for what is open.
  *
+ *   the system wants it ─▶ reactors fail, and leave it ─▶ given up ─▶ bound again ─▶ reactors join it, as after a reset
+ *
  *   failure ─▶ reactors hold ─▶ reset ─┬─ started: reactors go on, with everything that was not answered
  *                                      └─ not yet: after GRACE_MS, or at once when it is gone, commands fail by a path
  *                                         error and the group is inaccessible, until it is back
@@ -24,6 +26,7 @@ const HEALTH_MS = 10_000
 /** Reports of one overdue command before the controller is reset: the first asks it to abort the command. */
 const LATE_MAX = 10
 const STOP_MS = 10_000
+const GIVEN_UP = ' When the system has it no more: weft pci bind gives it to this weft again.'
 
 export type ControllersParts = {
   readonly open: OpenFunction
@@ -56,6 +59,8 @@ type Entry = {
   /** When its SMART log was asked for last. */
   healthMs: number
   closing: boolean
+  /** Why it could not be taken again, as it was told last. */
+  refused: string
   /** Of closing. */
   closed: Promise<void>
 }
@@ -175,7 +180,7 @@ export class Controllers {
     }
     controller.onEvent = (event) => this.#served?.happened(address, event)
     this.#entries.set(address, {
-      address, controller, recovering: null, late: new Map(), healthMs: -HEALTH_MS, closing: false, closed: Promise.resolve(),
+      address, controller, recovering: null, late: new Map(), healthMs: -HEALTH_MS, closing: false, refused: '', closed: Promise.resolve(),
     })
   }
 
@@ -212,8 +217,19 @@ export class Controllers {
     const { address, controller } = entry
     const began = clock.now()
     let isDown = false
+    let isAway = false
     await this.#change(entry, 'hold')
     while (!entry.closing) {
+      if (!isAway && controller.function.isWanted()) {
+        await this.#giveUp(entry, isDown)
+        isDown = true
+        isAway = true
+      }
+      if (isAway && !await this.#takeAgain(entry)) {
+        await clock.pause(RETRY_MS)
+        continue
+      }
+      isAway = false
       const failure = await controller.start().then(() => null, (error: unknown) => error)
       if (failure === null) break
       if (!(failure instanceof Error)) throw failure
@@ -221,10 +237,7 @@ export class Controllers {
       const isGone = failure instanceof ControllerError && failure.kind === 'gone'
       if (!isDown && (isGone || clock.now() - began >= GRACE_MS)) {
         isDown = true
-        log.failure(`${address} cannot be reached: ${failure.message}. Its namespaces are inaccessible until it is back.`,
-          { device: address, reason: failure.message })
-        await this.#served?.reachable(address, false)
-        await this.#change(entry, 'fail')
+        await this.#down(entry, failure.message, '')
       }
       await clock.pause(RETRY_MS)
       // What was pulled out and put in again has forgotten how it was set up.
@@ -235,6 +248,38 @@ export class Controllers {
     await this.#change(entry, 'go')
     if (isDown) await this.#served?.reachable(address, true)
     log.notice(`${address} works again.`, { device: address })
+  }
+
+  /** Commands fail by a path error from now on. The device reaches no memory any more. */
+  async #down(entry: Entry, reason: string, remedy: string): Promise<void> {
+    const { address } = entry
+    const sentence = `${address} cannot be reached: ${reason}. Its namespaces are inaccessible until it is back.${remedy}`
+    this.#parts.log.failure(sentence, { device: address, reason })
+    await this.#served?.reachable(address, false)
+    await this.#change(entry, 'fail')
+  }
+
+  async #giveUp(entry: Entry, isDown: boolean): Promise<void> {
+    entry.controller.stopMastering()
+    if (!isDown) await this.#down(entry, 'the system wants it back', GIVEN_UP)
+    await this.#change(entry, 'leave')
+    entry.controller.giveUp()
+  }
+
+  /** True: it is bound to where weft finds it, and was taken. */
+  async #takeAgain(entry: Entry): Promise<boolean> {
+    try {
+      entry.controller.takeAgain()
+    } catch (error) {
+      if (!(error instanceof StartError)) throw error
+      const { message: sentence, remedy } = error
+      if (sentence + remedy !== entry.refused) this.#parts.log.notice(`${sentence} ${remedy}`.trim(), { device: entry.address })
+      entry.refused = sentence + remedy
+      return false
+    }
+    entry.refused = ''
+    await this.#change(entry, 'join')
+    return true
   }
 
   async #change({ controller }: Entry, step: Extract<Change, { kind: 'pci' }>['step']): Promise<void> {

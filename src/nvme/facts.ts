@@ -10,16 +10,12 @@ import {
 } from '../wire/identify.ts'
 import { takeBits } from '../wire/layout.ts'
 import { takePadded, takeU64 } from '../wire/value.ts'
-import type { Geometry } from './queue-pair.ts'
 import type { Quirks } from './quirks.ts'
 import type { ZonedFacts } from './zoned-facts.ts'
 
 const PAGE_BYTES = 4096
 /** Of one command: so that the lists of all identifiers are in one piece with their queues (place.ts). */
 const TRANSFER_BYTES_MAX = 1024 * 1024
-/** NLB is 16 bits, 0-based. */
-const BLOCKS_MAX = 65536
-const RANGE_BLOCKS_MAX = 0x7fffffff
 const FLBAS_LOW = 0x0f
 const FLBAS_HIGH_SHIFT = 5
 
@@ -44,6 +40,8 @@ export type ControllerFacts = {
   /** NSIDs are at most this. */
   readonly nsidMax: number
   readonly eventsMax: number
+  /** OAES: what it tells of besides SMART. */
+  readonly events: number
 }
 
 /** nvm: the answer to CNS 06h of the NVM command set; null where there is none. */
@@ -73,7 +71,7 @@ export function controllerFacts(
     zeroBytes: sizeOf(NVM_CONTROLLER.wzsl), verifyBytes: sizeOf(NVM_CONTROLLER.vsl),
     rangeBlocks: limit === null ? 0 : limit.getUint32(NVM_CONTROLLER.dmrsl, true),
     nsidMax: view.getUint32(field.nn, true),
-    eventsMax: view.getUint8(field.aerl) + 1,
+    eventsMax: view.getUint8(field.aerl) + 1, events: view.getUint32(field.oaes, true),
   }
 }
 
@@ -121,20 +119,6 @@ export function namespaceFacts(nsid: number, data: Uint8Array, quirks: Quirks): 
     readOnly: (view.getUint8(field.nsattr) & 1) !== 0,
     boundaryBlocks: noiob !== 0 ? noiob : quirks.boundaryBytes / blockBytes,
     writeBlocks: hint(field.npwg), deallocateBlocks: hint(field.npdg), optimalBlocks: hint(field.nows), format, zoned: null,
-  }
-}
-
-/** How requests on the namespace are cut into commands. */
-export function geometryOf(controller: ControllerFacts, namespace: NamespaceFacts): Geometry {
-  const { blockBytes } = namespace
-  const blocks = (bytes: number): number =>
-    bytes === 0 ? BLOCKS_MAX : Math.max(1, Math.min(BLOCKS_MAX, Math.floor(bytes / blockBytes)))
-  return {
-    nsid: namespace.nsid, blockShift: Math.log2(blockBytes), transferBlocks: blocks(controller.transferBytes),
-    zeroBlocks: blocks(controller.zeroBytes), verifyBlocks: blocks(controller.verifyBytes),
-    rangeBlocks: controller.rangeBlocks === 0 ? RANGE_BLOCKS_MAX : controller.rangeBlocks,
-    // Pieces of a write into a zone are sent one by one, and hosts look after boundaries.
-    boundaryBlocks: namespace.zoned === null ? namespace.boundaryBlocks : 0,
   }
 }
 

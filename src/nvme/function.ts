@@ -38,6 +38,12 @@ export interface NvmeFunction {
   reset(): boolean
   /** The system wants it back, or the bus has lost it. */
   isLost(): boolean
+  /** The system wants it back: it is to be given up. */
+  isWanted(): boolean
+  /** Lets the system have it. Its memory stays; registers read as all ones. No reactor has a queue of it any more. */
+  giveUp(): void
+  /** Takes it again, once it is bound to where weft finds it. Throws a StartError. */
+  takeAgain(): void
   close(): void
 }
 

@@ -7,7 +7,7 @@
  * Invariant: whatever is in the way is said in an operator's words, by a StartError.
  */
 import { StartError } from '../config/start-error.ts'
-import { takeDevice } from '../pci/binding.ts'
+import { accessTo, takeDevice } from '../pci/binding.ts'
 import { completeAddress } from '../pci/function.ts'
 import { PciRefusal } from '../pci/refusal.ts'
 import type { PciSystem } from '../pci/system.ts'
@@ -18,6 +18,7 @@ import { errnoName, type Shim } from '../shim/shim.ts'
 import type { Dma, NvmeFunction, OpenFunction } from './function.ts'
 
 const TWO_32 = 2 ** 32
+const ALL_ONES = -1
 const VENDOR_AT = 0
 const DEVICE_AT = 2
 const { EACCES, EBUSY, ENOBUFS, ENODEV, ENOMEM, EOPNOTSUPP, EPERM, EXDEV } = ERRNO
@@ -41,13 +42,13 @@ const REASONS: Readonly<Record<number, readonly [sentence: string, remedy: strin
 export type OpenParts = {
   readonly shim: Pick<Shim, 'regionView' | 'regionRelease'>
   readonly pci: Pci
-  /** How the shim reaches the function at an address; throws a PciRefusal. */
-  readonly take: (address: string) => PciAccess
+  /** How the shim reaches the function at an address; throws a PciRefusal. again: it was given up, and is not to be bound. */
+  readonly take: (address: string, again?: boolean) => PciAccess
 }
 
 /** take() of this system. */
 export function takeFrom(system: PciSystem): OpenParts['take'] {
-  return (address) => takeDevice(system, address)
+  return (address, again = false) => (again ? accessTo : takeDevice)(system, address)
 }
 
 export function functionOpener(parts: OpenParts): OpenFunction {
@@ -57,10 +58,10 @@ export function functionOpener(parts: OpenParts): OpenFunction {
   }
 }
 
-function open({ pci, take }: OpenParts, address: string): OpenedPci {
+function open({ pci, take }: OpenParts, address: string, again = false): OpenedPci {
   let access: PciAccess
   try {
-    access = take(address)
+    access = take(address, again)
   } catch (error) {
     if (!(error instanceof PciRefusal)) throw error
     throw new StartError(`The device ${address} cannot be driven.`, error.message)
@@ -77,10 +78,15 @@ class ShimFunction implements NvmeFunction {
   readonly vendor: number
   readonly device: number
   readonly vectors: number
+  readonly #parts: OpenParts
   readonly #shim: OpenParts['shim']
   readonly #pci: Pci
+  /** It was given up: its id is nobody's, or another's. */
+  #isAway = false
 
-  constructor({ shim, pci }: OpenParts, address: string, { device, facts }: OpenedPci) {
+  constructor(parts: OpenParts, address: string, { device, facts }: OpenedPci) {
+    const { shim, pci } = parts
+    this.#parts = parts
     this.#shim = shim
     this.#pci = pci
     this.address = address
@@ -91,11 +97,11 @@ class ShimFunction implements NvmeFunction {
   }
 
   read(at: number): number {
-    return this.#pci.read(this.id, at)
+    return this.#isAway ? ALL_ONES : this.#pci.read(this.id, at)
   }
 
   write(at: number, value: number): void {
-    this.#pci.write(this.id, at, value)
+    if (!this.#isAway) this.#pci.write(this.id, at, value)
   }
 
   allocate(bytes: number): Dma {
@@ -115,22 +121,41 @@ class ShimFunction implements NvmeFunction {
   }
 
   setMaster(on: boolean): void {
-    this.#pci.master(this.id, on)
+    if (!this.#isAway) this.#pci.master(this.id, on)
   }
 
   setInterrupts(count: number): boolean {
-    return count <= this.vectors && this.#pci.interrupts(this.id, count) === 0
+    return !this.#isAway && count <= this.vectors && this.#pci.interrupts(this.id, count) === 0
   }
 
   reset(): boolean {
-    return this.#pci.reset(this.id) === 0
+    return !this.#isAway && this.#pci.reset(this.id) === 0
   }
 
   isLost(): boolean {
-    return (this.#pci.state(this.id) & (PCI.WANTED | PCI.LOST)) !== 0
+    return this.#isAway || (this.#pci.state(this.id) & (PCI.WANTED | PCI.LOST)) !== 0
+  }
+
+  isWanted(): boolean {
+    return !this.#isAway && (this.#pci.state(this.id) & PCI.WANTED) !== 0
+  }
+
+  giveUp(): void {
+    this.#pci.close(this.id)
+    this.#isAway = true
+  }
+
+  takeAgain(): void {
+    const { device } = open(this.#parts, this.address, true)
+    // Queues and namespaces name it by its id.
+    if (device !== this.id) {
+      this.#pci.close(device)
+      throw new StartError(`The device ${this.address} has another's place in weft.`, 'Start weft again.')
+    }
+    this.#isAway = false
   }
 
   close(): void {
-    this.#pci.close(this.id)
+    if (!this.#isAway) this.#pci.close(this.id)
   }
 }

@@ -30,7 +30,10 @@ export type PairsParts = {
   readonly post: (message: ToControl) => void
 }
 
-type Open = { readonly place: QueuePlace; readonly pair: QueuePair; readonly queue: number }
+/** queue: of the shim; NONE while the device is given up. */
+type Open = { readonly place: QueuePlace; readonly pair: QueuePair; queue: number }
+
+const NONE = -1
 
 export class Pairs {
   readonly #parts: PairsParts
@@ -49,11 +52,10 @@ export class Pairs {
     const pci = load()
     const addresses = pci.bufferAddresses(place.function, arena.buffersAt, buffersEnd - arena.buffersAt)
     assert(typeof addresses !== 'number', 'a device that was opened sees the buffers')
-    const queue = pci.queueOpen(place.function, place.tailAt, place.headAt, place.region, place.vector)
-    assert(queue >= 0, 'there is a queue for each device')
+    const queue = this.#openQueue(place)
     const words = new Int32Array(shim.regionView(place.region, place.bytes))
     const pair = new QueuePair({
-      arena: arena.words, blockWord: (arena.words[H.QUEUES_AT]! >> 2) + BLOCK_WORDS * queue, words,
+      arena: arena.words, blockWord: this.#blockOf(queue), words,
       cqAt: place.cqAt, depth: place.depth, slotCount, finished,
       pointers: new Pointers(
         words, addresses, place.sgl && isLinear(addresses), place.listsAt, place.listBytes, place.iova + place.listsAt,
@@ -92,12 +94,28 @@ export class Pairs {
   change({ device, step, status }: Extract<Change, { kind: 'pci' }>): void {
     const at = this.#open.findIndex(({ place }) => place.function === device)
     if (at === -1) return
-    const { pair, queue } = this.#open[at]!
+    const open = this.#open[at]!
+    const { pair, place } = open
     if (step === 'hold') pair.hold()
     else if (step === 'go') pair.restart()
-    else pair.fail(status)
-    if (step !== 'close') return
-    this.#parts.pci().queueClose(queue)
-    this.#open.splice(at, 1)
+    else if (step === 'join') {
+      open.queue = this.#openQueue(place)
+      pair.moveTo(this.#blockOf(open.queue))
+    } else pair.fail(status)
+    if (step !== 'leave' && step !== 'close') return
+    if (open.queue !== NONE) this.#parts.pci().queueClose(open.queue)
+    open.queue = NONE
+    if (step === 'close') this.#open.splice(at, 1)
+  }
+
+  #openQueue({ function: device, tailAt, headAt, region, vector }: QueuePlace): number {
+    const queue = this.#parts.pci().queueOpen(device, tailAt, headAt, region, vector)
+    assert(queue >= 0, 'there is a queue for each device')
+    return queue
+  }
+
+  /** Word of the arena at which the shim's block of a queue is. */
+  #blockOf(queue: number): number {
+    return (this.#parts.arena.words[H.QUEUES_AT]! >> 2) + BLOCK_WORDS * queue
   }
 }

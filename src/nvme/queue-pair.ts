@@ -14,6 +14,7 @@ import { H as H_, Q as Q_, RING as RING_ } from '../shim/abi.ts'
 import { IO_OPCODE as IO_OPCODE_, ZONE_OPCODE as ZONE_OPCODE_ } from '../wire/sqe.ts'
 import { CQE_STATUS_SHIFT as CQE_STATUS_SHIFT_ } from '../wire/pcie.ts'
 import { STATUS as STATUS_ } from '../wire/status.ts'
+import type { Geometry } from './geometry.ts'
 import type { Pointers } from './prp.ts'
 
 // V8 folds the constants of a module, but not those that it imports: docs/adr/0005.
@@ -44,19 +45,6 @@ const STATE = { RUNNING: 0, HELD: 1, GONE: 2 } as const
 const STATUS_MASK = 0x47ff
 const DSM_DEALLOCATE = 4
 
-/** What a namespace of the device is like, for those who cut requests to pieces. */
-export type Geometry = {
-  readonly nsid: number
-  readonly blockShift: number
-  /** Blocks of one command that carries data, and of one that carries none; of a range to deallocate. */
-  readonly transferBlocks: number
-  readonly zeroBlocks: number
-  readonly verifyBlocks: number
-  readonly rangeBlocks: number
-  /** Commands with data do not cross multiples of it; 0 = they may. */
-  readonly boundaryBlocks: number
-}
-
 export type QueuePairParts = {
   /** The arena, and where in it, as a word index, the shim's block of this queue is: what a turn rings and awaits. */
   readonly arena: Int32Array
@@ -82,7 +70,7 @@ export class QueuePair {
   appendedHi = 0
   readonly #parts: QueuePairParts
   readonly #arena: Int32Array
-  readonly #block: number
+  #block: number
   readonly #words: Int32Array
   readonly #pointers: Pointers
   readonly #cqWord: number
@@ -194,6 +182,11 @@ export class QueuePair {
   hold(): void {
     if (this.#state === STATE.RUNNING) this.#state = STATE.HELD
     this.#silence()
+  }
+
+  /** The shim has another block for it: the device was given back to the system, and taken again. */
+  moveTo(blockWord: number): void {
+    this.#block = blockWord
   }
 
   /** The queues are new, and empty: what the device did not answer is submitted again. */

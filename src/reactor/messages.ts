@@ -35,8 +35,9 @@ export type Change =
   | { readonly kind: 'let-go'; readonly id: number; readonly namespace: number }
   /** What hosts may do on a namespace while it is reserved. */
   | ({ readonly kind: 'rights' } & NamespaceRights)
-  /** What a device that reactors drive is up to: it is reset, works again, is gone, or is not needed any more. */
-  | { readonly kind: 'pci'; readonly device: number; readonly step: 'hold' | 'go' | 'fail' | 'close';
+  /** What a device that reactors drive is up to: it is reset, works again, is gone, is given
+   * up to the system and taken again, or is not needed any more. */
+  | { readonly kind: 'pci'; readonly device: number; readonly step: 'hold' | 'go' | 'fail' | 'leave' | 'join' | 'close';
       /** Of commands, after 'fail' and 'close'. */
       readonly status: number }
   /** By reactor: whose PDUs are recorded from now on; null: nobody's. */
@@ -181,7 +182,9 @@ export type ToReactor =
   | { readonly type: 'notice'; readonly controller: number; readonly notice: number; readonly nsid: number }
   | { readonly type: 'change'; readonly id: number; readonly change: Change }
   /** Something happened that the host of this reactor's controller may want to know. */
-  | { readonly type: 'event'; readonly controller: number; readonly event: EventName; readonly nsid: number }
+  | { readonly type: 'event'; readonly controller: number; readonly event: EventName; readonly nsid: number
+      /** Of a namespace whose zones have changed by themselves, null: too many to name. */
+      readonly zones?: readonly number[] | null | undefined }
   /** token: of the request. id: for 'release'. */
   | { readonly type: 'granted'; readonly token: number; readonly id: number; readonly namespace: number;
       readonly granted: boolean }

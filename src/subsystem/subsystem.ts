@@ -7,7 +7,7 @@
  */
 import { CNTLID_MAX, CNTLID_MIN } from '../wire/fabrics.ts'
 import type { QueuePlace } from '../nvme/place.ts'
-import type { Geometry } from '../nvme/queue-pair.ts'
+import type { Geometry } from '../nvme/geometry.ts'
 import type { ZonedFacts } from '../nvme/zoned-facts.ts'
 import type { AnaPath } from './ana.ts'
 import type { SanitizeSnapshot } from './sanitize.ts'

@@ -4,7 +4,8 @@
  */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import {
-  DEAC, FUA, compare, copy, copyRanges, datasetManagement, flush, getLogPage, identify, rangeList, read, verify, write, writeZeroes,
+  DEAC, FUA, asyncEventRequest, compare, copy, copyRanges, datasetManagement, flush, getLogPage, identify, rangeList, read,
+  setFeatures, verify, write, writeZeroes,
 } from '../command-bytes.ts'
 import { closeWires } from '../host.ts'
 import { openSession, type Session } from '../host-session.ts'
@@ -152,6 +153,17 @@ describe.each(kinds)('%s', (_name, options) => {
     expect(log.readUInt32LE(160)).toBeGreaterThanOrEqual(FAKE_SMART.mediaErrors)
     // Ours: what the host has read.
     expect(log.readUInt32LE(64)).toBeGreaterThan(0)
+  })
+
+  test('an error and a warning that the device tells of by itself reach hosts, each time its log was read', async () => {
+    await session.admin.must(setFeatures(0x0b, 0x1f))
+    for (const [type, information, log, dwords] of [[0, 4, 0x01, 16], [1, 1, 0x02, 128], [0, 3, 0x01, 16]] as const) {
+      const told = session.admin.must(asyncEventRequest(), { held: true })
+      served.device.event(type, information, log)
+      expect((await told).dw0).toBe(type | information << 8 | log << 16)
+      await session.admin.must(getLogPage(log, dwords, 0, { nsid: 0xffffffff }), { receive: 4 * dwords })
+    }
+    await served.line('Unrecovered Read Error')
   })
 
   test('Identify says what the device does: size, blocks, boundary', async () => {

@@ -3,7 +3,9 @@
  * reactors, against a fake controller that keeps the zones' states.       Zoned Namespace Command Set 1.1
  */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { getLogPage, identify, propertyGet, read, sqe, verify, write, writeZeroes } from '../command-bytes.ts'
+import {
+  asyncEventRequest, getLogPage, identify, propertyGet, read, setFeatures, sqe, verify, write, writeZeroes,
+} from '../command-bytes.ts'
 import { closeWires } from '../host.ts'
 import { openAdmin, openSession, setCc, type Session, waitForCsts } from '../host-session.ts'
 import { FAKE_DEFAULTS } from '../nvme/device.ts'
@@ -197,6 +199,32 @@ describe('zones', () => {
     expect(back.subarray(4096).every((byte) => byte === 0)).toBe(true)
     expect(await statusOf(writeZeroes(2, ZONE * 2 + 8, 8))).toBe('1/BCh')
     expect(await statusOf(writeZeroes(2, ZONE * 2, ZONE + 1))).toBe('1/B8h')
+  })
+})
+
+describe('changed zones', () => {
+  const log = async (nsid: number, rae: boolean): Promise<Buffer> =>
+    (await session.admin.must(getLogPage(0xbf, 1024, 0, { nsid, rae }), { receive: 4096 })).data
+
+  test('ZNS-14 an event, and the log that names them once', async () => {
+    expect((await session.admin.must(identify(0x01, 0), { receive: 4096 })).data.readUInt32LE(92) >>> 27 & 1).toBe(1)
+    await session.admin.must(setFeatures(0x0b, 1 << 27))
+    const told = session.admin.must(asyncEventRequest(), { held: true })
+    served.device.changedZones.push(3 * ZONE, 9 * ZONE)
+    served.device.event(2, 0xef, 0xbf, 2)
+    const { dw0, dw1 } = await told
+    expect([dw0, dw1]).toEqual([0xbfef02, 2])
+    for (const rae of [true, false]) {
+      const data = await log(2, rae)
+      expect([data.readUInt16LE(0), data.readBigUInt64LE(8), data.readBigUInt64LE(16)])
+        .toEqual([2, BigInt(3 * ZONE), BigInt(9 * ZONE)])
+    }
+    expect((await log(2, false)).every((byte) => byte === 0)).toBe(true)
+    served.device.changedZones.push(...Array.from({ length: 600 }, () => ZONE))
+    served.device.event(2, 0xef, 0xbf, 2)
+    await session.admin.must(asyncEventRequest(), { held: true })
+    expect((await log(2, false)).readUInt16LE(0)).toBe(0xffff)
+    expect((await session.admin.submit(getLogPage(0xbf, 1024, 0, { nsid: 1 }), { receive: 4096 })).status).toBe('0/02h')
   })
 })
 

@@ -187,6 +187,9 @@ export function executeAdmin(device: FakeNvme, command: Command): Answer | null 
 /** Composite temperature of the SMART log, in kelvin, and other numbers that tests look for. */
 export const FAKE_SMART = { temperature: 311, spare: 97, used: 4, hours: 1234, mediaErrors: 3 }
 
+/** Status of the newest entry of the error log. */
+export const FAKE_ERROR = 0x281
+
 function logPage(device: FakeNvme, command: Command): number {
   const page = Buffer.alloc(((command.cdw10 >>> 16) + 1) * 4)
   if ((command.cdw10 & 0xff) === 0x02) {
@@ -195,7 +198,13 @@ function logPage(device: FakeNvme, command: Command): number {
     page[5] = FAKE_SMART.used
     page.writeUInt32LE(FAKE_SMART.hours, 128)
     page.writeUInt32LE(FAKE_SMART.mediaErrors, 160)
-  } else if (![0x01, 0x04].includes(command.cdw10 & 0xff)) return 0x4109
+  } else if ((command.cdw10 & 0xff) === 0x01) {
+    page.writeUInt16LE(FAKE_ERROR << 1, 12)
+  } else if ((command.cdw10 & 0xff) === 0xbf) {
+    const zones = device.changedZones.splice(0)
+    page.writeUInt16LE(zones.length > 511 ? 0xffff : zones.length, 0)
+    for (const [index, slba] of zones.slice(0, 511).entries()) page.writeBigUInt64LE(BigInt(slba), 8 + 8 * index)
+  } else if (![0x04].includes(command.cdw10 & 0xff)) return 0x4109
   copy(device.runs(command, page.length), (run, at) => run.set(page.subarray(at, at + run.length)))
   return 0
 }
@@ -223,6 +232,7 @@ function putController(page: Buffer, { options }: FakeNvme): void {
   page[77] = options.mdts
   page[111] = 1
   page[259] = 3
+  page.writeUInt32LE(options.oaes, 92)
   page[512] = 0x66
   page[513] = 0x44
   page.writeUInt32LE(Math.max(...options.namespaces.map(({ nsid }) => nsid)), 516)

@@ -24,11 +24,13 @@ export type FakeOptions = {
   /** I/O queues that it grants. */
   readonly queues: number
   readonly cssIocs: boolean
+  readonly oaes: number
 }
 
 export const FAKE_DEFAULTS: FakeOptions = {
   namespaces: [{ nsid: 1, blockBytes: 512, blockCount: 8192, dlfeat: 9, noiob: 0, metadataBytes: 0, csi: 0 }],
   serial: 'FAKE0001', mqes: 63, timeout: 2, stride: 0, mdts: 5, sgls: 0, oncs: 0x8d, vwc: 7, queues: 4, cssIocs: false,
+  oaes: 1 << 8 | 1 << 27,
 }
 
 export type Faults = {
@@ -75,6 +77,8 @@ export class FakeNvme {
   master = false
   /** By vector: how often. */
   interrupts = 0
+  /** Zones that the next read of their log names. */
+  readonly changedZones: number[] = []
   /** The block that the Zone Append under way begins at. */
   appended = 0
   readonly #words: Int32Array
@@ -85,7 +89,7 @@ export class FakeNvme {
   #enabled = false
   #slow: Command[] = []
   #events: Command[] = []
-  #told: number[] = []
+  #told: { readonly dw0: number; readonly nsid: number }[] = []
 
   /** registers: BAR 0. reach: memory as the device sees it. fire: an interrupt. */
   constructor(
@@ -136,8 +140,8 @@ export class FakeNvme {
   }
 
   /** An event for an Asynchronous Event Request, now or when there is one. */
-  event(type: number, information: number, log: number): void {
-    this.#told.push(type | information << 8 | log << 16)
+  event(type: number, information: number, log: number, nsid = 0): void {
+    this.#told.push({ dw0: type | information << 8 | log << 16, nsid })
     this.#tell()
   }
 
@@ -288,7 +292,8 @@ export class FakeNvme {
 
   #tell(): void {
     while (this.#told.length !== 0 && this.#events.length !== 0) {
-      this.#answer(this.#events.shift()!, 0, this.#told.shift()!)
+      const { dw0, nsid } = this.#told.shift()!
+      this.#answer(this.#events.shift()!, 0, dw0, nsid)
     }
   }
 

@@ -2,6 +2,7 @@
  * A fake controller on a fake bus: memory at addresses of its own, a clock that goes on only when it is waited for,
  * and a turn that rings the doorbells as the shim does. For the tests of src/nvme and src/device/pci.ts.
  */
+import { StartError } from '../../src/config/start-error.ts'
 import type { Clock } from '../../src/nvme/failure.ts'
 import type { Dma, NvmeFunction } from '../../src/nvme/function.ts'
 import { NvmeController } from '../../src/nvme/controller.ts'
@@ -54,6 +55,9 @@ export class FakeFunction implements NvmeFunction {
   readonly controller: FakeNvme
   readonly dmas = new Map<number, Dma>()
   closed = false
+  /** The system wants it back; it has it. */
+  wanted = false
+  isAway = false
   armed = 0
 
   constructor(options: Partial<FakeOptions> = {}, identity = { vendor: 0x1b36, device: 0x0010, vectors: 8 }) {
@@ -64,7 +68,7 @@ export class FakeFunction implements NvmeFunction {
   }
 
   read(at: number): number {
-    return this.words[at >> 2]!
+    return this.isAway ? -1 : this.words[at >> 2]!
   }
 
   write(at: number, value: number): void {
@@ -98,7 +102,20 @@ export class FakeFunction implements NvmeFunction {
   }
 
   isLost(): boolean {
-    return false
+    return this.wanted || this.isAway
+  }
+
+  isWanted(): boolean {
+    return this.wanted && !this.isAway
+  }
+
+  giveUp(): void {
+    this.isAway = true
+  }
+
+  takeAgain(): void {
+    if (this.wanted) throw new StartError('The device is not there.', '')
+    this.isAway = false
   }
 
   close(): void {

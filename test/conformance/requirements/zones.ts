@@ -21,6 +21,8 @@ export const ZONES: readonly Requirement[] = [
   ['ZNS-09', 'ZNS: Zone Append', 'Writes at the write pointer; the completion tells the LBA. More than ZASL fails with 0/02h.'],
   ['ZNS-10', 'ZNS: Read', 'Blocks of several zones fail with 1/B8h where OZCS does not permit it.'],
   ['ZNS-11', 'ZNS: Write Zeroes', 'Zeroes are written at the write pointer, however many commands of the device it takes.'],
+  ['ZNS-14', 'ZNS: Changed Zone List', 'Zones that change by themselves are told by event 2/EFh with the NSID in DW1, to hosts that ask for it, '
+    + 'and are in LID BFh of the namespace until it is read without RAE.'],
   ['ZNS-12', 'ZNS: I/O commands', 'A namespace without zones refuses the zone commands with 0/01h.'],
   ['ZNS-13', 'ZNS: I/O commands', 'Unknown actions and reports, wrong lengths and LBAs beyond the end are refused before the device sees them.'],
 ]

@@ -4,7 +4,7 @@
  */
 import { describe, expect, test } from 'vitest'
 import { ControllerError } from '../../../src/nvme/failure.ts'
-import { geometryOf } from '../../../src/nvme/facts.ts'
+import { geometryOf } from '../../../src/nvme/geometry.ts'
 import { FAKE_SMART } from '../../nvme/commands.ts'
 import { FAKE_DEFAULTS, type FakeOptions } from '../../nvme/device.ts'
 import { NvmeRig } from '../../nvme/rig.ts'
@@ -163,7 +163,7 @@ describe('afterwards', () => {
     for (let k = 0; k < 6; k++) rig.device.event(1, k, 2)
     rig.controller.tick()
     rig.controller.tick()
-    expect(events).toEqual([0, 1, 2, 3, 4, 5].map((information) => ({ type: 1, information, log: 2 })))
+    expect(events).toEqual([0, 1, 2, 3, 4, 5].map((information) => ({ type: 1, information, log: 2, nsid: 0 })))
   })
 
   test.each(['gone', 'fatal'] as const)('a tick finds out that it is %s', async (fault) => {

@@ -75,6 +75,40 @@ describe('a controller that fails', () => {
     await controllers.stop()
   })
 
+  test('wanted by the system: it is given up, and joined again when it was bound again', async () => {
+    const { pci, device, controllers, steps, told, start, after } = rig()
+    await start()
+    pci.wanted = true
+    let away = false
+    after(3, () => {
+      away = pci.isAway
+      // Who has it now has reset it.
+      device.plug()
+      pci.wanted = false
+    })
+    controllers.tick()
+    await controllers.settled()
+    expect(away).toBe(true)
+    expect(steps).toEqual(['hold', 'inaccessible', 'fail', 'leave', 'join', 'go', 'reachable'])
+    expect(told[1]).toMatch(/the system wants it back.*inaccessible until it is back.*weft pci bind/)
+    expect(pci.armed).toBe(3)
+    expect([pci.isAway, device.enabled, device.violations]).toEqual([false, true, []])
+    await controllers.stop()
+  })
+
+  test('wanted by the system, and closed before it is back', async () => {
+    const { pci, controllers, steps, start, after } = rig()
+    await start()
+    pci.wanted = true
+    let stopped = Promise.resolve()
+    after(2, () => { stopped = controllers.stop() })
+    controllers.tick()
+    await controllers.settled()
+    await stopped
+    expect(steps).toEqual(['hold', 'inaccessible', 'fail', 'leave'])
+    expect(pci.closed).toBe(true)
+  })
+
   test('not ready in CAP.TO: hosts are told when that has lasted, and it is tried again', async () => {
     const { device, controllers, steps, told, start, after } = rig({ timeout: 8 })
     await start()

@@ -3,8 +3,7 @@
  * device does: more than fits, wrapped queues, errors, resets, silence.
  */
 import { describe, expect, test } from 'vitest'
-import { geometryOf } from '../../../src/nvme/facts.ts'
-import type { Geometry } from '../../../src/nvme/queue-pair.ts'
+import { type Geometry, geometryOf } from '../../../src/nvme/geometry.ts'
 import { FAKE_DEFAULTS, type FakeOptions } from '../../nvme/device.ts'
 import { NvmeRig, PairRig } from '../../nvme/rig.ts'
 
