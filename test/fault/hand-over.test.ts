@@ -15,7 +15,7 @@ import { type Daemon, type DaemonConfig, NQN, configuration, removeDirectory, st
 
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
 
-vi.setConfig({ testTimeout: 120_000 })
+vi.setConfig({ testTimeout: 300_000 })
 
 let folder = ''
 let daemon: Daemon
@@ -81,7 +81,7 @@ test('the next weft serves the same data at the same address, and nobody was ref
   const taken = await weft('upgrade', '--control', control())
   expect(taken, daemon.text).toMatchObject({ status: 0, stderr: '' })
   // Its output is the heir's too, and stays open.
-  await vi.waitFor(() => expect(daemon.child.exitCode).toBe(0), { timeout: 30_000, interval: 50 })
+  await vi.waitFor(() => expect(daemon.child.exitCode).toBe(0), { timeout: 120_000, interval: 50 })
   expect(await knocking.stop()).toBe(0)
   const heir = Number(/process (\d+)/.exec(taken.stdout)![1])
   try {
@@ -92,7 +92,7 @@ test('the next weft serves the same data at the same address, and nobody was ref
     expect(kept, 'what was changed is kept').toMatchObject({ result: [{ nqn: `${NQN}-made` }] })
   } finally {
     process.kill(heir, 'SIGTERM')
-    await vi.waitFor(() => expect(() => process.kill(heir, 0)).toThrow(), { timeout: 15_000, interval: 50 })
+    await vi.waitFor(() => expect(() => process.kill(heir, 0)).toThrow(), { timeout: 60_000, interval: 50 })
   }
   expect(daemon.text).not.toMatch(/assert|leak|cannot/i)
 })
