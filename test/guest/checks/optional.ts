@@ -120,12 +120,12 @@ function sanitizing(name: string, subsystem: Subsystem, action: string): Check {
   const run = async ({ vm }: Bench, connection: Connection): Promise<void> => {
     const statusOf = async (): Promise<number> => {
       const said = await vm.require(
-        `nvme get-log ${connection.controller} --log-id=0x81 --log-len=512 --raw-binary | od -An -tu2 -N4`)
+        `nvme get-log /dev/${connection.controller} --log-id=0x81 --log-len=512 --raw-binary | od -An -tu2 -N4`)
       return Number(said.trim().split(/\s+/)[1]) & SSTAT_STATUS
     }
     const disks = subsystem.namespaces.map(({ nsid, blockBytes }) => ({ device: deviceOf(connection, nsid), blockBytes }))
     for (const { device, blockBytes } of disks) await number(vm, device, blockBytes)
-    await vm.require(`nvme sanitize ${connection.controller} ${action}`)
+    await vm.require(`nvme sanitize /dev/${connection.controller} ${action}`)
     const begun = Date.now()
     while (await statusOf() === RUNNING) {
       expect(Date.now() - begun < SANITIZE_MS, 'the sanitize does not end')
@@ -133,7 +133,7 @@ function sanitizing(name: string, subsystem: Subsystem, action: string): Check {
     }
     const status = await statusOf()
     expect(status === DONE, `the sanitize status is ${status}`)
-    const said = await vm.require(`nvme sanitize-log ${connection.controller}`)
+    const said = await vm.require(`nvme sanitize-log /dev/${connection.controller}`)
     expect(/SPROG\)\s*:\s*65535/.test(said), `nvme sanitize-log said: ${said.trim()}`)
     for (const { device, blockBytes } of disks) await zero(vm, device, blockBytes)
   }
