@@ -10,12 +10,15 @@ import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { expect } from 'vitest'
 import type { Endpoint } from './host.ts'
+import { WineProcess, wineNode } from './windows/process.ts'
 
+/** Daemons run under Wine, driven from here: test/windows/run.ts. */
+const WINE = wineNode()
 const MAIN = fileURLToPath(new URL('../src/main.ts', import.meta.url))
 const START_MS = 60_000
 const STOP_MS = 30_000
@@ -265,12 +268,22 @@ export function spawnDaemon(
 ): Daemon {
   const directory = temporaryDirectory()
   const path = join(directory, 'weft.json')
-  writeFileSync(path, JSON.stringify({ state: join(directory, 'state'), control: join(directory, 'weft.sock'), ...config }))
-  const command = [...wrapper, process.execPath, ...nodeFlags, MAIN, 'serve', '--config', path]
-  const [program, ...args] = command
-  const child = spawn(program as string, args, { stdio: ['ignore', 'pipe', 'pipe'] })
+  const control = WINE === null ? join(directory, 'weft.sock') : `\\\\.\\pipe\\${basename(directory)}`
+  writeFileSync(path, JSON.stringify({ state: join(directory, 'state'), control, ...config }))
+  const child = spawnServe(directory, path, wrapper, nodeFlags)
   child.once('exit', () => removeDirectory(directory))
   return new Daemon(child, path)
+}
+
+function spawnServe(
+  directory: string, path: string, wrapper: readonly string[], nodeFlags: readonly string[],
+): ChildProcess {
+  if (WINE !== null) {
+    const words = [...nodeFlags, 'src/main.ts', 'serve', '--config', path]
+    return new WineProcess(WINE, words, join(directory, 'output')) as unknown as ChildProcess
+  }
+  const [program, ...words] = [...wrapper, process.execPath, ...nodeFlags, MAIN, 'serve', '--config', path]
+  return spawn(program as string, words, { stdio: ['ignore', 'pipe', 'pipe'] })
 }
 
 /** Starts it and waits until it serves. */
