@@ -11,6 +11,8 @@ import { nearlyRight, type Names } from './grammar.ts'
 
 const PDUS = 16
 const REPLY_MS = 30
+/** As long as the target needs to end a connection. */
+const PATIENCE_MS = 2
 
 export const OPEN_NQN = 'nqn.2026-01.example:fuzzed'
 export const GUARDED_NQN = 'nqn.2026-01.example:guarded'
@@ -36,11 +38,14 @@ export async function attack(endpoint: Endpoint, seed: number): Promise<number> 
     ...identity, cntlid: queue.cntlid,
     subnqn: random.pick([OPEN_NQN, OPEN_NQN, GUARDED_NQN, DISCOVERY_NQN, 'nqn.2026-01.example:nobody']),
   }
+  // One that does not wait has sent all before the first answer: most of it comes behind what ends the connection.
+  const patient = random.chance(60)
   let sent = 0
   for (; sent < PDUS && !queue.wire.hasEnded; sent++) {
     const bytes = nearlyRight(random, names, state === 'silent' ? { header: false, data: false } : digests)
     if (random.chance(15)) await queue.wire.trickle(bytes, [1 + random.below(40)])
     else await queue.wire.send(bytes)
+    if (patient) await new Promise((resolve) => { setTimeout(resolve, PATIENCE_MS) })
   }
   await queue.wire.next(REPLY_MS).catch(() => null)
   if (random.chance(50)) queue.wire.reset()
