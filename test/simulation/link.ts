@@ -63,7 +63,9 @@ export class Link {
     if ((flags & FLAG.CLOSE) !== 0) return !this.#closing
     if (this.#get(C.STATE) !== STATE.OPEN) return false
     const sends = this.#get(C.TX_HEAD) !== this.#get(C.TX_TAIL) || (flags & FLAG.FINISH) !== 0 && !this.#finished
-    return !this.#sending && sends || !this.#receiving && (flags & FLAG.PAUSE) === 0
+    const full = this.#get(C.PLACE_BYTES) === 0
+      && ((this.#get(C.RX_TAIL) - this.#get(C.RX_HEAD)) >>> 0) === this.#shim.limits.rxBytes
+    return !this.#sending && sends || !this.#receiving && (flags & FLAG.PAUSE) === 0 && !full
   }
 
   visit(): void {
