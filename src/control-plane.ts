@@ -29,7 +29,8 @@ import type { Change, ToControl, ToReactor } from './reactor/messages.ts'
 import type { Registrations } from './subsystem/registration.ts'
 import { STATUS } from './wire/status.ts'
 import type { Shim } from './shim/shim.ts'
-import type { UpkeepTask } from './subsystem/upkeep.ts'
+import type { Performed, UpkeepTask } from './subsystem/upkeep.ts'
+import type { Pools } from './pools.ts'
 import type { EventName } from './wire/event.ts'
 
 type Message<Type extends ToControl['type']> = Extract<ToControl, { type: Type }>
@@ -48,9 +49,10 @@ export type ControlPlaneParts = {
   readonly newcomers: Newcomers
   readonly listeners: Listeners
   readonly keys: Keys
+  readonly pools: Pick<Pools, 'join' | 'leave'>
   readonly nvme: Pick<Controllers, 'late'>
   /** of: whose command it is. */
-  readonly perform: (of: ControllerRecord | null, task: UpkeepTask) => Promise<number>
+  readonly perform: (of: ControllerRecord | null, task: UpkeepTask) => Promise<number | Performed>
   readonly registrations: Pick<Registrations, 'manage' | 'forget'>
 }
 
@@ -161,18 +163,12 @@ export class ControlPlane {
     const { access, lives } = this.#parts
     switch (message.type) {
       case 'accepted': return this.#accepted(message)
-      case 'join':
-        return this.#join(message)
-      case 'authentication':
-        return this.#authenticator.receive(message)
-      case 'gone':
-        return this.#gone(message)
-      case 'empty':
-        return this.#empty(message)
-      case 'expire':
-        return this.#expire(message)
-      case 'abort':
-        return this.#abort(message)
+      case 'join': return this.#join(message)
+      case 'authentication': return this.#authenticator.receive(message)
+      case 'gone': return this.#gone(message)
+      case 'empty': return this.#empty(message)
+      case 'expire': return this.#expire(message)
+      case 'abort': return this.#abort(message)
       case 'aborted':
         return this.#aborts.answer(message.replyTo, message.slot, message.done)
       case 'manage-discovery':
@@ -246,6 +242,7 @@ export class ControlPlane {
         const row = shared.row(controller)
         shared.words[row + ROW.CNTLID] = cntlid
         shared.words[row + ROW.SUBSYSTEM] = lives.use(request.subsystemNqn)
+        shared.words[row + ROW.OWNER] = this.#parts.pools.join(access.get(controller)!)
       }
       this.#countQueues(controller)
       const { keepAliveMs } = access.get(controller)!
@@ -308,6 +305,7 @@ export class ControlPlane {
   }
 
   #controllerGone(controller: ControllerRecord): void {
+    this.#parts.pools.leave(controller)
     this.#endings = this.#endings.filter(({ left, done }) => {
       left.delete(controller)
       if (left.size === 0) done()
@@ -385,8 +383,10 @@ export class ControlPlane {
   }
 
   /** Answers a command with the status that comes of it. */
-  #answer({ reactor, slot }: Message<'perform' | 'manage-discovery'>, outcome: Promise<number>): void {
-    void outcome.then((status) => this.#post(reactor, { type: 'performed', slot, status }))
+  #answer({ reactor, slot }: Message<'perform' | 'manage-discovery'>, outcome: Promise<number | Performed>): void {
+    void outcome.then((each) => this.#post(reactor, {
+      type: 'performed', slot, ...typeof each === 'number' ? { status: each } : each,
+    }))
   }
 
   #ended(): void {

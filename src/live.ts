@@ -11,16 +11,19 @@ import { changeable, fixedDifferences } from './config/difference.ts'
 import { StartError } from './config/start-error.ts'
 import { endpointText } from './control/log.ts'
 import type { Endpoint } from './subsystem/subsystem.ts'
+import type { Pools } from './pools.ts'
 import { isSame, Update, type UpdateParts } from './update.ts'
 
+export type LiveParts = UpdateParts & { readonly pools: Pick<Pools, 'prepare' | 'tidy'> }
+
 export class Live {
-  readonly #parts: UpdateParts
+  readonly #parts: LiveParts
   #config: Config
   #last: Promise<unknown> = Promise.resolve()
   readonly #watchers: ((config: Config) => unknown)[] = []
 
   /** config: what is served already. */
-  constructor(config: Config, parts: UpdateParts) {
+  constructor(config: Config, parts: LiveParts) {
     this.#config = config
     this.#parts = parts
   }
@@ -50,6 +53,11 @@ export class Live {
     return done
   }
 
+  /** Serves what hosts created, and no longer what they deleted. */
+  renew(): Promise<void> {
+    return this.#change((config) => config)
+  }
+
   addNamespace(nqn: string, namespace: NamespaceConfig): Promise<void> {
     return this.#editNamespaces(nqn, (namespaces) => {
       if (namespaces.some(({ nsid }) => nsid === namespace.nsid)) {
@@ -71,6 +79,7 @@ export class Live {
   resizeNamespace(nqn: string, nsid: number, bytes: number | null): Promise<void> {
     return this.#editNamespaces(nqn, (namespaces) => {
       const { backing } = known(namespaces.find((each) => each.nsid === nsid), `namespace ${nsid} of ${nqn}`)
+      if (backing.kind === 'pool') throw new StartError('A namespace has the size that the host who created it gave it.')
       if (!('bytes' in backing) ? bytes !== null : bytes === null && backing.kind !== 'file') {
         throw new StartError(`A ${backing.kind} ${bytes === null ? 'namespace needs a size' : 'has the size that it has'}.`)
       }
@@ -164,8 +173,13 @@ export class Live {
 
   async #update(next: Config): Promise<string[]> {
     const before = this.#config
-    const update = new Update(this.#parts, before, changeable(before, next))
-    this.#config = await update.apply()
+    const { pools } = this.#parts
+    try {
+      const wanted = await pools.prepare(changeable(before, next))
+      this.#config = await new Update(this.#parts, before, wanted).apply()
+    } finally {
+      pools.tidy(this.#config)
+    }
     for (const watcher of this.#watchers) await watcher(this.#config)
     return fixedDifferences(before, next)
   }

@@ -339,8 +339,7 @@ export class ReactorThread {
       case 'listen':
         assert(this.#shim.accept(message.listener, ACCEPT_TOKEN + message.listener) >= 0, 'a listener accepts')
         return
-      case 'adopt':
-        return this.#reception.adopt(message)
+      case 'adopt': return this.#reception.adopt(message)
       case 'joined':
         return this.#reception.joined(message)
       case 'authenticated':

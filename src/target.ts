@@ -17,6 +17,7 @@ import { FORMATS_RECORD, SANITIZE_RECORD } from './config/kept-media.ts'
 import { DEFECTS_RECORD } from './config/kept-defects.ts'
 import { PROTECTION_RECORD } from './config/kept-protection.ts'
 import { PERSISTENT_EVENTS } from './config/kept-history.ts'
+import { POOL_RECORD } from './config/kept-pool.ts'
 import { RESERVATIONS } from './config/kept-reservations.ts'
 import { keysOf } from './config/keys.ts'
 import { StartError } from './config/start-error.ts'
@@ -41,7 +42,7 @@ import { Defects } from './subsystem/defect.ts'
 import { Formats } from './subsystem/format.ts'
 import { Sanitizes } from './subsystem/sanitize.ts'
 import { Protections } from './subsystem/protection.ts'
-import { Upkeep } from './subsystem/upkeep.ts'
+import { isInventory, Upkeep } from './subsystem/upkeep.ts'
 import { Registrations } from './subsystem/registration.ts'
 import type { Endpoint, TargetSnapshot } from './subsystem/subsystem.ts'
 import { seesNumber } from './subsystem/view.ts'
@@ -54,9 +55,11 @@ import { type Inherited, Listeners } from './tcp/listener.ts'
 import { ControlPlane } from './control-plane.ts'
 import { fileOf, keeperOf } from './keeper.ts'
 import { startReactor } from './reactors.ts'
+import { Inventory } from './inventory.ts'
 import { Live } from './live.ts'
 import { Media } from './media.ts'
 import { Model } from './model.ts'
+import { Pools } from './pools.ts'
 import { processorsOf } from './processors.ts'
 import { snapshotOf } from './snapshot.ts'
 import { type Item, Stock, type StockDevice } from './stock.ts'
@@ -170,9 +173,11 @@ export async function startTarget(
 }
 
 async function assemble(
-  config: Config, log: Log, shim: Shim, limits: Limits, backings: Backings, listeners: Listeners, nvme: Controllers,
+  written: Config, log: Log, shim: Shim, limits: Limits, backings: Backings, listeners: Listeners, nvme: Controllers,
 ): Promise<Target> {
-  const store = new StateStore(config.state)
+  const store = new StateStore(written.state)
+  const pools = new Pools({ backings, log, ...fileOf(store, POOL_RECORD) })
+  const config = await pools.prepare(written)
   const formats = new Formats(fileOf(store, FORMATS_RECORD))
   const sanitizes = new Sanitizes(fileOf(store, SANITIZE_RECORD))
   const stock = new Stock(backings, limits, (nqn, each) => formats.blockBytesOf(nqn, each))
@@ -195,7 +200,7 @@ async function assemble(
   const firmware = version().slice(0, 8)
   const protections = new Protections(fileOf(store, PROTECTION_RECORD))
   const defects = new Defects(fileOf(store, DEFECTS_RECORD))
-  const kept = { complete: (each: TargetSnapshot) => formats.complete(sanitizes.complete(defects.complete(protections.complete(each)))) }
+  const kept = { complete: (each: TargetSnapshot) => pools.complete(formats.complete(sanitizes.complete(defects.complete(protections.complete(each))))) }
   const target = kept.complete(paths.complete(
     snapshotOf({ config, limits, firmware, items: stock.items, listeners: listeners.all }, null)))
   const sharedRegion = shim.regionCreate(sharedBytes(limits, config.reactors), false)
@@ -249,9 +254,9 @@ async function assemble(
     take: (range) => plane.exclusions.take(range), told: (sentence, facts) => log.notice(sentence, facts),
   })
   const plane = new ControlPlane({
-    shim, access, shared, observer, lives, log, reactors, listeners, registrations, keys, nvme,
+    shim, access, shared, observer, lives, log, reactors, listeners, registrations, keys, nvme, pools,
     perform: async (of, task) => of === null ? STATUS.INVALID_NAMESPACE
-      : task.kind === 'format' || task.kind === 'sanitize' ? media.perform(of, task) : upkeep.perform(of.subsystem.nqn, task),
+      : isInventory(task) ? inventory.perform(of, task) : task.kind === 'format' || task.kind === 'sanitize' ? media.perform(of, task) : upkeep.perform(of.subsystem.nqn, task),
     newcomers: new Newcomers(limits.connections * reactors.length, log),
     reserve: ({ controller, namespaces, request }) => {
       const { subsystem, hostId } = access.get(controller) ?? { subsystem: { nqn: '' }, hostId: '' }
@@ -281,10 +286,10 @@ async function assemble(
   for (const { endpoint, discoveryOnly } of listeners.all) {
     log.listening({ ...endpoint, service: discoveryOnly ? 'discovery' : 'nvm' })
   }
-  const endpoints = (discoveryOnly: boolean): Endpoint[] =>
-    listeners.all.filter((each) => each.discoveryOnly === discoveryOnly).map(({ endpoint }) => endpoint)
+  const endpoints = (only: boolean): Endpoint[] => listeners.all.filter((each) => each.discoveryOnly === only).map(({ endpoint }) => endpoint)
   const live = new Live(config, {
-    plane, model, stock, backings, nvme, listeners, limits, firmware, log,
+    plane, model, stock, backings, nvme, listeners, limits, firmware, log, pools,
+    concerns: (controller, namespace) => inventory.concerns(controller, namespace),
     check: (nqn) => {
       lives.check(nqn)
       store.load(nqn, RESERVATIONS)
@@ -300,6 +305,8 @@ async function assemble(
       paths.configureAll(next, serving)
     },
   })
+  const inventory = new Inventory({ pools, live, model, plane, access, reservations, log, nsidMax: limits.namespaces })
+  pools.serve({ shared, live: () => access.controllers, apply: () => model.apply((present) => present) })
   const media = new Media({
     plane, model, stock, shim, formats, sanitizes, defects, log, exclusive: (work) => live.exclusive(work),
     record: (subsystem, cntlid, event, data) => lives.record({ subsystem, cntlid }, event, data),

@@ -23,10 +23,10 @@ import { pciAddresses } from './nvme/address.ts'
 import type { Controllers } from './nvme/controllers.ts'
 import { snapshotOf } from './snapshot.ts'
 import { bytesOf, factsOf, isLarger, type Item, nameOf, sizeOf, type Stock } from './stock.ts'
+import type { ControllerRecord } from './subsystem/access.ts'
 import { listenerKey } from './subsystem/ana.ts'
 import { isServedElsewhere } from './subsystem/paths.ts'
 import type { Endpoint } from './subsystem/subsystem.ts'
-import { sees } from './subsystem/view.ts'
 import type { Listener, Listeners } from './tcp/listener.ts'
 
 /** How long an update waits for commands that have begun; what they use is closed when they end. */
@@ -45,6 +45,7 @@ export type UpdateParts = {
   readonly limits: Limits
   readonly firmware: string
   readonly log: Log
+  readonly concerns: (controller: ControllerRecord, namespace: NamespaceConfig) => boolean
   /** Throws a StartError when what is kept of a subsystem cannot be used. */
   readonly check: (nqn: string) => void
   /** What of the configuration is neither in the model nor opened; before the model changes. */
@@ -220,11 +221,10 @@ export class Update {
 
   /** Namespace attribute events, one for each namespace. */
   #tell(items: readonly Item[]): void {
+    const { plane, concerns } = this.#parts
     for (const [k, { nqn, config }] of items.entries()) {
-      const first = items.findIndex((each) => each.nqn === nqn && each.config.nsid === config.nsid)
-      if (first !== k) continue
-      this.#parts.plane.raise('NAMESPACE_ATTRIBUTES', ({ subsystem, hostNqn }) =>
-        subsystem.nqn === nqn && sees(hostNqn, config), config.nsid)
+      if (items.findIndex((each) => each.nqn === nqn && each.config.nsid === config.nsid) !== k) continue
+      plane.raise('NAMESPACE_ATTRIBUTES', (each) => each.subsystem.nqn === nqn && concerns(each, config), config.nsid)
     }
   }
 

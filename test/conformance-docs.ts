@@ -40,6 +40,7 @@ const GROUPS: Record<string, string> = {
   VIS: 'Namespaces for some hosts',
   ANA: 'Asymmetric namespace access',
   LIV: 'Live changes',
+  POL: 'Namespaces in a pool',
   NYI: 'Not implemented',
 }
 

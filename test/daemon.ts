@@ -59,6 +59,7 @@ export type SubsystemConfig = {
   label?: string
   hosts?: HostsConfig
   namespaces: NamespaceConfig[]
+  pool?: { path: string; size: string }
   controllers?: 'dynamic' | 'static'
   minCntlid?: number
   maxCntlid?: number

@@ -31,6 +31,7 @@ const FLAGS = [
   ['--size <size>', 'of the file before it: created, or extended, to this size', 'Namespaces'],
   ['--device <path>', 'a namespace on a block device', 'Namespaces'],
   ['--pci <address>', 'a namespace of an NVMe device that weft drives, 0000:03:00.0 or …/2', 'Namespaces'],
+  ['--pool <path:size>', 'a file that hosts create namespaces in (nvme create-ns), of this size', 'Namespaces'],
   ['--block <bytes>', 'block size of the namespace before it, 512 or 4096', 'Namespaces'],
   ['--read-only', 'the namespace before it is not to be written', 'Namespaces'],
   ['--nqn <nqn>', 'name of the subsystem (derived from the machine id)', 'Subsystem'],
@@ -75,6 +76,7 @@ Examples:
   $ weft serve --device /dev/nvme1n1 --nqn nqn.2026-01.com.example:fast --reactors 2 --cpus 2,3
   $ weft serve --memory 256M --block 4096 --null 1T --listen [::]:4420
   $ weft serve --file a.img --file b.img --read-only --host nqn.2026-01.com.example:host1
+  $ weft serve --pool pool.img:1T --listen 0.0.0.0:4420
   $ weft serve --config weft.json --log json
 
 In weft.json:

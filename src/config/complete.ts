@@ -190,6 +190,7 @@ function completeSubsystem(
     },
     ...(listeners === undefined ? {} : { listeners }),
     namespaces: namespaces.sort((one, other) => one.nsid - other.nsid),
+    ...(written.pool === undefined ? {} : { pool: { path: resolve(around.folder, written.pool.path), bytes: written.pool.size } }),
   }
 }
 

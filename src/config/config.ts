@@ -109,7 +109,11 @@ export type SubsystemConfig = {
   /** Where it is served, each one of `listeners` of all; left out: wherever the target listens. */
   readonly listeners?: readonly ListenerConfig[]
   readonly namespaces: readonly NamespaceConfig[]
+  /** What hosts may create namespaces of, a multiple of a granule; left out: they cannot. */
+  readonly pool?: PoolConfig | undefined
 }
+
+export type PoolConfig = { readonly path: string; readonly bytes: number }
 
 export type NamespaceConfig = {
   readonly nsid: number
@@ -138,5 +142,7 @@ export type Backing =
       readonly create: boolean
     }
   | { readonly kind: 'device'; readonly path: string }
+  /** Part of a pool, for a namespace that a host created. pool: the path; bytes: of its blocks; at: in the pool. */
+  | { readonly kind: 'pool'; readonly pool: string; readonly at: number; readonly bytes: number }
   /** A namespace of an NVMe controller that weft drives itself; path: as nvme/address.ts writes it. */
   | { readonly kind: 'pci'; readonly path: string }

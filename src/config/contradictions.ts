@@ -60,6 +60,8 @@ function namespaceMistakes(subsystems: Numbered[], devices: Fields, namespacesMa
   }
   let count = 0
   for (const subsystem of subsystems) {
+    const { pool } = subsystem.fields
+    if (isFields(pool)) ids.file.push([['subsystems', subsystem.at, 'pool', 'path'], pool.path])
     const nsids: Named[] = []
     for (const { at, fields } of objectsOf(subsystem.fields.namespaces)) {
       const path = ['subsystems', subsystem.at, 'namespaces', at]

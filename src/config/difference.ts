@@ -8,7 +8,7 @@ import type { Config, NamespaceConfig, SubsystemConfig } from './config.ts'
 /** Parts of a configuration that are fixed when the target starts. */
 const FIXED = ['reactors', 'cpus', 'poll', 'engine', 'state'] as const
 const FIXED_OF_DISCOVERY = ['nqn', 'central'] as const
-const FIXED_OF_SUBSYSTEM = ['serial', 'model', 'controllers'] as const
+const FIXED_OF_SUBSYSTEM = ['serial', 'model', 'controllers', 'pool'] as const
 
 /** What becomes of a namespace: nothing, another size, or it goes and another one comes. */
 export type Fate = 'same' | 'resized' | 'replaced'
@@ -42,7 +42,9 @@ export function changeable(before: Config, after: Config): Config {
     subsystems: after.subsystems.map((subsystem): SubsystemConfig => {
       const former = before.subsystems.find(({ nqn }) => nqn === subsystem.nqn)
       if (former === undefined) return subsystem
-      return { ...subsystem, serial: former.serial, model: former.model, controllers: former.controllers }
+      const { pool: _, ...rest } = subsystem
+      const { serial, model, controllers, pool } = former
+      return { ...rest, serial, model, controllers, ...(pool === undefined ? {} : { pool }) }
     }),
   }
 }

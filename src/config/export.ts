@@ -18,10 +18,13 @@ export type Format = (typeof FORMATS)[number]
 export function exportConfig(
   config: Config, written: Written, folder: string, format: Format,
 ): { file: object; notes: string[] } {
-  if (format === 'nvmet') return exportKernel(config)
   const hosts = hostsOf(config, written, folder)
-  if (format === 'spdk') return exportSpdk(config, keyFilesOf(hosts))
-  return exportWeft(config, written, hosts)
+  if (format === 'weft') return exportWeft(config, written, hosts)
+  const { file, notes } = format === 'nvmet' ? exportKernel(config) : exportSpdk(config, keyFilesOf(hosts))
+  const pools = config.subsystems.filter(({ pool }) => pool !== undefined)
+  return {
+    file, notes: [...notes, ...pools.map(({ nqn }) => `The pool of ${nqn}, and what hosts created in it, is left out.`)],
+  }
 }
 
 /** By subsystem: hosts as they are written, with absolute paths. */
@@ -80,11 +83,12 @@ function writtenListener({ address, port, ana }: ListenerConfig): object {
 }
 
 function writtenSubsystem(subsystem: SubsystemConfig, hosts: Hosts): object {
-  const { nqn, serial, model, label, controllers, namespaces } = subsystem
+  const { nqn, serial, model, label, controllers, namespaces, pool } = subsystem
   return {
     nqn, serial, model, ...(label === undefined ? {} : { label }), hosts: hosts.get(nqn) ?? 'any',
     controllers: controllers.kind, minCntlid: controllers.first, maxCntlid: controllers.last,
     namespaces: namespaces.map(writtenNamespace),
+    ...(pool === undefined ? {} : { pool: { path: pool.path, size: pool.bytes } }),
   }
 }
 
@@ -100,6 +104,9 @@ function writtenNamespace(
 
 function mediumOf(backing: NamespaceConfig['backing']): object {
   switch (backing.kind) {
+    case 'pool':
+      // What hosts created is in no file of a configuration.
+      return {}
     case 'memory':
       return { memory: backing.bytes }
     case 'null':

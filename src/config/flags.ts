@@ -7,6 +7,7 @@
  */
 import { resolve } from 'node:path'
 import type { Config } from './config.ts'
+import { GRANULE_BYTES } from '../device/allocation.ts'
 import { EMBEDDED_NAMESPACE } from './complete.ts'
 import { parseEndpoint } from './endpoint.ts'
 import { folderOf, loadJson } from './load.ts'
@@ -99,6 +100,7 @@ class FlagReader {
   take({ name, value }: Flag): void {
     if (name === '--config') return
     if (NAMESPACE_FLAGS.includes(name)) return this.#namespace(name, value)
+    if (name === '--pool') return this.#pool(name, value)
     if (['--size', '--block', '--read-only'].includes(name)) return this.#attribute(name, value)
     if (['--nqn', '--serial', '--model', '--label', '--host', '--hosts'].includes(name)) {
       return this.#subsystemFlag(name, value)
@@ -135,7 +137,8 @@ class FlagReader {
   /** Puts the subsystem of the flags in its place. */
   finish(): void {
     if (this.#file !== undefined) return
-    if (this.#namespaces.length === 0) this.#namespaces.push({ ...EMBEDDED_NAMESPACE })
+    const isBare = this.#namespaces.length === 0 && this.#subsystem.pool === undefined
+    if (isBare) this.#namespaces.push({ ...EMBEDDED_NAMESPACE })
     for (const namespace of this.#namespaces) {
       if (this.#blockOfAll !== undefined) namespace.block ??= this.#blockOfAll
     }
@@ -162,6 +165,18 @@ class FlagReader {
     const size = name === '--memory' || name === '--null'
     this.#namespaces.push({ [name.slice(2)]: size ? numberOr(value) : value })
     this.#names.set(pathText(path), `${name} ${value}`)
+  }
+
+  /** PATH:SIZE; a path may have colons. */
+  #pool(name: string, value: string): void {
+    if (this.#file !== undefined) return this.#notWithFile(name, value)
+    const end = value.lastIndexOf(':')
+    const path = ['subsystems', 0, 'pool']
+    if (end <= 0) this.mistakes.push(mistake([`${name} ${value}`], 'no size', 'PATH:SIZE such as /srv/pool.img:1T'))
+    this.#subsystem.pool = end <= 0 ? { path: value, size: GRANULE_BYTES } : {
+      path: value.slice(0, end), size: numberOr(value.slice(end + 1)),
+    }
+    for (const key of ['path', 'size']) this.#names.set(pathText([...path, key]), `${name} ${value}`)
   }
 
   #attribute(name: string, value: string): void {

@@ -14,6 +14,7 @@ import { PCI_FORM, pciPlace } from '../nvme/address.ts'
 import { ANA_GROUPS_MAX, ANA_NAMES } from '../subsystem/ana.ts'
 import { CNTLID_MAX, CNTLID_MIN } from '../wire/fabrics.ts'
 import { NQN_FORM, isNqn } from './nqn.ts'
+import { GRANULE_BYTES } from '../device/allocation.ts'
 import { DISCOVERY_NQN } from '../subsystem/subsystem.ts'
 import { SIZE_FORM, formatSize, parseSize } from './size.ts'
 
@@ -121,6 +122,12 @@ const host = told((written) => (typeof written === 'object' ? hostSchema : nqn))
 const hosts = told((written) => (Array.isArray(written)
   ? z.array(host, { error: hostsForm }) : z.literal('any', { error: hostsForm })))
 
+/** Hosts create namespaces of whole granules: device/allocation.ts. */
+const poolSchema = section({
+  path,
+  size: size(GRANULE_BYTES, 2 ** 50, (bytes) => bytes % GRANULE_BYTES === 0, ', a multiple of 1 MiB'),
+})
+
 export const subsystemSchema = section({
   nqn: nqn.optional(),
   serial: text('1 to 20 printable ASCII characters', (value) =>
@@ -136,6 +143,7 @@ export const subsystemSchema = section({
   maxCntlid: whole(CNTLID_MIN, CNTLID_MAX).optional(),
   listeners: list(ownListener, LIMITS.endpoints).optional(),
   namespaces: list(namespaceSchema, LIMITS.namespaces).optional(),
+  pool: poolSchema.optional(),
 })
 
 const limitsSchema = section({

@@ -26,22 +26,22 @@ import {
   ABORT, ADMIN_OPCODE, DISCOVERY_INFORMATION_MANAGEMENT, GET_FEATURES, GET_LOG_PAGE, GET_LOG_PAGE_LSP_RAE,
   GET_LOG_PAGE_OT, IDENTIFY, IDENTIFY_BYTES, SET_FEATURES, SET_FEATURES_SV, SQE,
 } from '../wire/sqe.ts'
-import { PERSISTENT_EVENT_TYPE } from '../wire/persistent-event.ts'
 import { STATUS } from '../wire/status.ts'
 import { putU64, takeU64 } from '../wire/value.ts'
 import type { Aborts } from './abort.ts'
 import type { AdminState } from './admin-state.ts'
 import { adminRefusal, hidesUse } from './ana.ts'
 import { nsidMax } from './capabilities.ts'
+import { clockChanged, clockOf } from './clock.ts'
 import { hasAdminCommand } from './commands.ts'
 import type { Controller } from './controller.ts'
-import { timestampChanged } from './event-data.ts'
 import type { Events } from './events.ts'
 import type { DeviceHealth } from './device-health.ts'
 import type { Executor } from './executor.ts'
 import { type NamespaceFeature, featureBytes, getFeature, namespaceFeature, setFeature } from './features.ts'
 import { healthOf, errorsOf } from './health.ts'
 import { identify } from './identify.ts'
+import { inventoryBytes, inventoryTask } from './inventory.ts'
 import { whereOfAdmin } from './location.ts'
 import { mediaRefusal, mediaTask } from './media.ts'
 import { cutLog, logPage, persistentEvents } from './log-page.ts'
@@ -111,24 +111,12 @@ export class AdminExecutor implements Executor {
       })
       return PENDING
     }
-    const clock = view.getUint8(sqe + SET_FEATURES.fid) === FID.TIMESTAMP ? this.#clockOf(queue.controller!) : null
+    if (slot.opcode !== ADMIN_OPCODE.SET_FEATURES) return this.#inventory(slot, queue.controller!, view, sqe, payload)
+    const clock = view.getUint8(sqe + SET_FEATURES.fid) === FID.TIMESTAMP ? clockOf(queue.controller!) : null
     const outcome = this.#setFeature(slot, queue.controller!, sqe, payload)
-    if (outcome === 0 && clock !== null) this.#recordClock(queue.controller!, clock)
+    if (outcome === 0 && clock !== null) this.#parts.post(clockChanged(queue.controller!, clock))
     if (outcome > 0) this.#failed(slot, queue.controller!, outcome, view, sqe)
     return outcome
-  }
-
-  /** The Timestamp feature as a host would get it. */
-  #clockOf({ admin }: Controller): Uint8Array {
-    return getFeature(admin!.features, {
-      fid: FID.TIMESTAMP, select: FEATURE_SELECT.CURRENT, cdw11: 0, nowMs: performance.now(),
-    }).payload
-  }
-
-  /** The host has set the clock, which was `before`. */
-  #recordClock({ index, admin }: Controller, before: Uint8Array): void {
-    const data = timestampChanged(before, Math.max(0, Math.floor(performance.now() - admin!.features.startedMs)))
-    this.#parts.post({ type: 'record', controller: index, event: PERSISTENT_EVENT_TYPE.TIMESTAMP, data })
   }
 
   /** A command that fails is entered in the controller's error log. sqe: byte offset of its entry in view. */
@@ -166,9 +154,21 @@ export class AdminExecutor implements Executor {
       case ADMIN_OPCODE.DISCOVERY_INFORMATION_MANAGEMENT:
         if (slot.bytes < DISCOVERY_INFORMATION_BYTES) return STATUS.DATA_SGL_LENGTH_INVALID
         return this.#wantData(slot, w, slot.bytes)
+      case ADMIN_OPCODE.NAMESPACE_MANAGEMENT:
+      case ADMIN_OPCODE.NAMESPACE_ATTACHMENT: {
+        const bytes = inventoryBytes(slot, this.#parts.arena.view, w * 4)
+        return bytes > 0 ? this.#wantData(slot, w, bytes) : this.#inventory(slot, controller, this.#parts.arena.view, w * 4)
+      }
       default:
         return STATUS.INVALID_OPCODE
     }
+  }
+
+  /** sqe: byte offset of the entry in view. */
+  #inventory(slot: Slot, controller: Controller, view: DataView, sqe: number, payload = new Uint8Array(0)): Outcome {
+    const task = inventoryTask(slot, view, sqe, payload)
+    if (typeof task !== 'number') this.#parts.tasks.perform(slot, controller.index, task)
+    return typeof task === 'number' ? task : PENDING
   }
 
   #identify(slot: Slot, controller: Controller, w: number): Outcome {
@@ -180,7 +180,7 @@ export class AdminExecutor implements Executor {
     const sqe = w * 4
     const facts = {
       subsystem: visibleTo(controller), controllerId: controller.cntlid, firmware: catalogue.target.firmware,
-      controllers: () => shared.controllersOf(controller.index), used: (counter: number) => shared.used(counter),
+      controllers: () => shared.partiesOf(controller.index), used: (counter: number) => shared.used(counter),
     }
     const cns = view.getUint8(sqe + IDENTIFY.cns)
     const nsid = view.getUint32(sqe + SQE.nsid, true)

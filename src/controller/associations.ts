@@ -7,6 +7,7 @@
  */
 import type { NamespaceTable } from '../namespace/namespace.ts'
 import type { JoinOutcome, JoinRequest, ToControl } from '../reactor/messages.ts'
+import { attachedIn, isAttached } from '../subsystem/attachment.ts'
 import type { SubsystemSnapshot } from '../subsystem/subsystem.ts'
 import { viewOf } from '../subsystem/view.ts'
 import { AdminState } from './admin-state.ts'
@@ -47,8 +48,9 @@ export class Associations {
     if (controller === undefined) {
       controller = new Controller(
         outcome.controller, outcome.cntlid, request.hostNqn, request.hostId,
-        viewOf(subsystem, request.hostNqn), tableFor(request.hostNqn, this.#tables.get(outcome.subsystem)!),
+        subsystem, this.#tables.get(outcome.subsystem)!,
       )
+      this.#show(controller, subsystem, controller.namespaces)
       controller.listener = outcome.listener
       this.controllers.set(outcome.controller, controller)
     }
@@ -89,9 +91,20 @@ export class Associations {
   renew(subsystem: SubsystemSnapshot, table: NamespaceTable): void {
     for (const controller of this.controllers.values()) {
       if (controller.subsystem.nqn !== subsystem.nqn) continue
-      controller.subsystem = viewOf(subsystem, controller.hostNqn)
-      controller.namespaces = tableFor(controller.hostNqn, table)
+      this.#show(controller, subsystem, table)
     }
+  }
+
+  /** A controller sees what its host may see, and what of it is attached to it. table: of all namespaces. */
+  #show(controller: Controller, subsystem: SubsystemSnapshot, table: NamespaceTable): void {
+    const owner = this.#shared.words[this.#shared.row(controller.index) + ROW.OWNER]!
+    const party = { cntlid: controller.cntlid, owner }
+    const visible = viewOf(subsystem, controller.hostNqn)
+    const attached = attachedIn(visible, party)
+    const seen = tableFor(controller.hostNqn, table)
+    controller.subsystem = attached
+    controller.namespaces = attached === visible ? seen
+      : seen.map((each) => each !== null && isAttached(each.snapshot.attachment, party) ? each : null)
   }
 
   /** A reservation notice, one of NOTICE, for a controller whose admin queue is here. */

@@ -11,6 +11,7 @@
  * reactor that is asked: Linux drops a path whose answers differ.
  */
 import { ANA_GROUPS_MAX, ANA_TRANSITION_S } from '../subsystem/ana.ts'
+import type { Party } from '../subsystem/attachment.ts'
 import { blockSizesOf, erasesAll } from '../subsystem/format.ts'
 import { type DeviceSnapshot, hasZones, type NamespaceSnapshot, type SubsystemSnapshot } from '../subsystem/subsystem.ts'
 import { isReadOnly } from '../namespace/namespace.ts'
@@ -40,8 +41,8 @@ import { ERROR_ENTRIES } from './shared.ts'
 export type ControllerFacts = {
   readonly subsystem: SubsystemSnapshot
   readonly controllerId: number
-  /** CNTLIDs of the subsystem's controllers, ascending. Asked only for lists of them. */
-  readonly controllers: () => readonly number[]
+  /** The subsystem's controllers in ascending order of their CNTLIDs. Asked only for lists of them. */
+  readonly controllers: () => readonly Party[]
   /** At most 8 ASCII characters; see TargetSnapshot. */
   readonly firmware: string
   /** Bytes that the storage of a namespace takes, by its counter; null: not known. */
@@ -100,6 +101,8 @@ export const IO_ROWS: readonly ControllerRow[] = [
   // All five states; a namespace may get another group while it is attached.
   ['anacap', () => putBits(ANACAP_BITS.optimized, 1) | putBits(ANACAP_BITS.nonOptimized, 1)
     | putBits(ANACAP_BITS.inaccessible, 1) | putBits(ANACAP_BITS.persistentLoss, 1) | putBits(ANACAP_BITS.change, 1)],
+  // Whoever creates a namespace may choose its group.
+  ['anacap', ({ subsystem }) => putBits(ANACAP_BITS.groupByCommand, +(subsystem.pool !== undefined))],
   ['anagrpmax', () => ANA_GROUPS_MAX],
   ['nanagrpid', () => ANA_GROUPS_MAX],
   ['cmic', () => putBits(CMIC_BITS.multiPort, 1) | putBits(CMIC_BITS.multiController, 1)],
@@ -143,8 +146,8 @@ export const NAMESPACE_ROWS: readonly NamespaceRow[] = [
   ['nsfeat', ({ device }) => putBits(NSFEAT_BITS.thin, +isSparse(device)) | putBits(NSFEAT_BITS.optperf, 1)],
   // NAWUN, NAWUPF and NACWU are its own.
   ['nsfeat', () => putBits(NSFEAT_BITS.atomics, 1)],
-  // Shared: every controller of the subsystem has it.
-  ['nmic', () => 1],
+  // Shared: several controllers may have it.
+  ['nmic', ({ isPrivate }) => +(isPrivate !== true)],
   // All six types, through power loss too, and Ignore Existing Key as of NVMe 1.3.
   ['rescap', () => 0xff],
   ['dlfeat', ({ device }) => discardReadsZero(device)

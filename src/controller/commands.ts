@@ -42,6 +42,12 @@ function command(opcode: number, name: string, { effects = 0, ...more }: More = 
 const BOTH = { discovery: true }
 const RESERVATION = { announced: putBits(ONCS_BITS.reservations, 1) }
 
+/** Other namespaces are there afterwards, or other controllers have them. */
+const INVENTORY: More = {
+  effects: putBits(EFFECT_BITS.nic, 1), announced: putBits(OACS_BITS.namespaceManagement, 1),
+  when: ({ pool }) => pool !== undefined,
+}
+
 export const ADMIN_COMMANDS: readonly Command[] = [
   command(ADMIN_OPCODE.GET_LOG_PAGE, 'Get Log Page', BOTH),
   command(ADMIN_OPCODE.IDENTIFY, 'Identify', BOTH),
@@ -57,6 +63,8 @@ export const ADMIN_COMMANDS: readonly Command[] = [
   command(ADMIN_OPCODE.SANITIZE, 'Sanitize', {
     effects: CHANGES_BLOCKS | putBits(EFFECT_BITS.cse, ALONE), when: erasesAll,
   }),
+  command(ADMIN_OPCODE.NAMESPACE_MANAGEMENT, 'Namespace Management', INVENTORY),
+  command(ADMIN_OPCODE.NAMESPACE_ATTACHMENT, 'Namespace Attachment', INVENTORY),
   command(ADMIN_OPCODE.DISCOVERY_INFORMATION_MANAGEMENT, 'Discovery Information Management', {
     discovery: true, when: ({ central }) => central === true,
   }),

@@ -9,7 +9,11 @@
  * drops a path whose answers differ.
  */
 import { assert } from '../assert.ts'
-import { hasZones, type NamespaceSnapshot, type SubsystemSnapshot, zonesOf } from '../subsystem/subsystem.ts'
+import { GRANULE_BYTES } from '../device/allocation.ts'
+import { allocatedIn, isAttached } from '../subsystem/attachment.ts'
+import {
+  hasZones, type NamespaceSnapshot, type PoolSnapshot, type SubsystemSnapshot, zonesOf,
+} from '../subsystem/subsystem.ts'
 import { blockSizesOf } from '../subsystem/format.ts'
 import { NQN_BYTES } from '../wire/fabrics.ts'
 import {
@@ -50,39 +54,37 @@ function putAboutNamespaces(
   cns: number, nsid: number, csi: number, cntid: number,
 ): number {
   switch (cns) {
-    // Every namespace that is allocated is attached to every controller, and so active.
     case CNS.NAMESPACE:
-    case CNS.ALLOCATED_NAMESPACE:
+      if (nsid === NSID_ALL && facts.subsystem.pool !== undefined) return putCommon(view, at, facts.subsystem.pool)
+      return putNamespaceOf(view, at, facts, cns, nsid)
     case CNS.INDEPENDENT_NAMESPACE:
       return putNamespaceOf(view, at, facts, cns, nsid)
+    case CNS.ALLOCATED_NAMESPACE:
+      return putNamespaceOf(view, at, { ...facts, subsystem: whole(facts.subsystem) }, cns, nsid)
     case CNS.NAMESPACE_OF_COMMAND_SET:
     case CNS.ALLOCATED_NAMESPACE_OF_COMMAND_SET:
       if (csi === CSI.ZNS && hasZones(facts.subsystem)) return putZonedNamespaceOf(view, at, facts.subsystem, nsid)
       if (csi !== CSI.NVM) return STATUS.INVALID_FIELD
       return putNamespaceOf(view, at, facts, cns, nsid)
     case CNS.ACTIVE_NAMESPACES:
+      return putList(view, at, facts.subsystem, nsid)
     case CNS.ALLOCATED_NAMESPACES:
-      return putActive(view, at, facts.subsystem, nsid)
+      return putList(view, at, whole(facts.subsystem), nsid)
     case CNS.ACTIVE_NAMESPACES_OF_COMMAND_SET:
+      return putListOf(view, at, facts.subsystem, nsid, csi)
     case CNS.ALLOCATED_NAMESPACES_OF_COMMAND_SET:
-      if (csi !== CSI.NVM && (csi !== CSI.ZNS || !hasZones(facts.subsystem))) return STATUS.INVALID_FIELD
-      return putActive(view, at, facts.subsystem, nsid, csi)
+      return putListOf(view, at, whole(facts.subsystem), nsid, csi)
     case CNS.ATTACHED_CONTROLLERS:
-      if (nsid === NSID_ALL) return STATUS.INVALID_FIELD
-      if (find(facts.subsystem, nsid) === undefined) return STATUS.INVALID_NAMESPACE
-      return putControllers(view, at, facts, cntid)
+      return putAttached(view, at, facts, nsid, cntid)
     case CNS.CONTROLLERS:
-      return putControllers(view, at, facts, cntid)
+      return putControllers(view, at, facts.controllers().map((each) => each.cntlid), cntid)
     case CNS.NAMESPACE_DESCRIPTORS:
       return putDescriptors(view, at, facts.subsystem, nsid)
     case CNS.CONTROLLER_OF_COMMAND_SET:
       if (csi === CSI.ZNS && hasZones(facts.subsystem)) return putAppendSize(view, at, facts.subsystem)
       return csi === CSI.NVM ? putCommandSizes(view, at) : STATUS.INVALID_FIELD
     case CNS.NAMESPACE_GRANULARITY:
-      // One entry, for all LBA formats: a size is cut to whole blocks.
-      putU64(view, at + GRANULARITY_LIST.entries + GRANULARITY.nsg, BLOCK_BYTES_MAX)
-      putU64(view, at + GRANULARITY_LIST.entries + GRANULARITY.ncg, BLOCK_BYTES_MAX)
-      return STATUS.SUCCESS
+      return putGranularity(view, at, facts.subsystem)
     case CNS.COMMAND_SETS:
       if (cntid !== 0xffff && cntid !== facts.controllerId) return STATUS.INVALID_FIELD
       // One combination, vector 0: the NVM command set, and zones where a namespace has them.
@@ -103,6 +105,10 @@ function putController(view: DataView, at: number, facts: ControllerFacts): numb
   for (const [name, value] of CONTROLLER_ROWS) orField(view, at, field, name, value(facts))
   const rows = subsystem.kind === 'discovery' ? DISCOVERY_ROWS : IO_ROWS
   for (const [name, value] of rows) orField(view, at, field, name, value(facts))
+  if (subsystem.pool !== undefined) {
+    putBytes128(view, at + field.tnvmcap, subsystem.pool.totalBytes)
+    putBytes128(view, at + field.unvmcap, subsystem.pool.freeBytes)
+  }
   return STATUS.SUCCESS
 }
 
@@ -122,6 +128,18 @@ function putCommandSizes(view: DataView, at: number): number {
   view.setUint8(at + NVM_CONTROLLER.wzsl, sizeExponent(ZEROES_BYTES_MAX))
   return STATUS.SUCCESS
 }
+
+/** One entry, for all LBA formats: a size is cut to whole blocks; of a pool, granules are taken. */
+function putGranularity(view: DataView, at: number, { pool }: SubsystemSnapshot): number {
+  const bytes = pool === undefined ? BLOCK_BYTES_MAX : GRANULE_BYTES
+  putU64(view, at + GRANULARITY_LIST.entries + GRANULARITY.nsg, bytes)
+  putU64(view, at + GRANULARITY_LIST.entries + GRANULARITY.ncg, bytes)
+  return STATUS.SUCCESS
+}
+
+/** The subsystem with all namespaces that are allocated, attached to this controller or not. */
+const whole = (subsystem: SubsystemSnapshot): SubsystemSnapshot =>
+  ({ ...subsystem, namespaces: allocatedIn(subsystem) })
 
 const find = (subsystem: SubsystemSnapshot, nsid: number): NamespaceSnapshot | undefined =>
   subsystem.namespaces.find((namespace) => namespace.nsid === nsid)
@@ -172,6 +190,20 @@ function csiOf(namespace: NamespaceSnapshot): number {
   return zonesOf(namespace) === null ? CSI.NVM : CSI.ZNS
 }
 
+/** NSID FFFFFFFFh: what all namespaces that can be created have in common. */
+function putCommon(view: DataView, at: number, { blockSizes }: PoolSnapshot): number {
+  const field = IDENTIFY_NAMESPACE
+  view.setUint8(at + field.nlbaf, blockSizes.length - 1)
+  putFormats(view, at, blockSizes)
+  return STATUS.SUCCESS
+}
+
+function putFormats(view: DataView, at: number, blockSizes: readonly number[]): void {
+  for (const [k, blockBytes] of blockSizes.entries()) {
+    view.setUint8(at + IDENTIFY_NAMESPACE.lbaf + LBAF_BYTES * k + LBAF.lbads, Math.log2(blockBytes))
+  }
+}
+
 function putNamespace(
   view: DataView, at: number, { subsystem, used }: ControllerFacts, namespace: NamespaceSnapshot,
 ): void {
@@ -182,23 +214,27 @@ function putNamespace(
   putU64(view, at + field.ncap, blockCount)
   // What a file takes besides its blocks may be counted too.
   putU64(view, at + field.nuse, usedBytes === null ? blockCount : Math.min(blockCount, Math.ceil(usedBytes / blockBytes)))
-  putBytes128(view, at + field.nvmcap, blockBytes, blockCount)
+  putBytes128(view, at + field.nvmcap, namespace.capacityBytes ?? blockBytes * blockCount)
   for (const [name, value] of NAMESPACE_ROWS) orField(view, at, field, name, value(namespace, subsystem))
   putHex(view, at + field.nguid, namespace.nguid)
-  for (const [format, size] of blockSizesOf(namespace).entries()) {
-    view.setUint8(at + field.lbaf + format * LBAF_BYTES + LBAF.lbads, Math.log2(size))
-  }
+  putFormats(view, at, blockSizesOf(namespace))
 }
 
-/** NVMCAP is 128 bits wide and may need more of them than a safe integer has. */
-function putBytes128(view: DataView, at: number, blockBytes: number, blockCount: number): void {
-  const bytes = BigInt(blockBytes) * BigInt(blockCount)
-  view.setBigUint64(at, BigInt.asUintN(64, bytes), true)
-  view.setBigUint64(at + 8, bytes >> 64n, true)
+/** Capacities are 128 bits wide, and may need more of them than a safe integer has. */
+function putBytes128(view: DataView, at: number, bytes: number): void {
+  const wide = BigInt(bytes)
+  view.setBigUint64(at, BigInt.asUintN(64, wide), true)
+  view.setBigUint64(at + 8, wide >> 64n, true)
+}
+
+/** Of a command set that there is. */
+function putListOf(view: DataView, at: number, subsystem: SubsystemSnapshot, nsid: number, csi: number): number {
+  if (csi !== CSI.NVM && (csi !== CSI.ZNS || !hasZones(subsystem))) return STATUS.INVALID_FIELD
+  return putList(view, at, subsystem, nsid, csi)
 }
 
 /** NSIDs greater than nsid, of all namespaces or of those of a command set. The two highest values cannot have a successor. */
-function putActive(
+function putList(
   view: DataView, at: number, subsystem: SubsystemSnapshot, nsid: number, csi: number | null = null,
 ): number {
   if (nsid >= 0xffff_fffe) return STATUS.INVALID_NAMESPACE
@@ -209,9 +245,18 @@ function putActive(
   return STATUS.SUCCESS
 }
 
-/** CNTLIDs from cntid on. */
-function putControllers(view: DataView, at: number, facts: ControllerFacts, cntid: number): number {
-  const listed = facts.controllers().filter((cntlid) => cntlid >= cntid).slice(0, CONTROLLER_LIST_MAX)
+/** The controllers that a namespace is attached to. */
+function putAttached(view: DataView, at: number, facts: ControllerFacts, nsid: number, cntid: number): number {
+  if (nsid === NSID_ALL) return STATUS.INVALID_FIELD
+  const namespace = find(whole(facts.subsystem), nsid)
+  if (namespace === undefined) return STATUS.INVALID_NAMESPACE
+  const parties = facts.controllers().filter((each) => isAttached(namespace.attachment, each))
+  return putControllers(view, at, parties.map((each) => each.cntlid), cntid)
+}
+
+/** Those of these CNTLIDs that are not below cntid. */
+function putControllers(view: DataView, at: number, cntlids: readonly number[], cntid: number): number {
+  const listed = cntlids.filter((cntlid) => cntlid >= cntid).slice(0, CONTROLLER_LIST_MAX)
   view.setUint16(at + CONTROLLER_LIST.count, listed.length, true)
   for (const [index, cntlid] of listed.entries()) {
     view.setUint16(at + CONTROLLER_LIST.cntlids + 2 * index, cntlid, true)

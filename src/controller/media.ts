@@ -51,9 +51,10 @@ export function mediaRefusal(controller: Controller, opcode: number, nsid: numbe
     if (subsystem.namespaces.some((each) => isReadOnly(each))) return STATUS.NAMESPACE_WRITE_PROTECTED
     return conflict(controller, () => true)
   }
-  if (opcode !== ADMIN_OPCODE.FORMAT_NVM) return 0
+  const isInventory = opcode === ADMIN_OPCODE.NAMESPACE_MANAGEMENT || opcode === ADMIN_OPCODE.NAMESPACE_ATTACHMENT
+  if (opcode !== ADMIN_OPCODE.FORMAT_NVM && !isInventory) return 0
   const sanitizing = sanitizeStatus(subsystem)
-  if (sanitizing !== 0) return sanitizing
+  if (sanitizing !== 0 || isInventory) return sanitizing
   const wanted = nsid >>> 0
   // FNA: one namespace at a time.
   if (wanted === NSID_ALL) return STATUS.INVALID_FIELD

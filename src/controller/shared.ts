@@ -9,6 +9,7 @@
  * Invariant: each word has one writer, but STAMP (any reactor, any order) and errors (Atomics.add).
  */
 import type { Limits } from '../limits.ts'
+import type { Party } from '../subsystem/attachment.ts'
 
 export const ROW_WORDS = 1024
 /** Words of a controller's row. */
@@ -27,6 +28,8 @@ export const ROW = {
   /** CNTLID, and the row of the subsystem. Written by the control plane. */
   CNTLID: 7,
   SUBSYSTEM: 8,
+  /** Of its attachments: subsystem/attachment.ts. Written by the control plane. */
+  OWNER: 9,
   ENTRIES: 64,
 } as const
 export const CONTROLLER_STATE = { NONE: 0, DISABLED: 1, READY: 2, GONE: 3 } as const
@@ -160,18 +163,19 @@ export class Shared {
     words[at + ERROR_ENTRY.WHERE] = where
   }
 
-  /** CNTLIDs of the controllers that are of the same subsystem as this one, ascending. */
-  controllersOf(controller: number): number[] {
+  /** The controllers that are of the same subsystem as this one, in ascending order of their CNTLIDs. */
+  partiesOf(controller: number): Party[] {
     const { words } = this
     const subsystem = words[this.row(controller) + ROW.SUBSYSTEM]!
-    const cntlids: number[] = []
+    const parties: Party[] = []
     for (let index = 0; index < this.#limits.controllers; index++) {
       const row = this.row(index)
       const state = words[row + ROW.STATE]!
       const exists = state === CONTROLLER_STATE.DISABLED || state === CONTROLLER_STATE.READY
-      if (exists && words[row + ROW.SUBSYSTEM] === subsystem) cntlids.push(words[row + ROW.CNTLID]!)
+      if (!exists || words[row + ROW.SUBSYSTEM] !== subsystem) continue
+      parties.push({ cntlid: words[row + ROW.CNTLID]!, owner: words[row + ROW.OWNER]! })
     }
-    return cntlids.sort((one, other) => one - other)
+    return parties.sort((one, other) => one.cntlid - other.cntlid)
   }
 
   /** A new controller takes the row. */

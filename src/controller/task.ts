@@ -44,7 +44,7 @@ export class Tasks {
     this.#parts.post(message)
   }
 
-  answered({ slot: index, status }: Extract<ToReactor, { type: 'performed' }>): void {
+  answered({ slot: index, status, dw0 = 0 }: Extract<ToReactor, { type: 'performed' }>): void {
     const { slots, shared, queueOf, finish } = this.#parts
     const slot = slots.all[index]!
     const queue = queueOf(slot)
@@ -53,6 +53,7 @@ export class Tasks {
       const nsid = slots.sqe[index * SQE_WORDS + NSID_WORD]!
       shared.logError(queue.controller.index, queue.qid, slot.cid, status, 0, nsid, LOCATION_NONE | slot.opcode << 16)
     }
+    slot.dw0 = dw0
     finish(slot, status)
   }
 }

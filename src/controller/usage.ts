@@ -7,7 +7,7 @@
  * A file that nobody uses is looked at in turn, one a second: others may change it too.   NVM Command Set 1.0, 4.1
  * Invariant: a namespace that takes the numbers of another one begins without a figure.
  */
-import type { SubsystemSnapshot } from '../subsystem/subsystem.ts'
+import type { DeviceSnapshot, SubsystemSnapshot } from '../subsystem/subsystem.ts'
 import { isSparse } from './capabilities.ts'
 import { COUNT, type Shared } from './shared.ts'
 
@@ -85,5 +85,10 @@ type Sparse = { readonly counter: number; readonly uuid: string; readonly path: 
 
 function sparseOf({ namespaces }: SubsystemSnapshot): Sparse[] {
   return namespaces.flatMap(({ counter, uuid, device }) =>
-    isSparse(device) && 'path' in device ? [{ counter, uuid, path: device.path }] : [])
+    isSparse(device) && 'path' in device && !isPart(device) ? [{ counter, uuid, path: device.path }] : [])
+}
+
+/** What a part of a file takes cannot be told from the file. */
+function isPart(device: DeviceSnapshot): boolean {
+  return device.kind === 'file' && device.base !== undefined
 }

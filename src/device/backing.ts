@@ -12,6 +12,7 @@ import { FILE } from '../shim/abi.ts'
 import { ERRNO } from '../shim/errno.ts'
 import { errnoName, type FileFacts, type Shim } from '../shim/shim.ts'
 import type { DeviceSnapshot } from '../subsystem/subsystem.ts'
+import { PoolFile } from './pool.ts'
 import { type DrivenController, openPci, resizePci } from './controller-namespace.ts'
 
 /** What of a namespace, or of a device with a name, says how it is opened. */
@@ -36,6 +37,8 @@ export class Backings {
   readonly #shim: Shim
   readonly #controller: (address: string) => DrivenController
   readonly #regions: number[] = []
+  /** By path. */
+  readonly #pools = new Map<string, PoolFile>()
   readonly #files: { readonly file: number; readonly path: string; readonly readOnly: boolean }[] = []
 
   /** controller: an NVMe controller that is open already. It throws a StartError. */
@@ -44,10 +47,29 @@ export class Backings {
     this.#controller = controller
   }
 
+  /** A file whose parts are opened as storage; see pool.ts. Throws a StartError. */
+  openPool(path: string, id: string | null, isEmpty: boolean): PoolFile {
+    const pool = PoolFile.open(this.#shim, path, id, isEmpty)
+    this.#pools.set(path, pool)
+    this.#files.push({ file: pool.file, path, readOnly: false })
+    return pool
+  }
+
+  closePool(pool: PoolFile): void {
+    this.#pools.delete(pool.path)
+    this.#files.splice(this.#files.findIndex(({ file }) => file === pool.file), 1)
+    pool.close()
+  }
+
   /** Throws a StartError that says what is wrong and what would be right; nothing is open then. */
   open(namespace: StorageConfig): OpenBacking {
     const { backing } = namespace
     if (backing.kind === 'pci') return openPci(namespace, backing.path, this.#controllerOf(backing.path))
+    if (backing.kind === 'pool') {
+      const blockBytes = namespace.blockBytes ?? 512
+      const device = this.#pools.get(backing.pool)!.use(backing)
+      return { device, blockBytes, blockCount: Math.floor(backing.bytes / blockBytes), readOnly: false, note: '' }
+    }
     if (!('path' in backing)) return this.#openMemory(namespace, backing)
     const before = this.#files.length
     try {
@@ -78,6 +100,8 @@ export class Backings {
     if (device.kind === 'memory') {
       this.#regions.splice(this.#regions.indexOf(device.region), 1)
       this.#shim.regionRelease(device.region)
+    } else if (device.kind === 'file' && device.base !== undefined) {
+      this.#pools.get(device.path)?.leave(device.base)
     } else if (device.kind === 'file' || device.kind === 'block') {
       this.#files.splice(this.#files.findIndex(({ file }) => file === device.file), 1)
       this.#shim.fileClose(device.file)
@@ -111,7 +135,8 @@ export class Backings {
     const { device } = open
     const used = open.blockBytes * open.blockCount
     let present = bytes ?? used
-    if (device.kind === 'file' || device.kind === 'block') {
+    // A part of a pool has its own bytes, and no others of the file.
+    if (device.kind === 'block' || (device.kind === 'file' && device.base === undefined)) {
       const facts = this.#shim.fileFacts(device.file)
       present = typeof facts === 'number' ? used : facts.bytes
     }
@@ -145,6 +170,7 @@ export class Backings {
     for (const { file } of this.#files) this.#shim.fileClose(file)
     for (const region of this.#regions) this.#shim.regionRelease(region)
     this.#files.length = 0
+    this.#pools.clear()
     this.#regions.length = 0
   }
 

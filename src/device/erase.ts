@@ -32,7 +32,7 @@ export async function erase(
   const { device, blockBytes, blockCount } = open
   if (device.kind === 'null') return 0
   if (device.kind === 'pci') return -EOPNOTSUPP
-  const medium = device.kind === 'memory' ? regionOf(shim, device.region) : fileOf(shim, device.file, device.discard)
+  const medium = device.kind === 'memory' ? regionOf(shim, device.region) : fileOf(shim, device)
   const total = blockBytes * blockCount
   const writes = erasure.kind === 'overwrite' || !medium.hasHoles && erasure.kind === 'zero'
   const pieceBytes = writes ? WRITE_BYTES : HOLE_BYTES
@@ -43,6 +43,8 @@ export async function erase(
   }
   return medium.sync()
 }
+
+type FileSnapshot = Extract<OpenBacking['device'], { kind: 'file' | 'block' }>
 
 type Medium = {
   readonly hasHoles: boolean
@@ -74,11 +76,11 @@ function regionOf(shim: Pick<Shim, 'regionErase'>, region: number): Medium {
   return { hasHoles: true, fill, discard: (at, bytes) => fill(at, bytes, 0), sync: () => Promise.resolve(0) }
 }
 
-function fileOf(shim: Pick<Shim, 'fileErase'>, file: number, hasHoles: boolean): Medium {
+function fileOf(shim: Pick<Shim, 'fileErase'>, { file, discard, base = 0 }: FileSnapshot): Medium {
   return {
-    hasHoles,
-    discard: (at, bytes) => shim.fileErase(file, ERASE.DISCARD, at, bytes, 0),
-    fill: (at, bytes, pattern) => shim.fileErase(file, ERASE.FILL, at, bytes, pattern),
+    hasHoles: discard,
+    discard: (at, bytes) => shim.fileErase(file, ERASE.DISCARD, base + at, bytes, 0),
+    fill: (at, bytes, pattern) => shim.fileErase(file, ERASE.FILL, base + at, bytes, pattern),
     sync: () => shim.fileErase(file, ERASE.SYNC, 0, 0, 0),
   }
 }

@@ -43,6 +43,7 @@ export class FileDevice implements Device {
   readonly #buffers: Buffers
   readonly #snapshot: FileSnapshot
   readonly #blockBytes: number
+  readonly #base: number
   readonly #zeroAt: number
   readonly #zeroBytes: number
   readonly #failed: (errno: number, operation: string) => void
@@ -57,6 +58,7 @@ export class FileDevice implements Device {
     this.#buffers = buffers
     this.#snapshot = snapshot
     this.#blockBytes = blockBytes
+    this.#base = snapshot.base ?? 0
     this.#zeroAt = zeroAt
     this.#zeroBytes = zeroBytes
     this.#failed = failed
@@ -158,7 +160,7 @@ export class FileDevice implements Device {
 
   /** READ or WRITE of the slot's blocks at an arena offset. */
   #transfer(slot: Slot, code: number, step: number, at: number, bytes: number): void {
-    const position = lbaOf(slot) * this.#blockBytes
+    const position = this.#base + lbaOf(slot) * this.#blockBytes
     slot.step = step
     this.#work.file(
       code, slot.index, this.#snapshot.file, slot.fua === 1 && code === OP.WRITE ? OP.FUA : 0, at, bytes,
@@ -167,7 +169,7 @@ export class FileDevice implements Device {
   }
 
   #range(slot: Slot, code: number, step: number): Outcome {
-    const position = lbaOf(slot) * this.#blockBytes
+    const position = this.#base + lbaOf(slot) * this.#blockBytes
     const bytes = slot.blockCount * this.#blockBytes
     slot.step = step
     this.#work.fileRange(
@@ -186,7 +188,7 @@ export class FileDevice implements Device {
     const done = slot.progress
     const bytes = Math.min(bytesMax, slot.blockCount * this.#blockBytes - done)
     if (bytes <= 0) return 0
-    const position = lbaOf(slot) * this.#blockBytes + done
+    const position = this.#base + lbaOf(slot) * this.#blockBytes + done
     slot.progress = done + bytes
     slot.step = step
     this.#work.file(

@@ -174,7 +174,9 @@ export type ToReactor =
   | { readonly type: 'abort'; readonly replyTo: number; readonly slot: number; readonly controller: number;
       readonly qid: number; readonly cid: number }
   | { readonly type: 'aborted'; readonly slot: number; readonly done: boolean }
-  | { readonly type: 'performed'; readonly slot: number; readonly status: number }
+  | { readonly type: 'performed'; readonly slot: number; readonly status: number;
+      /** Left out: 0. */
+      readonly dw0?: number }
   /** log: the whole of LID 0Dh. */
   | { readonly type: 'history'; readonly slot: number; readonly log: Uint8Array }
   | ({ readonly type: 'reserved'; readonly slot: number } & ReservationAnswer)

@@ -129,6 +129,12 @@ export class Reservations {
     })
   }
 
+  /** Whether a host may change what is in a namespace, or who has it. */
+  mayWrite(nqn: string, uuid: string, hostId: string): boolean {
+    const rights = rightsOf(this.#entries(nqn).get(uuid)?.reservation ?? UNRESERVED)
+    return rights === null || rights.full.includes(hostId)
+  }
+
   #entries(nqn: string): Map<string, Entry> {
     const known = this.#subsystems.get(nqn)
     if (known !== undefined) return known

@@ -10,6 +10,7 @@ import type { QueuePlace } from '../nvme/place.ts'
 import type { Geometry } from '../nvme/geometry.ts'
 import type { ZonedFacts } from '../nvme/zoned-facts.ts'
 import type { AnaPath } from './ana.ts'
+import type { Attachment } from './attachment.ts'
 import type { SanitizeSnapshot } from './sanitize.ts'
 
 /** Where hosts connect: a numeric address and a TCP port. "0.0.0.0" and "::" are wildcards. */
@@ -23,6 +24,8 @@ export type DeviceSnapshot =
       readonly kind: 'file' | 'block'
       readonly path: string
       readonly file: number
+      /** Where its blocks begin in the file; left out: at the beginning. */
+      readonly base?: number
       readonly direct: boolean
       readonly logicalBytes: number
       readonly physicalBytes: number
@@ -96,7 +99,22 @@ export type NamespaceSnapshot = {
   /** Those of its subsystem's hosts that it is there for; left out: all of them. See view.ts. */
   readonly hosts?: readonly string[] | undefined
   readonly limits?: NamespaceLimits | undefined
+  /** Which controllers have it; left out: all of them. See attachment.ts. */
+  readonly attachment?: Attachment
+  /** One controller at a time may have it. */
+  readonly isPrivate?: boolean
+  /** What it takes of a pool, in bytes; left out: its blocks. */
+  readonly capacityBytes?: number
   readonly device: DeviceSnapshot
+}
+
+/** What hosts may create namespaces of. */
+export type PoolSnapshot = {
+  /** With what the namespaces beside it have. */
+  readonly totalBytes: number
+  readonly freeBytes: number
+  /** By LBA format. */
+  readonly blockSizes: readonly number[]
 }
 
 /**
@@ -133,6 +151,10 @@ export type SubsystemSnapshot = {
   readonly partial?: boolean
   /** How far it is with being sanitized, or how that ended; see sanitize.ts. */
   readonly sanitize?: SanitizeSnapshot
+  /** In what one controller sees: all, where `namespaces` are those that are attached to it. */
+  readonly allocated?: readonly NamespaceSnapshot[]
+  /** Left out: hosts cannot create namespaces. */
+  readonly pool?: PoolSnapshot
   readonly controllers: ControllerModel
   /** One for each endpoint; none of a discovery subsystem. */
   readonly paths: readonly AnaPath[]

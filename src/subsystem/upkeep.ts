@@ -8,6 +8,7 @@
 import { STATUS } from '../wire/status.ts'
 import type { BlockRange } from './exclusion.ts'
 import type { Defects } from './defect.ts'
+import type { InventoryTask } from './pool.ts'
 import type { Protections } from './protection.ts'
 import type { NamespaceSnapshot, TargetSnapshot } from './subsystem.ts'
 
@@ -19,9 +20,18 @@ export type UpkeepTask =
   /** Format NVM and Sanitize: src/media.ts. */
   | { readonly kind: 'format'; readonly nsid: number; readonly cdw10: number }
   | { readonly kind: 'sanitize'; readonly nsid: number; readonly cdw10: number; readonly cdw11: number }
+  /** Namespace Management and Attachment: src/inventory.ts. */
+  | InventoryTask
+
+/** A status, and DW0 of the answer. */
+export type Performed = { readonly status: number; readonly dw0: number }
 
 /** What is done here. */
-type Task = Exclude<UpkeepTask, { kind: 'format' | 'sanitize' }>
+type Task = Exclude<UpkeepTask, InventoryTask | { kind: 'format' | 'sanitize' }>
+
+export function isInventory(task: UpkeepTask): task is InventoryTask {
+  return task.kind === 'create' || task.kind === 'delete' || task.kind === 'attach' || task.kind === 'detach'
+}
 
 export type UpkeepParts = {
   readonly target: () => TargetSnapshot

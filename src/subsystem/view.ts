@@ -31,7 +31,12 @@ export function seesNumber(hostNqn: string, { namespaces }: SubsystemSnapshot, n
 }
 
 export function viewOf(subsystem: SubsystemSnapshot, hostNqn: string): SubsystemSnapshot {
-  const hidden = new Set(subsystem.namespaces.filter((each) => !sees(hostNqn, each)).map(({ nsid }) => nsid))
+  return showing(subsystem, (each) => sees(hostNqn, each))
+}
+
+/** The subsystem with some of its namespaces. */
+export function showing(subsystem: SubsystemSnapshot, isShown: (namespace: NamespaceSnapshot) => boolean): SubsystemSnapshot {
+  const hidden = new Set(subsystem.namespaces.filter((each) => !isShown(each)).map(({ nsid }) => nsid))
   if (hidden.size === 0) return subsystem
   return {
     ...subsystem, partial: true, namespaces: subsystem.namespaces.filter(({ nsid }) => !hidden.has(nsid)),

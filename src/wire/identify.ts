@@ -106,6 +106,16 @@ export const IDENTIFY_NAMESPACE = layout('IDENTIFY_NAMESPACE', 4096, {
   nguid: [104, 16], eui64: [120, 8], lbaf: [128, 256], vendor: [384, 3712],
 })
 
+/** What a host says of a namespace that it creates; as in IDENTIFY_NAMESPACE. */
+export const NAMESPACE_REQUEST = layout('NAMESPACE_REQUEST', 4096, {
+  nsze: [0, 8], ncap: [8, 8], rsvd16: [16, 10], flbas: [26, 1], rsvd27: [27, 2], dps: [29, 1], nmic: [30, 1],
+  rsvd31: [31, 61], anagrpid: [92, 4], rsvd96: [96, 4], nvmsetid: [100, 2], endgid: [102, 2], rsvd104: [104, 280],
+  lbstm: [384, 8], rsvd392: [392, 632], vendor: [1024, 3072],
+})
+export const NAMESPACE_REQUEST_BYTES = 4096
+/** The LBA format: its number in two parts, and where metadata would be. */
+export const FLBAS_BITS = bits('FLBAS', 8, { low: [0, 4], extended: [4, 1], high: [5, 2] })
+
 /** One LBA format. lbads: block size as a power of two. */
 export const LBAF = layout('LBAF', 4, { ms: [0, 2], lbads: [2, 1], rp: [3, 1] })
 

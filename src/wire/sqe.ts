@@ -175,6 +175,20 @@ export const ABORT = layout('ABORT', 64, {
   sqid: [40, 2], abortedCid: [42, 2], rsvd44: [44, 20],
 })
 
+/** sel: 3:0, see NAMESPACE_MANAGEMENT_SEL. csi: of a namespace to create. */
+export const NAMESPACE_MANAGEMENT = layout('NAMESPACE_MANAGEMENT', 64, {
+  ...HEAD,
+  sel: [40, 1], rsvd41: [41, 6], csi: [47, 1], rsvd48: [48, 16],
+})
+export const NAMESPACE_MANAGEMENT_SEL = Object.freeze({ CREATE: 0, DELETE: 1 })
+
+/** sel: 3:0, see NAMESPACE_ATTACHMENT_SEL. The data is a CONTROLLER_LIST. */
+export const NAMESPACE_ATTACHMENT = layout('NAMESPACE_ATTACHMENT', 64, {
+  ...HEAD,
+  sel: [40, 1], rsvd41: [41, 23],
+})
+export const NAMESPACE_ATTACHMENT_SEL = Object.freeze({ ATTACH: 0, DETACH: 1 })
+
 /** tas: 3:0, see DIM_TASK in discovery-information.ts. */
 export const DISCOVERY_INFORMATION_MANAGEMENT = layout('DISCOVERY_INFORMATION_MANAGEMENT', 64, {
   ...HEAD,

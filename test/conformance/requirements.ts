@@ -12,11 +12,12 @@
 import { COMMANDS } from './requirements/commands.ts'
 import { CONTROLLERS } from './requirements/controllers.ts'
 import { DISCOVERY } from './requirements/discovery.ts'
+import { NAMESPACES } from './requirements/namespaces.ts'
 import { TRANSPORT } from './requirements/transport.ts'
 import { ZONES } from './requirements/zones.ts'
 
 export type Requirement = readonly [id: string, source: string, text: string]
 
 export const REQUIREMENTS: readonly Requirement[] = [
-  ...TRANSPORT, ...CONTROLLERS, ...COMMANDS, ...DISCOVERY, ...ZONES,
+  ...TRANSPORT, ...CONTROLLERS, ...COMMANDS, ...NAMESPACES, ...DISCOVERY, ...ZONES,
 ]

@@ -23,6 +23,7 @@ import { LOG_CHECKS } from './checks/logs.ts'
 import { MULTIPATH_CHECKS } from './checks/multipath.ts'
 import { OPTIONAL_CHECKS } from './checks/optional.ts'
 import { OUTAGE_CHECKS } from './checks/outage.ts'
+import { POOL_CHECKS } from './checks/pool.ts'
 import { REFERRAL_CHECKS } from './checks/referral.ts'
 import { RESERVATION_CHECKS } from './checks/reservation.ts'
 import { VERIFY_CHECKS } from './checks/verify.ts'
@@ -39,7 +40,7 @@ import { Weft } from './weft.ts'
 const CHECKS: readonly Check[] = [
   ...DISCOVERY_CHECKS, ...REFERRAL_CHECKS, ...FIELD_CHECKS, ...COMMAND_CHECKS, ...OPTIONAL_CHECKS,
   ...LOG_CHECKS, ...VERIFY_CHECKS, ...FILESYSTEM_CHECKS, ...OUTAGE_CHECKS, ...MULTIPATH_CHECKS,
-  ...LIVE_CHECKS, ...RESERVATION_CHECKS, ...AUTHENTICATION_CHECKS, ...BENCHMARK_CHECKS,
+  ...LIVE_CHECKS, ...POOL_CHECKS, ...RESERVATION_CHECKS, ...AUTHENTICATION_CHECKS, ...BENCHMARK_CHECKS,
 ]
 
 /** A check takes at most this long, whatever its steps allow. */

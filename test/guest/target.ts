@@ -72,6 +72,8 @@ export type Subsystem = {
   /** Instead of hosts, where they have to authenticate; weft only. */
   readonly keyedHosts?: readonly KeyedHost[]
   readonly namespaces: readonly Namespace[]
+  /** What hosts may create namespaces of; weft only. */
+  readonly poolBytes?: number
 }
 
 export const MAIN: Subsystem = {
@@ -105,6 +107,11 @@ export const GUARDED: Subsystem = {
   hosts: [],
   keyedHosts: KEYED_HOSTS,
   namespaces: [{ nsid: 1, kind: 'file', blockBytes: 4096, bytes: 64 * MIB }],
+}
+
+/** Hosts create its namespaces: see checks/pool.ts. */
+export const POOLED: Subsystem = {
+  nqn: 'nqn.2026-01.io.weft:guest-pooled', hosts: 'any', namespaces: [], poolBytes: 256 * MIB,
 }
 
 /** Where the guest finds the subsystems. */

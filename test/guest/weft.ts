@@ -10,7 +10,7 @@ import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { createInterface } from 'node:readline'
-import { GUARDED, type KeyedHost, MAIN, SUBSYSTEMS, type Subsystem, type Target } from './target.ts'
+import { GUARDED, type KeyedHost, MAIN, POOLED, SUBSYSTEMS, type Subsystem, type Target } from './target.ts'
 import { MACHINE_ADDRESS } from './vm.ts'
 
 const LOOPBACK = '127.0.0.1'
@@ -88,7 +88,7 @@ export class Weft {
   /** Writes the configuration; returns its path. extra: namespaces that the main subsystem has besides. */
   #configure({ discoveryHosts, central = false, paths, ...settings }: Settings, extra: readonly ExtraNamespace[] = []): string {
     const config = join(this.#directory, 'weft.json')
-    const served = [...SUBSYSTEMS, GUARDED].map((at) => subsystemConfig(at, this.#directory, at === MAIN ? extra : []))
+    const served = [...SUBSYSTEMS, GUARDED, POOLED].map((at) => subsystemConfig(at, this.#directory, at === MAIN ? extra : []))
     writeFileSync(config, JSON.stringify({
       ...settings,
       state: join(this.#directory, 'state'),
@@ -249,6 +249,7 @@ function subsystemConfig(subsystem: Subsystem, directory: string, extra: readonl
         : { file: join(directory, `${stem}-${at.nsid}.img`), size, create: true }
       return { nsid: at.nsid, ...medium, block: at.blockBytes }
     }), ...extra],
+    ...(subsystem.poolBytes === undefined ? {} : { pool: { path: join(directory, `${stem}.pool`), size: subsystem.poolBytes } }),
   }
 }
 

@@ -105,7 +105,7 @@ export class SimulatedTarget {
       newcomers: new Newcomers(limits.connections * reactorCount, log),
       listeners: { all: [LISTENER], find: () => LISTENER },
       registrations: { manage: async () => 0, forget: async () => {} }, keys: new Keys(),
-      upkeep: { perform: async () => 0 },
+      perform: async () => 0, pools: { join: () => 0, leave: () => {} },
       reserve: ({ controller, namespaces, request }: Parameters<ControlPlaneParts['reserve']>[0]) => reservations.execute(
         NQN, namespaces, this.#access.get(controller)?.hostId ?? '', request),
       reactors: handles,

@@ -78,7 +78,8 @@ export function rig(count = 2) {
   }
   const started: Reactor[] = []
   const plane = new ControlPlane({
-    shim, access, shared, lives, observer: { joined: () => {} }, log, listeners, registrations, keys: new Keys(),
+    shim, access, shared, lives, observer: { joined: () => {} }, log, listeners, registrations,
+    pools: { join: () => 0, leave: () => {} }, keys: new Keys(),
     newcomers: new Newcomers(16, log as unknown as Log),
     reactors: reactors.map((worker, index) => ({ worker, shim: 70 + index, engine: 1, setup: { reactor: index } })),
     replacing: { start: () => {

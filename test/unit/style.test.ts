@@ -24,7 +24,7 @@ const DATA = ['config', 'subsystem']
 /** They put the parts together, so they import every one of them. */
 const COMPOSITION = [
   'target', 'live', 'update', 'device-plan', 'model', 'snapshot', 'stock', 'media', 'keeper', 'control-plane',
-  'reactors', 'standing', 'reactor-thread', 'reactor-worker', 'driven', 'processors',
+  'reactors', 'standing', 'reactor-thread', 'reactor-worker', 'driven', 'processors', 'pools', 'inventory',
 ]
 
 const FILE_LINES_MAX = 400

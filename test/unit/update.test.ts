@@ -64,7 +64,7 @@ function rig(before: Config) {
     check: (nqn: string) => {
       if (refused.has(nqn)) throw new StartError(`What is kept of ${nqn} cannot be read.`)
     },
-    configure: () => {},
+    configure: () => {}, concerns: () => true,
     log: { notice: say, warning: say, failure: say, listening: say } as unknown as Log,
     model: {
       get target() { return target },

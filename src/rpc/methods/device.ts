@@ -190,12 +190,14 @@ function kindOf(path: string): 'file' | 'device' {
 type Description = { readonly name: string; readonly [field: string]: unknown }
 
 const PRODUCTS: Readonly<Record<string, string>> = {
-  memory: 'Malloc disk', null: 'Null disk', file: 'AIO disk', device: 'AIO disk', pci: 'NVMe disk',
+  memory: 'Malloc disk', null: 'Null disk', file: 'AIO disk', device: 'AIO disk', pci: 'NVMe disk', pool: 'Pool disk',
 }
 
 /** Those with a name, then those of single namespaces. */
 function allOf({ target, document }: Context): Description[] {
   const { subsystems } = document.config
+  // With what hosts created.
+  const served = target.live.config.subsystems
   const namespaces = subsystems.flatMap((each) => each.namespaces)
   const named = target.devices.map(({ config, backing }) => {
     const user = namespaces.find(({ use }) => use === config.name)
@@ -203,7 +205,7 @@ function allOf({ target, document }: Context): Description[] {
       config.uuid, user !== undefined)
   })
   const own = target.snapshot.subsystems.flatMap(({ nqn, namespaces }) => namespaces.flatMap((each) => {
-    const config = subsystems.find((other) => other.nqn === nqn)?.namespaces.find(({ nsid }) => nsid === each.nsid)
+    const config = served.find((other) => other.nqn === nqn)?.namespaces.find(({ nsid }) => nsid === each.nsid)
     if (config === undefined || config.use !== undefined) return []
     return [description(`${nqn}/${each.nsid}`, config, each.blockBytes, each.blockCount, each.uuid, true)]
   }))
@@ -228,6 +230,7 @@ function description(
 }
 
 function specificOf(backing: DeviceConfig['backing'], readOnly: boolean): object {
+  if (backing.kind === 'pool') return { pool: { filename: backing.pool } }
   if (backing.kind !== 'pci') return 'path' in backing ? { aio: { filename: backing.path, readonly: readOnly } } : {}
   const { address, nsid } = pciPlace(backing.path)!
   return { nvme: [{ pci_address: address, trid: { trtype: 'PCIe', traddr: address }, ns_data: { id: nsid } }] }

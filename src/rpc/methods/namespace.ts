@@ -4,6 +4,7 @@
 import type { Draft } from '../../config/document.ts'
 import { LIMITS, flag, section, whole } from '../../config/schema.ts'
 import { ANA_GROUPS_MAX } from '../../subsystem/ana.ts'
+import type { Context } from '../context.ts'
 import { namespaceIn, subsystemIn } from '../draft.ts'
 import { invalid } from '../error.ts'
 import { method } from '../method.ts'
@@ -32,7 +33,7 @@ export const NAMESPACE_METHODS = [
     result: 'The NSID.',
     changes: true,
     example: { nqn: EXAMPLE, namespace: { bdev_name: 'Malloc0', nsid: 1 } },
-    run: ({ nqn: name, namespace: wanted }, { edit }) => edit((draft) => {
+    run: ({ nqn: name, namespace: wanted }, { edit, target }) => edit((draft) => {
       const subsystem = subsystemIn(draft, name)
       const namespaces = (subsystem.namespaces ??= []) as Draft[]
       const { bdev_name: use } = wanted
@@ -42,7 +43,7 @@ export const NAMESPACE_METHODS = [
       const user = (draft.subsystems as Draft[]).find((each) =>
         ((each.namespaces ?? []) as Draft[]).some((other) => other.use === use))
       if (user !== undefined) throw invalid(`A namespace of ${user.nqn} uses ${use} already.`)
-      const number = wanted.nsid ?? lowestFree(namespaces)
+      const number = wanted.nsid ?? lowestFree([...namespaces, ...createdIn(target, name)])
       if (namespaceIn(subsystem, number) !== undefined) {
         throw invalid(`${name} has a namespace ${number} already.`)
       }
@@ -62,9 +63,12 @@ export const NAMESPACE_METHODS = [
     result: 'true',
     changes: true,
     example: { nqn: EXAMPLE, nsid: 1 },
-    run: (params, { edit }) => edit((draft) => {
+    run: (params, { edit, target }) => edit((draft) => {
       const subsystem = subsystemIn(draft, params.nqn)
       if (namespaceIn(subsystem, params.nsid) === undefined) {
+        if (createdIn(target, params.nqn).some((each) => each.nsid === params.nsid)) {
+          throw invalid(`A host created namespace ${params.nsid} in the pool of ${params.nqn}, and hosts delete it.`)
+        }
         throw invalid(`${params.nqn} has no namespace ${params.nsid}.`)
       }
       subsystem.namespaces = (subsystem.namespaces as Draft[]).filter((each) => each.nsid !== params.nsid)
@@ -127,7 +131,13 @@ function chosenHosts(draft: Draft, named: Named): string[] {
     + 'no_auto_visible. weft_set_ns says otherwise.')
 }
 
-function lowestFree(namespaces: readonly Draft[]): number {
+/** Those that hosts created in the pool of a subsystem. */
+function createdIn({ live }: Context['target'], name: string): readonly { readonly nsid: number }[] {
+  const found = live.config.subsystems.find((each) => each.nqn === name)
+  return (found?.namespaces ?? []).filter(({ backing }) => backing.kind === 'pool')
+}
+
+function lowestFree(namespaces: readonly { readonly nsid?: number }[]): number {
   let number = 1
   while (namespaces.some((each) => each.nsid === number)) number++
   return number

@@ -54,13 +54,15 @@ export const LIVE_CHECKS: readonly Check[] = [
   },
 ]
 
+const awaitSize = (bench: Bench, bytes: number): Promise<string> => awaitDisk(bench, MAIN.nqn, NSID, bytes)
+
 /** Waits until the host shows the namespace with this size (0 = not at all); its device. */
-async function awaitSize({ vm }: Bench, bytes: number): Promise<string> {
+export async function awaitDisk({ vm }: Bench, nqn: string, nsid: number, bytes: number): Promise<string> {
   return (await vm.require(`shown() {
   for at in /sys/block/nvme*; do
     case $at in *nvme*c*n*|*'*') continue ;; esac
-    [ "$(cat "$at/device/subsysnqn" 2>/dev/null)" = '${MAIN.nqn}' ] || continue
-    [ "$(cat "$at/nsid" 2>/dev/null)" = ${NSID} ] && echo "$(cat "$at/size") /dev/$(basename "$at")"
+    [ "$(cat "$at/device/subsysnqn" 2>/dev/null)" = '${nqn}' ] || continue
+    [ "$(cat "$at/nsid" 2>/dev/null)" = ${nsid} ] && echo "$(cat "$at/size") /dev/$(basename "$at")"
   done
 }
 for fifth in $(seq ${SEEN_WAIT_S * 5}); do
@@ -68,17 +70,17 @@ for fifth in $(seq ${SEEN_WAIT_S * 5}); do
   [ "\${1:-0}" = ${bytes / SECTOR_BYTES} ] && { echo "\${2:-none}"; exit 0; }
   sleep 0.2
 done
-echo "the host shows namespace ${NSID} as: $(shown); wanted are ${bytes / SECTOR_BYTES} sectors" >&2
+echo "the host shows namespace ${nsid} as: $(shown); wanted are ${bytes / SECTOR_BYTES} sectors" >&2
 exit 1`)).trim()
 }
 
-async function expectListed({ vm }: Bench, device: string, there: boolean): Promise<void> {
+export async function expectListed({ vm }: Bench, device: string, there: boolean): Promise<void> {
   const listed = await vm.require('nvme list')
   expect(listed.includes(device) === there, `nvme list ${there ? 'lacks' : 'still has'} ${device}:\n${listed}`)
 }
 
 /** A megabyte is written at an offset, past the page cache, and read back. */
-async function writeAndCompare({ vm }: Bench, device: string, megabyte: number): Promise<void> {
+export async function writeAndCompare({ vm }: Bench, device: string, megabyte: number): Promise<void> {
   await vm.require(`dd if=/dev/urandom of=/run/written bs=1M count=1 2> /dev/null
 dd if=/run/written of=${device} bs=1M seek=${megabyte} oflag=direct 2> /dev/null || exit 1
 dd if=${device} of=/run/read bs=1M count=1 skip=${megabyte} iflag=direct 2> /dev/null || exit 1

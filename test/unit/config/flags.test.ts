@@ -190,3 +190,18 @@ test('state: relative to where the command is given, also beside a file', () => 
   expect(read(`--config ${path} --state kept`).state).toBe('/srv/kept')
   expect(mistakesOf('--state')).toEqual(['--state: found "", allowed: a path'])
 })
+
+describe('--pool', () => {
+  test('is what hosts create namespaces of, beside others or alone', () => {
+    const [alone] = read('--pool disks/pool:img:1T').subsystems
+    expect([alone!.pool, alone!.namespaces]).toEqual([{ path: '/srv/disks/pool:img', bytes: 1024 ** 4 }, []])
+    const [both] = read('--memory 1M --pool /pool:64M').subsystems
+    expect([both!.pool, both!.namespaces.length]).toEqual([{ path: '/pool', bytes: 64 * 1024 ** 2 }, 1])
+  })
+
+  test('names what is wrong with it', () => {
+    expect(mistakesOf('--pool pool')).toEqual([expect.stringMatching(/^--pool pool: .*PATH:SIZE/)])
+    expect(mistakesOf('--pool pool:100K')).toEqual([expect.stringMatching(/^--pool pool:100K: .*a multiple of 1 MiB/)])
+    expect(mistakesOf('--file a --size 1M --pool a:1M')).toEqual([expect.stringMatching(/one that no other namespace has/)])
+  })
+})

@@ -261,6 +261,15 @@ describe('written for others', () => {
     expect(again).toEqual({ ...config, discoveryRequired: true })
   })
 
+  test('a pool is kept in weft\'s own, and missed in others', () => {
+    const pooled = { subsystems: [{ nqn: 'nqn.2026-01.com.example:pool', pool: { path: 'pool', size: 1024 ** 3 } }] }
+    const served = readConfig(pooled, 'weft.json', AROUND)
+    const as = (format: Format) => exportConfig(served, pooled, AROUND.folder, format)
+    const pool = { path: `${AROUND.folder}/pool`, size: 1024 ** 3 }
+    expect(as('weft').file).toMatchObject({ subsystems: [{ pool }] })
+    for (const format of ['nvmet', 'spdk'] as const) expect(as(format).notes.join()).toContain('The pool of nqn')
+  })
+
   test('and what is written for nvmetcli is read back', () => {
     const { file, notes } = exportConfig(config, written, AROUND.folder, 'nvmet')
     expect(notes).toEqual([

@@ -55,7 +55,7 @@ function ask(cns: number, nsid = 0, csi = 0, cntid = 0, facts: Partial<Controlle
   return answer
 }
 
-const CNTLIDS = [2, 7, 900]
+const CNTLIDS = [2, 7, 900].map((cntlid) => ({ cntlid, owner: 0 }))
 
 const isZero = (data: Buffer): boolean => data.every((byte) => byte === 0)
 
@@ -303,7 +303,7 @@ describe('controllers, CNS 12h and 13h', () => {
 
   test('2047 fit, and the list goes on from there', () => {
     const many = Array.from({ length: 3000 }, (_, index) => index + 1)
-    const facts = { controllers: () => many }
+    const facts = { controllers: () => many.map((cntlid) => ({ cntlid, owner: 0 })) }
     expect(listed(ask(0x13, 0, 0, 0, facts).data)).toEqual(many.slice(0, 2047))
     expect(listed(ask(0x13, 0, 0, 2048, facts).data)).toEqual(many.slice(2047))
   })

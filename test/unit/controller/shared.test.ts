@@ -110,5 +110,5 @@ test('controllers of a subsystem: those that exist, ascending', () => {
     shared.words.set([state!], shared.row(index!) + ROW.STATE)
     shared.words.set([cntlid!, subsystem!], shared.row(index!) + ROW.CNTLID)
   }
-  expect([shared.controllersOf(0), shared.controllersOf(3)]).toEqual([[4, 9], [6]])
+  expect([0, 3].map((each) => shared.partiesOf(each).map(({ cntlid }) => cntlid))).toEqual([[4, 9], [6]])
 })
