@@ -38,10 +38,13 @@ afterAll(async () => {
 })
 afterEach(closeWires)
 
-/** What the others may do at the moment: changed when an answer has come. */
-type Phase = { forbidden: boolean; permitted: boolean; over: boolean }
+/** In which round the others may not write, or may, at the moment; 0 = neither. Changed when an answer has come. */
+type Phase = { forbidden: number; permitted: number; over: boolean }
 
-/** Writes until it is over; counts the writes that began while all of them are forbidden, or permitted. */
+/**
+ * Writes until it is over. What began and ended while writes were forbidden was refused; one that ended later
+ * may have been on its way for so long that the target saw it then.
+ */
 async function writer(queue: HostQueue, nsid: number, lba: number, inCapsule: boolean, phase: Phase, wrong: string[]) {
   const counts = { refused: 0, done: 0 }
   const send = Buffer.alloc(512 * BLOCKS, 0xbb)
@@ -50,8 +53,10 @@ async function writer(queue: HostQueue, nsid: number, lba: number, inCapsule: bo
     const { status } = await queue.submit(write(nsid, lba, BLOCKS), { send, inCapsule })
     if (status === OK) counts.done += 1
     if (status === CONFLICT) counts.refused += 1
-    if (forbidden && status !== CONFLICT) wrong.push(`${status} while it was reserved`)
-    if (permitted && phase.permitted && status !== OK) wrong.push(`${status} while it was not`)
+    if (forbidden !== 0 && phase.forbidden === forbidden && status !== CONFLICT)
+      wrong.push(`${status} while it was reserved`)
+    if (permitted !== 0 && phase.permitted === permitted && status !== OK)
+      wrong.push(`${status} while it was not`)
   }
   return counts
 }
@@ -62,14 +67,14 @@ test.each([1, 2])('RES-14: namespace %i', async (nsid) => {
   a.nsid = nsid
   b.nsid = nsid
   expect(await a.register()).toBe(OK)
-  const phase: Phase = { forbidden: false, permitted: true, over: false }
+  const phase: Phase = { forbidden: 0, permitted: 0, over: false }
   const wrong: string[] = []
   const writers = b.session.io.map((queue, index) =>
     writer(queue, nsid, index * BLOCKS, index % 2 === 0, phase, wrong))
   for (let round = 0; round < ROUNDS; round += 1) {
-    phase.permitted = false
+    phase.permitted = 0
     expect(await a.acquire(1 + round % 6)).toBe(OK)
-    phase.forbidden = true
+    phase.forbidden = round + 1
     // Queues of both reactors: what the holder has written is not written over.
     const send = Buffer.alloc(512 * BLOCKS, round + 1)
     for (let index = 0; index < QUEUES; index += 1) {
@@ -82,9 +87,9 @@ test.each([1, 2])('RES-14: namespace %i', async (nsid) => {
         expect(data.equals(send), `round ${round}, queue ${index + 1}`).toBe(true)
       }
     }
-    phase.forbidden = false
+    phase.forbidden = 0
     expect(await a.release(1 + round % 6)).toBe(OK)
-    phase.permitted = true
+    phase.permitted = round + 1
     await a.queue.must(read(nsid, 0, 1), { receive: 512 })
   }
   phase.over = true
@@ -101,7 +106,7 @@ test('RES-16: a host that preempts and aborts another one that writes, over and 
   a.nsid = 2
   b.nsid = 2
   expect(await a.register()).toBe(OK)
-  const phase: Phase = { forbidden: false, permitted: false, over: false }
+  const phase: Phase = { forbidden: 0, permitted: 0, over: false }
   const wrong: string[] = []
   const writers = b.session.io.slice(1).map((queue, index) =>
     writer(queue, 2, index * BLOCKS, index % 2 === 0, phase, wrong))
@@ -109,13 +114,13 @@ test('RES-16: a host that preempts and aborts another one that writes, over and 
     expect(await b.register()).toBe(OK)
     expect(await b.acquire(2)).toBe(OK)
     expect(await a.acquire(1, ACQUIRE.preemptAndAbort, KEY_B)).toBe(OK)
-    phase.forbidden = true
+    phase.forbidden = round + 1
     const send = Buffer.alloc(512 * BLOCKS, round + 1)
     await a.queue.must(write(2, 0, BLOCKS), { send })
     await a.session.queue(2).must(read(2, 64, 1), { receive: 512 })
     const { data } = await a.queue.must(read(2, 0, BLOCKS), { receive: 512 * BLOCKS })
     expect(data.equals(send), `round ${round}`).toBe(true)
-    phase.forbidden = false
+    phase.forbidden = 0
     expect(await a.release(1)).toBe(OK)
   }
   phase.over = true
