@@ -18,7 +18,7 @@ import type { Lives } from './controller/lives.ts'
 import { CONTROLLER_STATE, ROW, type Shared } from './controller/shared.ts'
 import { endpointOf, type Listener, type Listeners } from './tcp/listener.ts'
 import { listenerKey } from './subsystem/ana.ts'
-import { exclusionsOver } from './subsystem/exclusion.ts'
+import { type Exclusions, exclusionsOver } from './subsystem/exclusion.ts'
 import type { Access, ControllerRecord, QueueRecord } from './subsystem/access.ts'
 import { Reactors, type ReactorHandle, type ReactorParts, type Said } from './reactors.ts'
 import { AbortRelay } from './reactor/abort-relay.ts'
@@ -46,6 +46,7 @@ export type ControlPlaneParts = {
   readonly log: Log
   readonly reactors: readonly ReactorHandle[]
   readonly replacing?: Pick<ReactorParts, 'start' | 'nowMs'>
+  readonly later?: Parameters<typeof exclusionsOver>[2]
   readonly newcomers: Newcomers
   readonly listeners: Listeners
   readonly keys: Keys
@@ -70,9 +71,7 @@ export class ControlPlane {
   readonly #complaints: Complaints
   readonly #changes: Changes
   /** Who may have blocks for himself. */
-  readonly exclusions = exclusionsOver(
-    (change) => this.change(change), (reactor, message) => this.#post(reactor, message),
-  )
+  readonly exclusions: Exclusions
   #endings: { readonly left: Set<ControllerRecord>; readonly done: () => void }[] = []
   readonly #statistics: Statistics
   #stopping = false
@@ -80,6 +79,7 @@ export class ControlPlane {
   constructor(parts: ControlPlaneParts) {
     this.#parts = parts
     this.#complaints = new Complaints(parts.log)
+    this.exclusions = exclusionsOver((change) => this.change(change), (to, message) => this.#post(to, message), parts.later)
     this.#statistics = new Statistics(parts.reactors.length, parts.log)
     this.#changes = new Changes(parts.reactors.length, (message) => this.#broadcast(message))
     this.#authenticator = new Authenticator({

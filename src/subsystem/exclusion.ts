@@ -137,6 +137,7 @@ export class Exclusions {
 /** Exclusions of a control plane: change tells all reactors, and post one of them. */
 export function exclusionsOver(
   change: (change: Change) => Promise<void>, post: (reactor: number, message: ToReactor) => void,
+  later: (what: () => void, ms: number) => () => void = afterwards,
 ): Exclusions {
   return new Exclusions({
     hold: (id, { namespace, lba, blockCount }, held) => {
@@ -146,9 +147,11 @@ export function exclusionsOver(
     answer: ({ reactor, token, namespace }, id, granted) => {
       post(reactor, { type: 'granted', token, id, namespace, granted })
     },
-    later: (what) => {
-      const timer = setTimeout(what, HOLD_MS)
-      return () => clearTimeout(timer)
-    },
+    later: (what) => later(what, HOLD_MS),
   })
+}
+
+function afterwards(what: () => void, ms: number): () => void {
+  const timer = setTimeout(what, ms)
+  return () => clearTimeout(timer)
 }

@@ -60,6 +60,7 @@ export class SimulatedTarget {
   /** Reactors that have died, until another one is there. */
   readonly #dead = new Set<number>()
   #deaths = 0
+  readonly #timers = new Set<{ readonly dueUs: number; readonly what: () => void }>()
   readonly #access: Access
   readonly #namespaces: readonly NamespaceSnapshot[]
   readonly #idle: readonly Readonly<Record<string, number>>[]
@@ -110,6 +111,11 @@ export class SimulatedTarget {
         NQN, namespaces, this.#access.get(controller)?.hostId ?? '', request),
       reactors: handles,
       // However often: that too many end the daemon is not what is looked at here.
+      later: (what: () => void, ms: number) => {
+        const timer = { dueUs: machine.clock.us + ms * 1000, what }
+        this.#timers.add(timer)
+        return () => { this.#timers.delete(timer) }
+      },
       replacing: { nowMs: () => ++this.#deaths * DEATHS_MS, start: (setup: ReactorSetup) => this.#begin(setup, true) },
     } as unknown as ControlPlaneParts)
     plane.listen([LISTENER])
@@ -156,7 +162,12 @@ export class SimulatedTarget {
 
   /** The control plane takes one message. */
   stepPlane(): void {
-    const { random } = this.machine
+    const { random, clock } = this.machine
+    for (const timer of this.#timers) {
+      if (timer.dueUs > clock.us) continue
+      this.#timers.delete(timer)
+      timer.what()
+    }
     const first = random.below(this.#workers.length)
     for (let k = 0; k < this.#workers.length; k++) {
       const worker = this.#workers[(first + k) % this.#workers.length]!
