@@ -47,6 +47,7 @@ import { ACCEPT_TOKEN, Reactor } from './reactor/reactor.ts'
 import { SLOT, Slots, type Slot } from './reactor/slots.ts'
 import { Work } from './reactor/work.ts'
 import { COUNTER, H } from './shim/abi.ts'
+import { ERRNO } from './shim/errno.ts'
 import { loadPci, type Pci } from './shim/pci.ts'
 import { STATUS } from './wire/status.ts'
 import { openReason, type Shim } from './shim/shim.ts'
@@ -336,12 +337,12 @@ export class ReactorThread {
   #receive(message: ToReactor): void {
     const associations = this.#associations
     switch (message.type) {
-      case 'listen':
-        assert(this.#shim.accept(message.listener, ACCEPT_TOKEN + message.listener) >= 0, 'a listener accepts')
-        return
+      case 'listen': {
+        const result = this.#shim.accept(message.listener, ACCEPT_TOKEN + message.listener)
+        return assert(result >= 0 || result === -ERRNO.EBADF, 'a listener accepts, unless the daemon stops and closed it')
+      }
       case 'adopt': return this.#reception.adopt(message)
-      case 'joined':
-        return this.#reception.joined(message)
+      case 'joined': return this.#reception.joined(message)
       case 'authenticated':
         return this.#reception.authenticated(message)
       case 'dismiss':

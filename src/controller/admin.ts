@@ -15,7 +15,7 @@ import { H } from '../shim/abi.ts'
 import { anaLog, pathAt } from '../subsystem/ana.ts'
 import { discoveryLog, discoveryWish } from '../subsystem/discovery.ts'
 import { protectionOf } from '../subsystem/protection.ts'
-import type { Endpoint, TargetSnapshot } from '../subsystem/subsystem.ts'
+import { type Endpoint, hasZones, type TargetSnapshot } from '../subsystem/subsystem.ts'
 import { CNS, IDENTIFY_NAMESPACE } from '../wire/identify.ts'
 import { DISCOVERY_INFORMATION_BYTES } from '../wire/discovery-information.ts'
 import { FEATURE_CAPABILITY_BITS, FEATURE_SELECT, FID } from '../wire/feature.ts'
@@ -310,7 +310,7 @@ export class AdminExecutor implements Executor {
       nsid: view.getUint32(sqe + SQE.nsid, true),
       cdw11: view.getUint32(sqe + SET_FEATURES.cdw11, true),
       payload,
-      ioQueues: shared.words[row + ROW.IO_QUEUES]!, nowMs: performance.now(),
+      ioQueues: shared.words[row + ROW.IO_QUEUES]!, zones: hasZones(controller.subsystem), nowMs: performance.now(),
     })
     slot.dw0 = answer.dw0 | 0
     shared.words[row + ROW.WRITE_THROUGH] = admin.features.writeCacheEnabled ? 0 : 1

@@ -30,9 +30,9 @@ export function noticesSupported(kind: keyof typeof NOTICES): number {
   return NOTICES[kind].reduce((mask, event) => mask | event.mask, 0) >>> 0
 }
 
-/** Bits of feature 0Bh that a host may set. */
-export function eventsSupported(kind: keyof typeof NOTICES): number {
-  return noticesSupported(kind) | (kind === 'nvm' ? SMART_WARNINGS | EVENT.ZONES.mask : 0)
+/** Bits of feature 0Bh that a host may set. zones: some namespace has zones. */
+export function eventsSupported(kind: keyof typeof NOTICES, zones: boolean): number {
+  return noticesSupported(kind) | (kind === 'nvm' ? SMART_WARNINGS : 0) | (zones ? EVENT.ZONES.mask : 0)
 }
 
 export class Events {

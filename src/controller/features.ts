@@ -63,6 +63,8 @@ export type SetRequest = {
   readonly payload: Uint8Array
   /** I/O queues that are connected. */
   readonly ioQueues: number
+  /** Some namespace of the subsystem has zones. */
+  readonly zones: boolean
   /** Of a clock that never jumps. */
   readonly nowMs: number
 }
@@ -156,8 +158,8 @@ const ROWS: readonly Row[] = [
   {
     fid: FID.ASYNC_EVENTS, name: 'Asynchronous Event Configuration', kinds: BOTH,
     changeable: true, bytes: 0,
-    set: (features, { cdw11 }) => {
-      if ((cdw11 & ~eventsSupported(features.origin.kind)) !== 0) return STATUS.INVALID_FIELD
+    set: (features, { cdw11, zones }) => {
+      if ((cdw11 & ~eventsSupported(features.origin.kind, zones)) !== 0) return STATUS.INVALID_FIELD
       features.asyncEvents = cdw11
       return STATUS.SUCCESS
     },

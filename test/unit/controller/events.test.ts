@@ -163,6 +163,6 @@ test('what is supported is what is told', () => {
   expect(noticesSupported('nvm') & NAMESPACE).toBe(NAMESPACE)
   expect(noticesSupported('nvm') & 0xff).toBe(0)
   expect(noticesSupported('discovery')).toBe(DISCOVERY)
-  expect(eventsSupported('nvm') & 0xff).toBe(0x3f)
-  expect(eventsSupported('discovery') & 0xff).toBe(0)
+  expect(eventsSupported('nvm', false) & 0xff).toBe(0x3f)
+  expect(eventsSupported('discovery', false) & 0xff).toBe(0)
 })

@@ -19,7 +19,7 @@ const fresh = (kind: 'nvm' | 'discovery' = 'nvm'): Features =>
 
 const set = (features: Features, fid: number, cdw11: number, more: Partial<SetRequest> = {}) =>
   setFeature(features, {
-    fid, cdw11, save: false, nsid: 0, payload: new Uint8Array(0), ioQueues: 0, nowMs: 2000, ...more,
+    fid, cdw11, save: false, nsid: 0, payload: new Uint8Array(0), ioQueues: 0, zones: false, nowMs: 2000, ...more,
   })
 
 const get = (features: Features, fid: number, select = 0, cdw11 = 0, nowMs = 1000) =>
