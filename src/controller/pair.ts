@@ -122,7 +122,12 @@ export class Pairs {
       slot.own(at)
     } else {
       const { buffer } = pair.first.slot!
-      if (buffer === -1) return STALL
+      if (buffer === -1 && slot.keepPages !== 0) return STALL
+      if (buffer === -1) {
+        // Its data are in the capsule: in the ring it would keep back what commands that have buffers wait for.
+        this.#doom(pair, STATUS.COMMAND_INTERRUPTED, STATUS.FAILED_FUSED)
+        return this.place(slot)
+      }
       slot.placeInArena(buffer + 2 * bytes)
     }
     half.stage = STAGE.RECEIVING

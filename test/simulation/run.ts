@@ -24,7 +24,7 @@ const only = numberOf(values.seed)
 const size = numberOf(values.size) ?? WORLD_COMMANDS
 const began = performance.now()
 let seed = only ?? numberOf(values.from) ?? (minutes === null ? 1 : Date.now() % 1_000_000_000)
-const totals = { worlds: 0, commands: 0, seconds: 0, timeouts: 0, deaths: 0, unanswered: 0 }
+const totals = { worlds: 0, commands: 0, seconds: 0, timeouts: 0, deaths: 0 }
 
 while (totals.commands < commands && (minutes === null || performance.now() - began < minutes * 60_000)) {
   try {
@@ -34,7 +34,6 @@ while (totals.commands < commands && (minutes === null || performance.now() - be
     totals.seconds += outcome.seconds
     totals.timeouts += outcome.timeouts
     totals.deaths += outcome.deaths
-    totals.unanswered += outcome.unanswered
     if (only !== null) console.log(`seed ${seed}: trace ${(outcome.trace >>> 0).toString(16)}`)
   } catch (error) {
     console.error(`${(error as Error).message}\n`)
@@ -48,7 +47,7 @@ while (totals.commands < commands && (minutes === null || performance.now() - be
 
 const elapsed = (performance.now() - began) / 1000
 console.log(`${totals.commands} commands in ${totals.worlds} worlds: ${totals.seconds.toFixed(0)} simulated seconds, `
-  + `${totals.timeouts} timeouts of hosts, ${totals.deaths} deaths of reactors, ${totals.unanswered} given up in calm, ${elapsed.toFixed(1)} s; nothing was found`)
+  + `${totals.timeouts} timeouts of hosts, ${totals.deaths} deaths of reactors, ${elapsed.toFixed(1)} s; nothing was found`)
 
 function numberOf(text: string | undefined): number | null {
   if (text === undefined) return null

@@ -208,10 +208,20 @@ describe('without a buffer', () => {
   test('the first waits, and the second behind it', () => {
     const { pairs, buffers, first, second } = rig()
     const all = buffers.take(64 * PAGE)
-    const [one, two] = [first(), second()]
+    const [one, two] = [first(), second(0, { keepPages: 4 })]
     expect([one.outcome, two.outcome]).toEqual([STALL, STALL])
     buffers.give(all)
     expect([pairs.place(one.slot), pairs.place(two.slot)]).toEqual([WANTS_DATA, WANTS_DATA])
+  })
+
+  test('a second with its data in the capsule does not wait: what is behind it may have to come first', () => {
+    const { pairs, buffers, first, second } = rig()
+    const all = buffers.take(64 * PAGE)
+    const [one, two] = [first(), second(0, { keepPages: 0 })]
+    expect([one.outcome, two.outcome]).toEqual([STALL, FAILED_FUSED])
+    expect([pairs.place(one.slot), one.slot.buffer]).toEqual([INTERRUPTED, -1])
+    buffers.give(all)
+    expect(buffers.freePages).toBe(64)
   })
 
   test('what waits ends when it would go on, if the pair was given up', () => {
