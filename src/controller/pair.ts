@@ -8,7 +8,8 @@
  *   second ─▶ its part of it ─┘                                       └ else ───────────────▶ both answered
  *
  * One buffer, the first's, holds both halves' data and the blocks to compare with, so that no second ever waits
- * for a buffer that firsts without a second have. Opcodes of the halves have a bit above 255 here, so that
+ * for a buffer that firsts without a second have. A second whose data are in its capsule takes it for a first that
+ * waits, from what is kept for such data. Opcodes of the halves have a bit above 255 here, so that
  * nothing on the way of other commands has to ask what a command is half of.
  * Invariant: both halves are answered together, the first one first; neither while data of a half are under way,
  * as they go into the common buffer.
@@ -115,21 +116,19 @@ export class Pairs {
       return half.status
     }
     const bytes = roomOf(slot)
-    if (half === pair.first) {
-      // The host's data, the blocks, and the data of the second half.
+    const first = pair.first.slot!
+    // The host's data, the blocks, and the data of the second half.
+    if (first.buffer === -1) {
       const at = this.#parts.buffers.take(3 * bytes, slot.keepPages)
-      if (at === -1) return STALL
-      slot.own(at)
-    } else {
-      const { buffer } = pair.first.slot!
-      if (buffer === -1 && slot.keepPages !== 0) return STALL
-      if (buffer === -1) {
+      if (at !== -1) first.own(at)
+      else if (half === pair.first || slot.keepPages !== 0) return STALL
+      else {
         // Its data are in the capsule: in the ring it would keep back what commands that have buffers wait for.
         this.#doom(pair, STATUS.COMMAND_INTERRUPTED, STATUS.FAILED_FUSED)
         return this.place(slot)
       }
-      slot.placeInArena(buffer + 2 * bytes)
     }
+    if (half === pair.second) slot.placeInArena(first.buffer + 2 * bytes)
     half.stage = STAGE.RECEIVING
     return WANTS_DATA
   }

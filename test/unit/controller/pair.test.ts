@@ -214,6 +214,17 @@ describe('without a buffer', () => {
     expect([pairs.place(one.slot), pairs.place(two.slot)]).toEqual([WANTS_DATA, WANTS_DATA])
   })
 
+  test('a second with its data in the capsule takes it for both, from what is kept for such data', () => {
+    const { pairs, buffers, first, second, arrive, take } = rig()
+    const most = buffers.take(32 * PAGE)
+    const [one, two] = [first(0, { keepPages: 40 }), second(0, { keepPages: 0 })]
+    expect([one.outcome, two.outcome]).toEqual([STALL, WANTS_DATA])
+    expect([pairs.place(one.slot), one.slot.buffer, two.slot.lo]).toEqual(
+      [WANTS_DATA, one.slot.buffer, one.slot.buffer + 2 * PAGE])
+    expect([arrive(two.slot), arrive(one.slot), take()]).toEqual([PENDING, PENDING, ['ask 1']])
+    buffers.give(most)
+  })
+
   test('a second with its data in the capsule does not wait: what is behind it may have to come first', () => {
     const { pairs, buffers, first, second } = rig()
     const all = buffers.take(64 * PAGE)
