@@ -14,8 +14,11 @@ const LOAD = `${ROOT}/.weft/build/load`
 /** Until every shape of object and every path has been compiled, collections are no surprise. */
 const WARM_UP = 1_000_000
 const COMMANDS = 5_000_000
-/** Figures that are published each second leave a little; one object of a command would be five collections and more. */
-const COLLECTIONS_MAX = 1
+/**
+ * One object of a command would be five and more. Less comes of what is done each second, and, on a machine that has
+ * other things to do, of code that waits to be optimized; allocation.test.ts counts without both.
+ */
+const COLLECTIONS_MAX = 3
 
 let daemon: Daemon
 
